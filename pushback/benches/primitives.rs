@@ -1,0 +1,217 @@
+//! What one admission and one refusal cost, beside tokio's semaphore and the cheapest thing that could work: a bare
+//! compare-and-swap and subtraction.
+//!
+//! Prints one line a measure: name, threads, nanoseconds an operation (wall time through all threads' operations). All
+//! measures take turns within a round, and the median of the rounds counts, so that a noisy moment does not favour
+//! anybody. `cargo xtask bench primitives` runs this and draws the comparison.
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+
+use std::{
+    env,
+    future::Future,
+    hint::black_box,
+    pin::pin,
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Waker},
+    thread,
+    time::{Duration, Instant},
+};
+
+use pushback::{Line, PressureGauge};
+use tokio::sync::Semaphore;
+
+const ROUNDS: usize = 9;
+/// How long one measure runs in one round, roughly.
+const ROUND_TIME: Duration = Duration::from_millis(25);
+
+/// One thing to measure, with the number of operations that one thread does in a round.
+struct Measure {
+    name: &'static str,
+    threads: u64,
+    operate: Box<dyn Fn(u64) + Sync>,
+    operations: u64,
+    times: Vec<f64>,
+}
+
+fn main() {
+    let only = env::args().skip_while(|arg| arg != "--only").nth(1);
+    let mut measures: Vec<Measure> =
+        measures().into_iter().filter(|measure| only.as_ref().is_none_or(|only| measure.name == only)).collect();
+    for measure in &mut measures {
+        measure.calibrate();
+    }
+    for _ in 0..ROUNDS {
+        for measure in &mut measures {
+            let time = measure.run();
+            measure.times.push(time);
+        }
+    }
+    for measure in &mut measures {
+        measure.times.sort_by(f64::total_cmp);
+        println!("{}\t{}\t{:.3}", measure.name, measure.threads, measure.times[ROUNDS / 2]);
+    }
+}
+
+impl Measure {
+    /// Finds how many operations fill a round.
+    fn calibrate(&mut self) {
+        loop {
+            let nanos = self.run() * (self.operations * self.threads) as f64;
+            if nanos >= ROUND_TIME.as_nanos() as f64 {
+                return;
+            }
+            let missing = ROUND_TIME.as_nanos() as f64 / nanos.max(1.0);
+            self.operations = (self.operations as f64 * missing.clamp(1.2, 100.0)) as u64;
+        }
+    }
+
+    /// Nanoseconds an operation.
+    fn run(&self) -> f64 {
+        let elapsed = if self.threads == 1 {
+            let start = Instant::now();
+            (self.operate)(self.operations);
+            start.elapsed()
+        } else {
+            let barrier = Barrier::new(self.threads as usize + 1);
+            thread::scope(|scope| {
+                let threads: Vec<_> = (0..self.threads)
+                    .map(|_| {
+                        scope.spawn(|| {
+                            barrier.wait();
+                            (self.operate)(self.operations);
+                        })
+                    })
+                    .collect();
+                barrier.wait();
+                let start = Instant::now();
+                for thread in threads {
+                    thread.join().expect("a measure does not panic");
+                }
+                start.elapsed()
+            })
+        };
+        elapsed.as_nanos() as f64 / (self.operations * self.threads) as f64
+    }
+}
+
+fn measures() -> Vec<Measure> {
+    let mut all = Vec::new();
+    let mut add = |name, threads, operate: Box<dyn Fn(u64) + Sync>| {
+        all.push(Measure { name, threads, operate, operations: 1_000, times: Vec::new() });
+    };
+    for threads in [1, 2, 4] {
+        add("floor", threads, floor());
+        add("pushback borrowed", threads, borrowed());
+        add("tokio borrowed", threads, tokio_borrowed());
+        add("pushback owned", threads, owned());
+        add("tokio owned", threads, tokio_owned());
+    }
+    add("pushback refusal", 1, refusal());
+    add("tokio refusal", 1, tokio_refusal());
+    add("pushback refusal, line full", 4, refusal_at_full_line());
+    add("pushback process", 1, process());
+    all
+}
+
+/// A bare counter of places, taken by compare-and-swap and given back by subtraction; it counts no admissions.
+fn floor() -> Box<dyn Fn(u64) + Sync> {
+    let taken = AtomicU64::new(0);
+    Box::new(move |operations| {
+        for _ in 0..operations {
+            let mut now = taken.load(Ordering::Relaxed);
+            while now < 1_000 {
+                match taken.compare_exchange_weak(now, now + 1, Ordering::Acquire, Ordering::Relaxed) {
+                    Ok(_) => break,
+                    Err(newer) => now = newer,
+                }
+            }
+            black_box(&taken);
+            taken.fetch_sub(1, Ordering::Release);
+        }
+    })
+}
+
+fn borrowed() -> Box<dyn Fn(u64) + Sync> {
+    let gauge = PressureGauge::new(1_000);
+    Box::new(move |operations| {
+        for _ in 0..operations {
+            drop(black_box(gauge.try_acquire()));
+        }
+    })
+}
+
+fn tokio_borrowed() -> Box<dyn Fn(u64) + Sync> {
+    let semaphore = Semaphore::new(1_000);
+    Box::new(move |operations| {
+        for _ in 0..operations {
+            drop(black_box(semaphore.try_acquire()));
+        }
+    })
+}
+
+fn owned() -> Box<dyn Fn(u64) + Sync> {
+    let gauge = PressureGauge::new(1_000);
+    Box::new(move |operations| {
+        for _ in 0..operations {
+            drop(black_box(gauge.try_acquire().map(pushback::Permit::into_owned)));
+        }
+    })
+}
+
+fn tokio_owned() -> Box<dyn Fn(u64) + Sync> {
+    let semaphore = Arc::new(Semaphore::new(1_000));
+    Box::new(move |operations| {
+        for _ in 0..operations {
+            drop(black_box(Arc::clone(&semaphore).try_acquire_owned()));
+        }
+    })
+}
+
+fn refusal() -> Box<dyn Fn(u64) + Sync> {
+    let gauge = PressureGauge::new(1);
+    let held = gauge.try_acquire().expect("a new gauge is empty").into_owned();
+    Box::new(move |operations| {
+        black_box(&held);
+        for _ in 0..operations {
+            drop(black_box(gauge.try_acquire()));
+        }
+    })
+}
+
+/// tokio counts nothing here, and says nothing but "no permits".
+fn tokio_refusal() -> Box<dyn Fn(u64) + Sync> {
+    let semaphore = Semaphore::new(0);
+    Box::new(move |operations| {
+        for _ in 0..operations {
+            drop(black_box(semaphore.try_acquire()));
+        }
+    })
+}
+
+fn refusal_at_full_line() -> Box<dyn Fn(u64) + Sync> {
+    let gauge = PressureGauge::builder().limit(1).line(Line::fifo(1)).build().expect("the settings are right");
+    let held = gauge.try_acquire().expect("a new gauge is empty").into_owned();
+    let mut waiting = Box::pin(gauge.acquire());
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    Box::new(move |operations| {
+        black_box((&held, &waiting));
+        for _ in 0..operations {
+            let acquire = pin!(gauge.acquire());
+            drop(black_box(acquire.poll(&mut Context::from_waker(Waker::noop()))));
+        }
+    })
+}
+
+fn process() -> Box<dyn Fn(u64) + Sync> {
+    let gauge = PressureGauge::new(10);
+    Box::new(move |operations| {
+        let mut sum = 0;
+        for _ in 0..operations {
+            let _ = gauge.process(|| sum = black_box(sum + 1));
+        }
+        black_box(sum);
+    })
+}

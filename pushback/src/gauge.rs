@@ -1,0 +1,258 @@
+//! The gauge: admits, queues or refuses a call.
+
+mod acquire;
+mod builder;
+mod core;
+mod drain;
+mod locked;
+#[cfg(all(test, pushback_loom))]
+mod models;
+mod permit;
+mod tally;
+mod thread_waker;
+
+use std::{fmt, sync::Arc, time::Instant};
+
+pub use acquire::Acquire;
+pub use builder::{BuildError, Builder};
+pub use drain::Drain;
+pub use permit::{OwnedPermit, Permit};
+
+use self::core::Core;
+use crate::{
+    arrival::Arrival, clock::SystemClock, line::Line, outcome::Outcome, rejected::Rejected,
+    snapshot::Snapshot,
+};
+
+/// Limits the work in flight: a call is admitted, waits in a bounded line, or is refused at once.
+///
+/// Cheap to clone; all clones are one gauge. Which entry point waits is its name's business: `try_*` and `process*`
+/// never wait, `acquire*` use the line.
+///
+/// | | never waits | waits in line |
+/// |---|---|---|
+/// | runs your work | [`process`](Self::process), [`process_async`](Self::process_async) | |
+/// | hands you the permit | [`try_acquire`](Self::try_acquire) | [`acquire`](Self::acquire), [`acquire_blocking`](Self::acquire_blocking) |
+///
+/// # A trap: two permits of one gauge
+///
+/// Do not wait for a second permit of a gauge while you hold a first. When all places are held by calls that wait for
+/// their second, nobody ever gives one back, and all of them stand still until the line's longest wait has passed.
+/// This holds for any semaphore. Take all you need at once with [`Arrival::cost`], or give inner work a gauge of its
+/// own. [`try_acquire`](Self::try_acquire) is safe: it refuses instead of waiting.
+#[derive(Clone)]
+pub struct PressureGauge {
+    core: Arc<Core>,
+}
+
+/// Whether a gauge only counts whom it would refuse, and admits all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DryRunMode {
+    /// The limit is enforced.
+    #[default]
+    Off,
+    /// All calls are admitted. Those that did not fit run as *phantoms* beside the limit.
+    On,
+}
+
+impl PressureGauge {
+    /// A gauge for at most `limit` places in flight, 0 to [`u32::MAX`]; 0 admits nothing. Its line is as long as the
+    /// limit. [`builder`](Self::builder) has all settings.
+    pub fn new(limit: u32) -> Self {
+        PressureGauge { core: Core::new("gauge", limit, Line::default(), SystemClock::shared()) }
+    }
+
+    /// Settings for a gauge.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// Runs `work` now, on this thread, or refuses now. A panic in `work` gives the place back.
+    ///
+    /// ```
+    /// let gauge = pushback::PressureGauge::new(10);
+    /// let answer = gauge.process(|| 6 * 7)?;
+    /// assert_eq!(answer, 42);
+    /// # Ok::<(), pushback::Rejected>(())
+    /// ```
+    #[inline]
+    pub fn process<T>(&self, work: impl FnOnce() -> T) -> Result<T, Rejected> {
+        let _permit = self.try_acquire()?;
+        Ok(work())
+    }
+
+    /// Like [`process`](Self::process), for work whose answer tells how it went: `classify` looks at it.
+    ///
+    /// ```
+    /// use pushback::{Outcome, PressureGauge};
+    ///
+    /// let gauge = PressureGauge::new(10);
+    /// let answer: Result<u32, &str> = gauge.process_with(
+    ///     || Err("503 from the database"),
+    ///     |answer| if answer.is_ok() { Outcome::Success } else { Outcome::Overload },
+    /// )?;
+    /// assert_eq!(gauge.snapshot().overloaded, 1);
+    /// # let _ = answer;
+    /// # Ok::<(), pushback::Rejected>(())
+    /// ```
+    #[inline]
+    pub fn process_with<T>(
+        &self,
+        work: impl FnOnce() -> T,
+        classify: impl FnOnce(&T) -> Outcome,
+    ) -> Result<T, Rejected> {
+        let mut permit = self.try_acquire()?;
+        let answer = work();
+        permit.record(classify(&answer));
+        Ok(answer)
+    }
+
+    /// Runs asynchronous `work` now, or refuses now. The work is not even built when it is refused; a future that is
+    /// dropped before its end gives the place back and counts as [`Outcome::Cancelled`].
+    ///
+    /// ```
+    /// # async fn work() -> u32 { 42 }
+    /// # smol::block_on(async {
+    /// let gauge = pushback::PressureGauge::new(10);
+    /// let answer = gauge.process_async(async || work().await).await?;
+    /// assert_eq!(answer, 42);
+    /// # Ok::<(), pushback::Rejected>(())
+    /// # }).unwrap();
+    /// ```
+    pub async fn process_async<T>(&self, work: impl AsyncFnOnce() -> T) -> Result<T, Rejected> {
+        let mut permit = self.try_acquire()?;
+        permit.record(Outcome::Cancelled);
+        let answer = work().await;
+        permit.record(Outcome::Success);
+        Ok(answer)
+    }
+
+    /// Takes a place now, or refuses now.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`], [`CostAboveLimit`] with a limit of 0, [`Closed`].
+    ///
+    /// [`Full`]: crate::Reason::Full
+    /// [`CostAboveLimit`]: crate::Reason::CostAboveLimit
+    /// [`Closed`]: crate::Reason::Closed
+    #[inline]
+    pub fn try_acquire(&self) -> Result<Permit<'_>, Rejected> {
+        self.try_acquire_for(Arrival::new())
+    }
+
+    /// [`try_acquire`](Self::try_acquire) for a call with a cost or a deadline.
+    ///
+    /// # Errors
+    ///
+    /// As there, and [`DeadlinePassed`](crate::Reason::DeadlinePassed).
+    #[inline]
+    pub fn try_acquire_for(&self, arrival: Arrival) -> Result<Permit<'_>, Rejected> {
+        self.core.admit(arrival).map(|held| Permit::new(self, held))
+    }
+
+    /// Takes a place, waiting for it in line if need be. Works on any executor.
+    ///
+    /// # Errors
+    ///
+    /// [`LineFull`], [`WaitedTooLong`], [`CostAboveLimit`], [`Closed`].
+    ///
+    /// [`LineFull`]: crate::Reason::LineFull
+    /// [`WaitedTooLong`]: crate::Reason::WaitedTooLong
+    /// [`CostAboveLimit`]: crate::Reason::CostAboveLimit
+    /// [`Closed`]: crate::Reason::Closed
+    pub fn acquire(&self) -> Acquire {
+        self.acquire_for(Arrival::new())
+    }
+
+    /// [`acquire`](Self::acquire) for a call with a cost or a deadline.
+    ///
+    /// A call of high cost at the front waits until enough places are free; nobody overtakes it meanwhile, so it does
+    /// not starve, and the others wait no longer than it does.
+    ///
+    /// # Errors
+    ///
+    /// As there, and [`DeadlinePassed`](crate::Reason::DeadlinePassed).
+    pub fn acquire_for(&self, arrival: Arrival) -> Acquire {
+        Acquire::new(self.clone(), arrival)
+    }
+
+    /// [`acquire`](Self::acquire) for a plain thread, which sleeps in line. Not for asynchronous code: there it would
+    /// hold up all tasks of its worker.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`acquire`](Self::acquire).
+    pub fn acquire_blocking(&self) -> Result<OwnedPermit, Rejected> {
+        self.acquire().blocking()
+    }
+
+    /// [`acquire_for`](Self::acquire_for) for a plain thread.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`acquire_for`](Self::acquire_for).
+    pub fn acquire_blocking_for(&self, arrival: Arrival) -> Result<OwnedPermit, Rejected> {
+        self.acquire_for(arrival).blocking()
+    }
+
+    /// Changes the limit, from now on. A lowered limit interrupts nobody: what is in flight beyond it is a debt that is
+    /// paid before anyone new runs. Calls in line that cost more than the new limit are refused.
+    pub fn set_limit(&self, limit: u32) {
+        self.core.set_limit(limit);
+    }
+
+    /// Switches the dry run on or off. On, it admits those who wait in line; off, phantoms run to their end without
+    /// counting against the limit.
+    pub fn set_dry_run(&self, mode: DryRunMode) {
+        self.core.set_dry_run(mode == DryRunMode::On);
+    }
+
+    /// Refuses all calls from now on, those in line too. What is in flight goes on.
+    pub fn close(&self) {
+        self.core.close();
+    }
+
+    /// Closes, and waits until the last permit is back. How long that may take is the caller's to bound.
+    pub fn drain(&self) -> Drain {
+        Drain::new(self.clone())
+    }
+
+    /// [`drain`](Self::drain) on a plain thread.
+    pub fn drain_blocking(&self) {
+        self.drain().blocking();
+    }
+
+    /// The gauge at this moment.
+    pub fn snapshot(&self) -> Snapshot {
+        self.core.snapshot()
+    }
+
+    /// The gauge's name.
+    pub fn name(&self) -> &'static str {
+        self.core.name()
+    }
+
+    /// When the next call in line will have waited long enough, for those who drive the time themselves.
+    pub fn next_expiry(&self) -> Option<Instant> {
+        self.core.next_expiry()
+    }
+
+    /// Refuses the calls in line whose time is up at `now`, for those who drive the time themselves; others need not
+    /// call it, for the [`Clock`](crate::Clock) sees to it.
+    pub fn expire(&self, now: Instant) {
+        self.core.expire(now);
+    }
+}
+
+impl fmt::Debug for PressureGauge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let snapshot = self.snapshot();
+        f.debug_struct("PressureGauge")
+            .field("name", &snapshot.name)
+            .field("limit", &snapshot.limit)
+            .field("in_flight", &snapshot.in_flight)
+            .field("in_line", &snapshot.in_line)
+            .finish_non_exhaustive()
+    }
+}

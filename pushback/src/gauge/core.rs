@@ -1,0 +1,424 @@
+//! The state that all clones of a gauge share, and the one way through it.
+//!
+//! Admitting without a line is [`Slots::take`] and nothing else. Everything that concerns the line goes through
+//! [`Core::with_line`]: lock, do one thing, *settle*, unlock, then wake. Settling restores what must hold after every
+//! change, so that no single operation has to think of it: whoever is next and fits has its turn, whoever waited
+//! long enough is refused, the gate is open exactly while nobody waits and the gauge is not closed.
+
+use std::{
+    sync::{Arc, Weak},
+    task::Waker,
+    time::Instant,
+};
+
+use crate::{
+    arrival::Arrival,
+    clock::{Alarm, Clock, Ring},
+    gauge::{
+        locked::{Locked, Miss},
+        tally::Tally,
+    },
+    line::{
+        Line,
+        queue::{Ticket, Verdict, Waiter},
+    },
+    outcome::{Outcome, Place},
+    rejected::{Reason, Rejected},
+    slots::{Gate, Slots},
+    snapshot::Snapshot,
+    sync::{AtomicBool, AtomicU32, Mutex, MutexGuard, Ordering},
+};
+
+pub(crate) struct Core {
+    slots: Slots,
+    /// How many more the line takes, published after each change, so that a refusal at a full line takes no lock.
+    room: AtomicU32,
+    /// Both change under the lock only, and are read without it.
+    closed: AtomicBool,
+    dry_run: AtomicBool,
+    tally: Tally,
+    name: &'static str,
+    line: Line,
+    clock: Arc<dyn Clock>,
+    /// For alarms, which must not keep the gauge alive.
+    me: Weak<Core>,
+    locked: Mutex<Option<Box<Locked>>>,
+}
+
+/// An admitted call: what is given back at its end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Held {
+    pub(crate) cost: u32,
+    pub(crate) place: Place,
+}
+
+/// What became of a call that may wait.
+pub(crate) enum Entry {
+    Decided(Result<Held, Rejected>),
+    Waiting(Ticket),
+}
+
+enum Turn {
+    Now,
+    Later(Ticket),
+}
+
+impl Core {
+    pub(crate) fn new(name: &'static str, limit: u32, line: Line, clock: Arc<dyn Clock>) -> Arc<Core> {
+        Arc::new_cyclic(|me| Core {
+            slots: Slots::new(limit),
+            room: AtomicU32::new(line.capacity(limit)),
+            closed: AtomicBool::new(false),
+            dry_run: AtomicBool::new(false),
+            tally: Tally::new(),
+            name,
+            line,
+            clock,
+            me: Weak::clone(me),
+            locked: Mutex::new(None),
+        })
+    }
+
+    /// Admits a call or refuses it, now.
+    #[inline]
+    pub(crate) fn admit(&self, arrival: Arrival) -> Result<Held, Rejected> {
+        match self.fits(arrival) {
+            Ok(held) => Ok(held),
+            Err(reason) => self.turn_away(reason, arrival.places()),
+        }
+    }
+
+    /// Admits a call, refuses it, or puts it in line, where `waker` is woken when its turn comes.
+    pub(crate) fn enter(&self, arrival: Arrival, waker: impl FnOnce() -> Waker) -> Entry {
+        let cost = arrival.places();
+        let reason = match self.fits(arrival) {
+            Ok(held) => return Entry::Decided(Ok(held)),
+            Err(Reason::Full) if self.room.load(Ordering::Relaxed) == 0 => Reason::LineFull,
+            Err(reason) => reason,
+        };
+        if reason != Reason::Full {
+            return Entry::Decided(self.turn_away(reason, cost));
+        }
+        if self.dry_run.load(Ordering::Relaxed) {
+            return Entry::Decided(Ok(self.admit_phantom(Miss::Waits, cost)));
+        }
+        let waker = waker();
+        let entered = self.with_line(|core, locked, now| {
+            // What was seen without the lock is asked again under it.
+            core.why_never(cost).map_or(Ok(()), Err)?;
+            if core.slots.take(cost) {
+                return Ok(Turn::Now);
+            }
+            if core.room(locked) == 0 {
+                return Err(Reason::LineFull);
+            }
+            // A place that came back since then goes to whoever is next when this settles.
+            let expiry = core.expiry(arrival, now);
+            Ok(Turn::Later(locked.queue.push(Waiter { cost, since: now, expiry, waker })))
+        });
+        match entered {
+            Ok(Turn::Later(ticket)) => Entry::Waiting(ticket),
+            Ok(Turn::Now) => Entry::Decided(Ok(Held { cost, place: Place::Real })),
+            Err(reason) => Entry::Decided(self.turn_away(reason, cost)),
+        }
+    }
+
+    /// What became of a call in line: nothing yet, or its answer, once.
+    pub(crate) fn poll_turn(&self, ticket: Ticket, cost: u32, waker: Waker) -> Option<Result<Held, Rejected>> {
+        let verdict = self.lock().as_mut().map(|locked| locked.queue.fetch(ticket, waker));
+        match verdict? {
+            // The refusal was counted when it was decided.
+            Ok(verdict) => {
+                Some(verdict.map(|place| Held { cost, place }).map_err(|reason| self.rejection(reason)))
+            }
+            Err(_waker_before) => None,
+        }
+    }
+
+    /// A call in line gives up: its turn, if it had come, goes to the next.
+    pub(crate) fn leave(&self, ticket: Ticket, cost: u32) {
+        let (verdict, waiter) = self.with_line(|_, locked, _| locked.queue.leave(ticket));
+        drop(waiter);
+        if let Some(Ok(place)) = verdict {
+            self.give_back(Held { cost, place }, Outcome::Cancelled);
+        }
+    }
+
+    /// The one way back for every place.
+    #[inline]
+    pub(crate) fn give_back(&self, held: Held, outcome: Outcome) {
+        if outcome != Outcome::Success {
+            self.tally.ended(outcome);
+        }
+        match held.place {
+            Place::Real => {
+                if self.slots.give_back(held.cost) == Gate::Shut {
+                    self.look_after_line();
+                }
+            }
+            Place::Phantom => self.give_phantom_back(),
+        }
+    }
+
+    #[inline]
+    fn fits(&self, arrival: Arrival) -> Result<Held, Reason> {
+        if let Some(deadline) = arrival.until() {
+            if deadline <= self.clock.now() {
+                return Err(self.why_never(arrival.places()).unwrap_or(Reason::DeadlinePassed));
+            }
+        }
+        let cost = arrival.places();
+        if self.slots.take(cost) {
+            return Ok(Held { cost, place: Place::Real });
+        }
+        Err(self.why_never(cost).unwrap_or(Reason::Full))
+    }
+
+    /// Why a call of this cost cannot be admitted, however long it waits.
+    #[inline]
+    fn why_never(&self, cost: u32) -> Option<Reason> {
+        if self.closed.load(Ordering::Acquire) {
+            Some(Reason::Closed)
+        } else if cost > self.slots.limit() {
+            Some(Reason::CostAboveLimit)
+        } else {
+            None
+        }
+    }
+
+    /// Refuses, or in dry run admits beside the limit and counts. A closed gauge refuses in dry run too.
+    #[inline]
+    fn turn_away(&self, reason: Reason, cost: u32) -> Result<Held, Rejected> {
+        if self.dry_run.load(Ordering::Relaxed) && reason != Reason::Closed {
+            return Ok(self.admit_phantom(Miss::Refused(reason), cost));
+        }
+        self.tally.refused(reason);
+        Err(self.rejection(reason))
+    }
+
+    #[inline]
+    fn rejection(&self, reason: Reason) -> Rejected {
+        let in_flight = u32::try_from(self.slots.in_flight().max(0)).unwrap_or(u32::MAX);
+        Rejected { reason, gauge: self.name, limit: self.slots.limit(), in_flight }
+    }
+
+    fn expiry(&self, arrival: Arrival, now: Instant) -> Option<(Instant, Reason)> {
+        let patience = now.checked_add(self.line.wait_max()).map(|end| (end, Reason::WaitedTooLong));
+        let deadline = arrival.until().map(|end| (end, Reason::DeadlinePassed));
+        [patience, deadline].into_iter().flatten().min_by_key(|(end, _)| *end)
+    }
+
+    fn room(&self, locked: &Locked) -> u32 {
+        let waiting = u32::try_from(locked.queue.len()).unwrap_or(u32::MAX);
+        self.line.capacity(self.slots.limit()).saturating_sub(waiting)
+    }
+}
+
+/// The line.
+impl Core {
+    #[cold]
+    fn look_after_line(&self) {
+        self.with_line(|_, _, _| ());
+    }
+
+    /// Does one thing under the lock, settles what follows from it, and wakes whom it concerns after the lock is
+    /// gone: neither wakers nor clocks, which are other people's code, run under it.
+    fn with_line<T>(&self, change: impl FnOnce(&Core, &mut Locked, Instant) -> T) -> T {
+        let now = self.clock.now();
+        let mut guard = self.lock();
+        let locked = guard.get_or_insert_default();
+        let answer = change(self, locked, now);
+        self.settle(locked, now);
+        let alarm = self.alarm_due(locked);
+        let wakes = std::mem::take(&mut locked.wakes);
+        drop(guard);
+        if let Some(when) = alarm {
+            let me: Weak<dyn Ring> = self.me.clone();
+            self.clock.ring_at(when, Alarm::new(me));
+        }
+        wakes.wake();
+        answer
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Box<Locked>>> {
+        match self.locked.lock() {
+            Ok(guard) => guard,
+            // A panic under the lock would be a bug of ours. What it left is settled by whoever comes next, and
+            // shows in the snapshot: better than a service that refuses everything from then on.
+            Err(poisoned) => {
+                let mut guard = poisoned.into_inner();
+                guard.get_or_insert_default().faults += 1;
+                #[cfg(not(pushback_loom))]
+                self.locked.clear_poison();
+                guard
+            }
+        }
+    }
+
+    fn settle(&self, locked: &mut Locked, now: Instant) {
+        self.refuse_expired(locked, now);
+        if !locked.queue.is_empty() {
+            self.slots.shut_gate();
+        }
+        while let Some((ticket, cost)) = locked.queue.front() {
+            if self.slots.take_for_front(cost) {
+                self.decide(locked, ticket, Ok(Place::Real));
+            } else if self.dry_run.load(Ordering::Relaxed) {
+                // It was in line when the dry run began, so it is not one that would have waited: it did.
+                locked.rehearsal().begin_phantom(None);
+                self.decide(locked, ticket, Ok(Place::Phantom));
+            } else {
+                break;
+            }
+        }
+        if self.closed.load(Ordering::Relaxed) {
+            self.slots.shut_gate();
+            if self.is_idle(locked) {
+                locked.drains.wake_all(&mut locked.wakes);
+            }
+        } else if locked.queue.is_empty() {
+            self.slots.open_gate();
+        }
+        self.room.store(self.room(locked), Ordering::Relaxed);
+    }
+
+    fn decide(&self, locked: &mut Locked, ticket: Ticket, verdict: Verdict) {
+        if let Err(reason) = verdict {
+            self.tally.refused(reason);
+        }
+        if let Some(waker) = locked.queue.decide(ticket, verdict) {
+            locked.wakes.push(waker);
+        }
+    }
+
+    /// When an alarm must be set, because the next expiry comes before the one that is set.
+    fn alarm_due(&self, locked: &mut Locked) -> Option<Instant> {
+        let next = locked.queue.next_expiry()?;
+        if locked.alarm_at.is_some_and(|set| set <= next) {
+            return None;
+        }
+        locked.alarm_at = Some(next);
+        Some(next)
+    }
+
+    pub(crate) fn expire(&self, now: Instant) {
+        self.with_line(|core, locked, _| core.refuse_expired(locked, now));
+    }
+
+    fn refuse_expired(&self, locked: &mut Locked, now: Instant) {
+        while let Some((ticket, reason)) = locked.queue.expired(now) {
+            self.decide(locked, ticket, Err(reason));
+        }
+    }
+
+    /// When the next call in line will have waited long enough.
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        self.lock().as_ref().and_then(|locked| locked.queue.next_expiry())
+    }
+}
+
+impl Ring for Core {
+    fn ring(&self) {
+        // The one that is set has rung; settling refuses whose time is up and sets the next.
+        self.with_line(|_, locked, _| locked.alarm_at = None);
+    }
+}
+
+/// Operating.
+impl Core {
+    pub(crate) fn set_limit(&self, limit: u32) {
+        self.with_line(|core, locked, _| {
+            core.slots.set_limit(limit);
+            // Who can never fit again must not stand in the way of the others.
+            for ticket in locked.queue.above(limit) {
+                core.decide(locked, ticket, Err(Reason::CostAboveLimit));
+            }
+        });
+    }
+
+    pub(crate) fn close(&self) {
+        self.with_line(|core, locked, _| {
+            core.closed.store(true, Ordering::Release);
+            core.slots.shut_gate();
+            while let Some((ticket, _)) = locked.queue.front() {
+                core.decide(locked, ticket, Err(Reason::Closed));
+            }
+        });
+    }
+
+    /// Closes at the first call, and says whether the last permit is back; if not, `waker` is woken when it is.
+    /// `number` is this drain's among others.
+    pub(crate) fn poll_drained(&self, number: &mut Option<u64>, waker: Waker) -> bool {
+        if number.is_none() {
+            self.close();
+        }
+        self.with_line(|core, locked, _| {
+            let idle = core.is_idle(locked);
+            locked.drains.poll(number, waker, idle)
+        })
+    }
+
+    pub(crate) fn forget_drain(&self, number: u64) {
+        let forgotten = self.with_line(|_, locked, _| locked.drains.forget(number));
+        drop(forgotten);
+    }
+
+    pub(crate) fn set_dry_run(&self, on: bool) {
+        self.with_line(|core, locked, _| {
+            locked.rehearsal();
+            core.dry_run.store(on, Ordering::Relaxed);
+        });
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let now = self.clock.now();
+        let mut guard = self.lock();
+        let in_flight = self.slots.in_flight();
+        let limit = self.slots.limit();
+        let admitted = self.slots.admitted();
+        if in_flight < 0 {
+            guard.get_or_insert_default().faults += 1;
+        }
+        let locked = guard.as_deref();
+        Snapshot {
+            name: self.name,
+            limit,
+            in_flight: u32::try_from(in_flight.max(0)).unwrap_or(u32::MAX),
+            in_line: locked.map_or(0, |locked| u32::try_from(locked.queue.len()).unwrap_or(u32::MAX)),
+            oldest_wait: locked
+                .and_then(|locked| locked.queue.oldest())
+                .map(|since| now.saturating_duration_since(since)),
+            admitted,
+            refused: self.tally.refusals(),
+            left_line: locked.map_or(0, |locked| locked.queue.left()),
+            overloaded: self.tally.overloaded(),
+            ignored: self.tally.ignored(),
+            cancelled: self.tally.cancelled(),
+            closed: self.closed.load(Ordering::Relaxed),
+            dry_run: locked.and_then(|locked| locked.dry_run(self.dry_run.load(Ordering::Relaxed))),
+            faults: locked.map_or(0, |locked| locked.faults),
+        }
+    }
+
+    fn is_idle(&self, locked: &Locked) -> bool {
+        self.slots.in_flight() <= 0 && locked.phantoms() == 0
+    }
+}
+
+/// The dry run.
+impl Core {
+    #[cold]
+    fn admit_phantom(&self, miss: Miss, cost: u32) -> Held {
+        self.with_line(|_, locked, _| locked.rehearsal().begin_phantom(Some(miss)));
+        Held { cost, place: Place::Phantom }
+    }
+
+    #[cold]
+    fn give_phantom_back(&self) {
+        self.with_line(|_, locked, _| locked.rehearsal().end_phantom());
+    }
+}

@@ -1,0 +1,306 @@
+//! Every interleaving of acquire, release, cancel, resize, close and dry run, in pairs and threes, by loom.
+//!
+//! `cargo xtask loom` runs them. They model what the tests on real threads can only try often: a place that comes back
+//! while somebody joins the line, a caller that leaves while its turn comes, a limit that changes between the two.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use loom::{
+    model::Builder,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+};
+
+use super::{Acquire, DryRunMode, PressureGauge};
+use crate::{Alarm, Arrival, Clock, Line, OwnedPermit, Reason, Rejected};
+
+/// A clock that stands still: the models are about order, not about time.
+#[derive(Debug)]
+struct Still(Instant);
+
+impl Clock for Still {
+    fn now(&self) -> Instant {
+        self.0
+    }
+
+    fn ring_at(&self, _when: Instant, _alarm: Alarm) {}
+}
+
+/// A gauge, and how many of its places are in use, measured inside the protected work.
+#[derive(Clone)]
+struct Service {
+    gauge: PressureGauge,
+    inside: Arc<AtomicU32>,
+}
+
+impl Service {
+    fn new(limit: u32, line: u32) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "the model's clock stands still, it only needs some time")]
+        let clock = Still(Instant::now());
+        let line = Line::fifo(line).wait_at_most(Duration::MAX);
+        let gauge = PressureGauge::builder().limit(limit).line(line).clock(clock).build().unwrap();
+        Service { gauge, inside: Arc::new(AtomicU32::new(0)) }
+    }
+
+    /// Runs the protected work and fails if more than `limit` places are in use.
+    fn work(&self, cost: u32, limit: u32) {
+        let inside = self.inside.fetch_add(cost, Ordering::Relaxed) + cost;
+        assert!(inside <= limit, "{inside} places in use, {limit} allowed");
+        self.inside.fetch_sub(cost, Ordering::Relaxed);
+    }
+
+    fn nothing_is_left(&self, limit: u32) {
+        let snapshot = self.gauge.snapshot();
+        assert_eq!((snapshot.limit, snapshot.in_flight, snapshot.in_line), (limit, 0, 0));
+        assert_eq!(snapshot.faults, 0);
+        // The gate is open again, and exactly the limit's places are free.
+        let held: Vec<_> = (0..limit).map(|_| self.gauge.try_acquire().unwrap()).collect();
+        assert!(self.gauge.try_acquire().is_err());
+        drop(held);
+    }
+}
+
+/// Two preemptions a thread show nearly all errors of this kind, and keep models of three threads small.
+fn model(run: impl Fn() + Sync + Send + 'static) {
+    let mut builder = Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(run);
+}
+
+fn poll(acquire: &mut Acquire) -> Poll<Result<OwnedPermit, Rejected>> {
+    Pin::new(acquire).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn two_that_try_never_exceed_the_limit_and_lose_nothing() {
+    model(|| {
+        let service = Service::new(1, 0);
+        let other = service.clone();
+        let thread = thread::spawn(move || other.gauge.process(|| other.work(1, 1)).is_ok());
+        let mine = service.gauge.process(|| service.work(1, 1)).is_ok();
+        let theirs = thread.join().unwrap();
+        assert!(mine || theirs);
+        assert_eq!(service.gauge.snapshot().admitted, u64::from(mine) + u64::from(theirs));
+        service.nothing_is_left(1);
+    });
+}
+
+#[test]
+fn two_that_wait_both_have_their_turn() {
+    model(|| {
+        let service = Service::new(1, 1);
+        let other = service.clone();
+        let thread = thread::spawn(move || {
+            let _permit = other.gauge.acquire_blocking().unwrap();
+            other.work(1, 1);
+        });
+        {
+            let _permit = service.gauge.acquire_blocking().unwrap();
+            service.work(1, 1);
+        }
+        thread.join().unwrap();
+        service.nothing_is_left(1);
+    });
+}
+
+#[test]
+fn three_that_wait_all_have_their_turn() {
+    model(|| {
+        let service = Service::new(1, 2);
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                let other = service.clone();
+                thread::spawn(move || {
+                    let _permit = other.gauge.acquire_blocking().unwrap();
+                    other.work(1, 1);
+                })
+            })
+            .collect();
+        {
+            let _permit = service.gauge.acquire_blocking().unwrap();
+            service.work(1, 1);
+        }
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        service.nothing_is_left(1);
+    });
+}
+
+#[test]
+fn a_high_cost_in_front_is_not_overtaken_by_one_that_tries() {
+    model(|| {
+        let service = Service::new(2, 1);
+        let held = service.gauge.try_acquire().unwrap().into_owned();
+        let large = service.clone();
+        let waits = thread::spawn(move || {
+            let _permit = large.gauge.acquire_blocking_for(Arrival::new().cost(2)).unwrap();
+            large.work(2, 2);
+        });
+        let small = service.clone();
+        let tries = thread::spawn(move || small.gauge.process(|| small.work(1, 2)).is_ok());
+        drop(held);
+        waits.join().unwrap();
+        tries.join().unwrap();
+        service.nothing_is_left(2);
+    });
+}
+
+#[test]
+fn a_place_that_comes_back_while_somebody_leaves_goes_to_the_next() {
+    model(|| {
+        let service = Service::new(1, 2);
+        let held = service.gauge.try_acquire().unwrap().into_owned();
+        let mut leaver = service.gauge.acquire();
+        assert!(poll(&mut leaver).is_pending());
+        let next = service.clone();
+        let waits = thread::spawn(move || {
+            let _permit = next.gauge.acquire_blocking().unwrap();
+            next.work(1, 1);
+        });
+        let leaves = thread::spawn(move || drop(leaver));
+        drop(held);
+        leaves.join().unwrap();
+        waits.join().unwrap();
+        service.nothing_is_left(1);
+    });
+}
+
+#[test]
+fn a_turn_that_comes_while_its_caller_looks_is_seen_once() {
+    model(|| {
+        let service = Service::new(1, 1);
+        let held = service.gauge.try_acquire().unwrap().into_owned();
+        let mut waiter = service.gauge.acquire();
+        assert!(poll(&mut waiter).is_pending());
+        let gives = thread::spawn(move || drop(held));
+        let first_look = poll(&mut waiter);
+        gives.join().unwrap();
+        let permit = match first_look {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => match poll(&mut waiter) {
+                Poll::Ready(answer) => answer,
+                Poll::Pending => panic!("the turn was lost"),
+            },
+        };
+        assert_eq!(service.gauge.snapshot().in_flight, 1);
+        drop(permit.unwrap());
+        service.nothing_is_left(1);
+    });
+}
+
+#[test]
+fn a_limit_lowered_while_calls_come_and_go_is_kept() {
+    model(|| {
+        let service = Service::new(2, 1);
+        let other = service.clone();
+        let thread = thread::spawn(move || other.gauge.process(|| other.work(1, 2)).is_ok());
+        service.gauge.set_limit(1);
+        // Whatever the other holds now is a debt or a place; with it, this one makes two only if the limit does.
+        {
+            let mine = service.gauge.try_acquire();
+            let snapshot = service.gauge.snapshot();
+            assert!(mine.is_err() || snapshot.in_flight == 1, "admitted above the lowered limit");
+        }
+        thread.join().unwrap();
+        service.nothing_is_left(1);
+    });
+}
+
+#[test]
+fn a_limit_raised_from_zero_while_somebody_comes_and_another_waits_admits_both() {
+    model(|| {
+        let service = Service::new(1, 2);
+        let held = service.gauge.try_acquire().unwrap().into_owned();
+        let other = service.clone();
+        let waits = thread::spawn(move || {
+            let _permit = other.gauge.acquire_blocking().unwrap();
+            other.work(1, 2);
+        });
+        let resizes = service.clone();
+        let resize = thread::spawn(move || resizes.gauge.set_limit(2));
+        drop(held);
+        waits.join().unwrap();
+        resize.join().unwrap();
+        service.nothing_is_left(2);
+    });
+}
+
+#[test]
+fn a_gauge_closed_while_somebody_waits_leaves_nobody_waiting() {
+    model(|| {
+        let service = Service::new(1, 1);
+        let held = service.gauge.try_acquire().unwrap().into_owned();
+        let other = service.clone();
+        let waits = thread::spawn(move || match other.gauge.acquire_blocking() {
+            Ok(_permit) => other.work(1, 1),
+            Err(rejected) => assert_eq!(rejected.reason, Reason::Closed),
+        });
+        let closes = service.clone();
+        let close = thread::spawn(move || closes.gauge.close());
+        drop(held);
+        waits.join().unwrap();
+        close.join().unwrap();
+        assert_eq!(service.gauge.try_acquire().unwrap_err().reason, Reason::Closed);
+        assert_eq!(service.gauge.snapshot().in_flight, 0);
+    });
+}
+
+#[test]
+fn a_drain_ends_when_the_last_of_two_comes_back() {
+    model(|| {
+        let service = Service::new(2, 0);
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                let permit = service.gauge.try_acquire().unwrap().into_owned();
+                thread::spawn(move || drop(permit))
+            })
+            .collect();
+        service.gauge.drain_blocking();
+        assert_eq!(service.gauge.snapshot().in_flight, 0);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_drain_waits_for_a_phantom_and_for_one_that_comes_meanwhile() {
+    model(|| {
+        let service = Service::new(1, 0);
+        service.gauge.set_dry_run(DryRunMode::On);
+        let real = service.gauge.try_acquire().unwrap().into_owned();
+        let phantom = service.gauge.try_acquire().unwrap().into_owned();
+        let gives = thread::spawn(move || drop((phantom, real)));
+        let other = service.clone();
+        let comes = thread::spawn(move || other.gauge.process(|| ()).is_ok());
+        service.gauge.drain_blocking();
+        gives.join().unwrap();
+        comes.join().unwrap();
+        let snapshot = service.gauge.snapshot();
+        assert_eq!((snapshot.in_flight, snapshot.dry_run.unwrap().phantoms), (0, 0));
+    });
+}
+
+#[test]
+fn a_dry_run_switched_on_while_somebody_waits_lets_it_through() {
+    model(|| {
+        let service = Service::new(1, 1);
+        let held = service.gauge.try_acquire().unwrap().into_owned();
+        let other = service.clone();
+        let waits = thread::spawn(move || drop(other.gauge.acquire_blocking().unwrap()));
+        service.gauge.set_dry_run(DryRunMode::On);
+        waits.join().unwrap();
+        drop(held);
+        service.gauge.set_dry_run(DryRunMode::Off);
+        service.nothing_is_left(1);
+    });
+}

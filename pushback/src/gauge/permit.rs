@@ -1,0 +1,126 @@
+//! The place in flight.
+
+use std::{fmt, mem::ManuallyDrop};
+
+use super::{PressureGauge, core::Held};
+use crate::outcome::Outcome;
+
+/// A place in flight, borrowed from its gauge. Dropping it gives the place back, whatever happened: a return, `?`, a
+/// panic, a cancelled future; exactly once.
+///
+/// Work that outlives its caller must take the permit along, or the place is free while the work still runs. The
+/// classic case is `spawn_blocking`: when the caller's future is dropped, the closure runs on.
+///
+/// ```
+/// # use pushback::PressureGauge;
+/// # async fn handler(gauge: PressureGauge) -> Result<(), Box<dyn std::error::Error>> {
+/// let permit = gauge.try_acquire()?.into_owned();
+/// let report = tokio::task::spawn_blocking(move || {
+///     let _permit = permit; // moved in: the place is held until the work ends, not until the caller goes
+///     expensive_report()
+/// })
+/// .await?;
+/// # let () = report;
+/// # Ok(())
+/// # }
+/// # fn expensive_report() {}
+/// ```
+#[must_use = "a permit that is dropped at once limits nothing"]
+pub struct Permit<'gauge> {
+    gauge: &'gauge PressureGauge,
+    held: Held,
+    outcome: Option<Outcome>,
+}
+
+/// A place in flight that can be moved anywhere: into another thread, a task, a response's body.
+///
+/// In everything else it is a [`Permit`].
+#[must_use = "a permit that is dropped at once limits nothing"]
+pub struct OwnedPermit {
+    gauge: PressureGauge,
+    held: Held,
+    outcome: Option<Outcome>,
+}
+
+impl<'gauge> Permit<'gauge> {
+    #[inline]
+    pub(super) fn new(gauge: &'gauge PressureGauge, held: Held) -> Self {
+        Permit { gauge, held, outcome: None }
+    }
+
+    /// How many places the call takes.
+    pub fn cost(&self) -> u32 {
+        self.held.cost
+    }
+
+    /// Says how the call goes; the last word before the drop counts. See [`Outcome`] for what counts without one.
+    pub fn record(&mut self, outcome: Outcome) {
+        self.outcome = Some(outcome);
+    }
+
+    /// The same place, free to be moved.
+    #[inline]
+    pub fn into_owned(self) -> OwnedPermit {
+        // The place goes over to the new permit, so this one must not give it back.
+        let this = ManuallyDrop::new(self);
+        OwnedPermit { gauge: this.gauge.clone(), held: this.held, outcome: this.outcome }
+    }
+}
+
+impl OwnedPermit {
+    pub(super) fn new(gauge: PressureGauge, held: Held) -> Self {
+        OwnedPermit { gauge, held, outcome: None }
+    }
+
+    /// How many places the call takes.
+    pub fn cost(&self) -> u32 {
+        self.held.cost
+    }
+
+    /// Says how the call goes; the last word before the drop counts. See [`Outcome`] for what counts without one.
+    pub fn record(&mut self, outcome: Outcome) {
+        self.outcome = Some(outcome);
+    }
+
+    /// The gauge that the place belongs to.
+    pub fn gauge(&self) -> &PressureGauge {
+        &self.gauge
+    }
+}
+
+impl Drop for Permit<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.gauge.core.give_back(self.held, outcome_at_drop(self.outcome));
+    }
+}
+
+impl Drop for OwnedPermit {
+    #[inline]
+    fn drop(&mut self) {
+        self.gauge.core.give_back(self.held, outcome_at_drop(self.outcome));
+    }
+}
+
+/// A plain drop is a success, so that whoever knows nothing of outcomes does not starve a limit that learns from
+/// them; a call that panics says nothing about the load, and neither does one that seems cancelled because of it.
+#[inline]
+fn outcome_at_drop(recorded: Option<Outcome>) -> Outcome {
+    match recorded {
+        None | Some(Outcome::Cancelled) if std::thread::panicking() => Outcome::Ignore,
+        None => Outcome::Success,
+        Some(outcome) => outcome,
+    }
+}
+
+impl fmt::Debug for Permit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("gauge", &self.gauge.name()).field("cost", &self.cost()).finish()
+    }
+}
+
+impl fmt::Debug for OwnedPermit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnedPermit").field("gauge", &self.gauge.name()).field("cost", &self.cost()).finish()
+    }
+}

@@ -1,0 +1,22 @@
+#![doc = include_str!("../../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod arrival;
+mod clock;
+mod gauge;
+#[cfg(feature = "http")]
+pub mod http;
+mod line;
+mod outcome;
+mod rejected;
+mod slots;
+mod snapshot;
+mod sync;
+
+pub use arrival::Arrival;
+pub use clock::{Alarm, Clock, ManualClock, SystemClock};
+pub use gauge::{Acquire, BuildError, Builder, Drain, DryRunMode, OwnedPermit, Permit, PressureGauge};
+pub use line::Line;
+pub use outcome::Outcome;
+pub use rejected::{Reason, Rejected};
+pub use snapshot::{DryRun, Refusals, Snapshot};

@@ -1,0 +1,68 @@
+//! The line: calls that wait for their turn.
+
+pub(crate) mod queue;
+
+use std::time::Duration;
+
+/// How long a call waits at most if nothing else is said: long enough for a call that will be served, short enough
+/// that a place that is never given back shows as refusals and not as a service that hangs.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// How many calls may wait, and for how long.
+///
+/// A line absorbs short bursts. It does not raise what a service can do: under lasting overload every place in it
+/// only makes all calls wait longer, so keep it short and bound the wait by what callers still find useful.
+///
+/// ```
+/// use std::time::Duration;
+/// use pushback::{Line, PressureGauge};
+///
+/// let gauge = PressureGauge::builder()
+///     .limit(10)
+///     .line(Line::fifo(100).wait_at_most(Duration::from_millis(50)))
+///     .build()?;
+/// # let _ = gauge;
+/// # Ok::<(), pushback::BuildError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line {
+    capacity: Option<u32>,
+    wait_max: Duration,
+}
+
+impl Line {
+    /// A line in which whoever came first is next. `capacity` is how many calls may wait, 0 to [`u32::MAX`]; with 0,
+    /// the entry points that wait refuse at once too. The longest wait is 60 s unless
+    /// [`wait_at_most`](Line::wait_at_most) says otherwise.
+    pub const fn fifo(capacity: u32) -> Self {
+        Line { capacity: Some(capacity), wait_max: WAIT_MAX }
+    }
+
+    /// A line as long as the limit, whatever the limit is at the time: the default of every gauge.
+    pub const fn as_long_as_the_limit() -> Self {
+        Line { capacity: None, wait_max: WAIT_MAX }
+    }
+
+    /// How long a call waits at most before it is refused with [`Reason::WaitedTooLong`]. [`Duration::ZERO`] refuses
+    /// whoever is not served at once; [`Duration::MAX`] waits without a bound.
+    ///
+    /// [`Reason::WaitedTooLong`]: crate::Reason::WaitedTooLong
+    pub const fn wait_at_most(mut self, wait_max: Duration) -> Self {
+        self.wait_max = wait_max;
+        self
+    }
+
+    pub(crate) fn capacity(&self, limit: u32) -> u32 {
+        self.capacity.unwrap_or(limit)
+    }
+
+    pub(crate) fn wait_max(&self) -> Duration {
+        self.wait_max
+    }
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Line::as_long_as_the_limit()
+    }
+}

@@ -1,0 +1,126 @@
+//! Who waits, who is next, and what became of those whose turn came.
+//!
+//! Everything here happens under the gauge's lock. A ticket is in exactly one place: waiting, or decided and not yet
+//! fetched by its caller, or gone.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    task::Waker,
+    time::Instant,
+};
+
+use crate::{outcome::Place, rejected::Reason};
+
+/// A place in line; a lower one came earlier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ticket(u64);
+
+/// A call in line.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    pub(crate) cost: u32,
+    pub(crate) since: Instant,
+    /// When it is refused, and why; `None` waits without a bound.
+    pub(crate) expiry: Option<(Instant, Reason)>,
+    pub(crate) waker: Waker,
+}
+
+/// What became of a call in line.
+pub(crate) type Verdict = Result<Place, Reason>;
+
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    waiting: BTreeMap<Ticket, Waiter>,
+    /// The waiting that have an expiry, soonest first.
+    expiries: BTreeSet<(Instant, Ticket)>,
+    decided: BTreeMap<Ticket, Verdict>,
+    handed_out: u64,
+    left: u64,
+}
+
+impl Queue {
+    pub(crate) fn push(&mut self, waiter: Waiter) -> Ticket {
+        let ticket = Ticket(self.handed_out);
+        self.handed_out += 1;
+        if let Some((when, _)) = waiter.expiry {
+            self.expiries.insert((when, ticket));
+        }
+        self.waiting.insert(ticket, waiter);
+        ticket
+    }
+
+    /// Who is next: whoever came first.
+    pub(crate) fn front(&self) -> Option<(Ticket, u32)> {
+        self.waiting.first_key_value().map(|(ticket, waiter)| (*ticket, waiter.cost))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        self.waiting.first_key_value().map(|(_, waiter)| waiter.since)
+    }
+
+    /// How many left before their turn.
+    pub(crate) fn left(&self) -> u64 {
+        self.left
+    }
+
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        self.expiries.first().map(|(when, _)| *when)
+    }
+
+    /// The first waiter whose time is up, and why it is refused.
+    pub(crate) fn expired(&self, now: Instant) -> Option<(Ticket, Reason)> {
+        let (when, ticket) = self.expiries.first().filter(|(when, _)| *when <= now)?;
+        let expiry = self.waiting.get(ticket).and_then(|waiter| waiter.expiry);
+        debug_assert_eq!(expiry.map(|(when, _)| when), Some(*when), "expiries are those of the waiting");
+        expiry.map(|(_, reason)| (*ticket, reason))
+    }
+
+    /// The waiters that cost more than this limit has.
+    pub(crate) fn above(&self, limit: u32) -> Vec<Ticket> {
+        self.waiting.iter().filter(|(_, waiter)| waiter.cost > limit).map(|(ticket, _)| *ticket).collect()
+    }
+
+    /// Takes a waiter out of the line with a verdict that its caller will fetch; gives who is to be woken for it.
+    pub(crate) fn decide(&mut self, ticket: Ticket, verdict: Verdict) -> Option<Waker> {
+        let waiter = self.remove(ticket)?;
+        self.decided.insert(ticket, verdict);
+        Some(waiter.waker)
+    }
+
+    /// The verdict, once; until there is one, `waker` takes the place of the waker before, which is handed back so
+    /// that it is dropped outside of the lock.
+    pub(crate) fn fetch(&mut self, ticket: Ticket, mut waker: Waker) -> Result<Verdict, Waker> {
+        if let Some(verdict) = self.decided.remove(&ticket) {
+            return Ok(verdict);
+        }
+        if let Some(waiter) = self.waiting.get_mut(&ticket) {
+            std::mem::swap(&mut waiter.waker, &mut waker);
+        }
+        Err(waker)
+    }
+
+    /// The caller gave up. A verdict that it did not fetch is handed back: its place must go to the next.
+    pub(crate) fn leave(&mut self, ticket: Ticket) -> (Option<Verdict>, Option<Waiter>) {
+        let waiter = self.remove(ticket);
+        if waiter.is_some() {
+            self.left += 1;
+        }
+        (self.decided.remove(&ticket), waiter)
+    }
+
+    fn remove(&mut self, ticket: Ticket) -> Option<Waiter> {
+        let waiter = self.waiting.remove(&ticket)?;
+        if let Some((when, _)) = waiter.expiry {
+            self.expiries.remove(&(when, ticket));
+        }
+        Some(waiter)
+    }
+}

@@ -1,0 +1,91 @@
+//! The answer to a call that was not admitted.
+
+use std::{error::Error, fmt};
+
+/// Why a call was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// As many calls are in flight as the limit allows, and this entry point does not wait.
+    Full,
+    /// The line is as long as it may be.
+    LineFull,
+    /// The call stood in line for the line's longest wait.
+    WaitedTooLong,
+    /// The call's own deadline came before its turn.
+    DeadlinePassed,
+    /// The call costs more places than the limit has, so that it would never fit. With a limit of 0, every call.
+    CostAboveLimit,
+    /// The gauge was closed: the service is going away.
+    Closed,
+}
+
+impl Reason {
+    /// All reasons, in the order of their counters.
+    pub const ALL: [Reason; 6] = [
+        Reason::Full,
+        Reason::LineFull,
+        Reason::WaitedTooLong,
+        Reason::DeadlinePassed,
+        Reason::CostAboveLimit,
+        Reason::Closed,
+    ];
+
+    /// The reason as a word for logs, labels and headers: `full`, `line_full`, `waited_too_long`, `deadline_passed`,
+    /// `cost_above_limit`, `closed`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Reason::Full => "full",
+            Reason::LineFull => "line_full",
+            Reason::WaitedTooLong => "waited_too_long",
+            Reason::DeadlinePassed => "deadline_passed",
+            Reason::CostAboveLimit => "cost_above_limit",
+            Reason::Closed => "closed",
+        }
+    }
+
+    /// The place of this reason's counter.
+    pub(crate) const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A call was refused: the only error there is on a call's path.
+///
+/// It says who refused and why, so that nobody has to guess which of several limits was hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rejected {
+    /// Why.
+    pub reason: Reason,
+    /// The name of the gauge that refused.
+    pub gauge: &'static str,
+    /// The limit in force, in places.
+    pub limit: u32,
+    /// The places that were taken.
+    pub in_flight: u32,
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Rejected { reason, gauge, limit, in_flight } = self;
+        write!(f, "gauge '{gauge}' refused the call: ")?;
+        match reason {
+            Reason::Full => write!(f, "no more capacity")?,
+            Reason::LineFull => write!(f, "the line is full")?,
+            Reason::WaitedTooLong => write!(f, "it waited too long in line")?,
+            Reason::DeadlinePassed => write!(f, "its deadline passed before its turn")?,
+            Reason::CostAboveLimit => write!(f, "it costs more than the whole limit")?,
+            Reason::Closed => write!(f, "the gauge is closed")?,
+        }
+        write!(f, " (in flight {in_flight} of {limit})")
+    }
+}
+
+impl Error for Rejected {}

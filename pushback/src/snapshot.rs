@@ -1,0 +1,92 @@
+//! A gauge at one moment, for people and for metrics.
+
+use std::{fmt, time::Duration};
+
+use crate::rejected::Reason;
+
+/// A gauge at one moment. All fields but the counters of refusals and outcomes, which are read one after the other,
+/// belong to the same moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// The gauge's name.
+    pub name: &'static str,
+    /// How many places there are.
+    pub limit: u32,
+    /// How many places are taken. Above `limit` only while the debt of a lowered limit is being paid.
+    pub in_flight: u32,
+    /// How many calls wait in line.
+    pub in_line: u32,
+    /// How long the call that came first among those in line has waited.
+    pub oldest_wait: Option<Duration>,
+    /// How many calls were ever admitted, phantoms of a dry run not among them.
+    pub admitted: u64,
+    /// How many calls were ever refused, by reason.
+    pub refused: Refusals,
+    /// How many calls left the line before their turn, because the caller gave up.
+    pub left_line: u64,
+    /// How many admitted calls ended with [`Outcome::Overload`](crate::Outcome::Overload).
+    pub overloaded: u64,
+    /// How many admitted calls ended with [`Outcome::Ignore`](crate::Outcome::Ignore), panics among them.
+    pub ignored: u64,
+    /// How many admitted calls ended with [`Outcome::Cancelled`](crate::Outcome::Cancelled).
+    pub cancelled: u64,
+    /// Whether the gauge was closed.
+    pub closed: bool,
+    /// What a dry run saw, if there ever was one.
+    pub dry_run: Option<DryRun>,
+    /// Faults the gauge recovered from: a poisoned lock, a count that could not be. Anything but 0 is a bug, either in
+    /// this library or in a [`Clock`](crate::Clock).
+    pub faults: u64,
+}
+
+/// What a dry run saw: calls that would not have been admitted at once, but were.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DryRun {
+    /// Whether the gauge is in dry run now.
+    pub on: bool,
+    /// How many calls run now although they did not fit.
+    pub phantoms: u32,
+    /// How many calls would have been refused, by reason.
+    pub would_refuse: Refusals,
+    /// How many calls would have had to wait in line. What would have become of them there, a dry run cannot know.
+    pub would_wait: u64,
+}
+
+/// Counts of refusals by reason.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Refusals {
+    counts: [u64; Reason::ALL.len()],
+}
+
+impl Refusals {
+    pub(crate) fn from_counts(counts: [u64; Reason::ALL.len()]) -> Self {
+        Refusals { counts }
+    }
+
+    pub(crate) fn count(&mut self, reason: Reason) {
+        self.counts[reason.index()] += 1;
+    }
+
+    /// How many calls were refused for this reason.
+    pub fn by(&self, reason: Reason) -> u64 {
+        self.counts[reason.index()]
+    }
+
+    /// How many calls were refused for any reason.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Every reason with its count.
+    pub fn iter(&self) -> impl Iterator<Item = (Reason, u64)> + '_ {
+        Reason::ALL.into_iter().zip(self.counts)
+    }
+}
+
+impl fmt::Debug for Refusals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter().filter(|(_, count)| *count > 0)).finish()
+    }
+}

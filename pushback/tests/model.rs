@@ -1,0 +1,408 @@
+//! Random operations on a gauge, compared after each with a model that is too simple to be wrong.
+//!
+//! The model is a list of those in flight, a list of those in line, and a few numbers. It is asked for the same answer
+//! before the gauge is, and the invariants of ARCHITECTURE.md are checked on the gauge's own snapshot. A failure
+//! prints its seed; `PUSHBACK_SEED=<seed> cargo test --test model` replays it.
+
+mod support;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    env,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use pushback::{
+    Acquire, Arrival, Clock, DryRunMode, Line, ManualClock, Outcome, OwnedPermit, PressureGauge, Reason,
+};
+use support::Task;
+
+const OPERATIONS: u32 = 3_000;
+
+#[test]
+fn a_gauge_does_what_a_naive_model_does() {
+    let seeds: Vec<u64> = match env::var("PUSHBACK_SEED") {
+        Ok(seed) => vec![seed.parse().expect("PUSHBACK_SEED is a number")],
+        Err(_) => (1..=60).chain([fastrand::u64(..)]).collect(),
+    };
+    println!("seeds 1 to 60 and {}", seeds.last().unwrap());
+    for seed in seeds {
+        let mut run = Run::new(seed);
+        for _ in 0..OPERATIONS {
+            run.step();
+        }
+        run.finish();
+    }
+}
+
+/// How a call was admitted, in the model's own words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Real,
+    Phantom,
+}
+
+struct Waiting {
+    id: u64,
+    cost: u32,
+    since: Instant,
+    expires: Instant,
+    why: Reason,
+}
+
+/// What a gauge is, as naively as it can be said.
+struct Model {
+    limit: u32,
+    capacity: Option<u32>,
+    wait_max: Duration,
+    in_flight: Vec<(u64, u32, Kind)>,
+    line: VecDeque<Waiting>,
+    decided: BTreeMap<u64, Result<Kind, Reason>>,
+    closed: bool,
+    dry_run: bool,
+    admitted: u64,
+    left: u64,
+    refused: BTreeMap<&'static str, u64>,
+    would_refuse: u64,
+    would_wait: u64,
+}
+
+impl Model {
+    fn taken(&self) -> u32 {
+        self.in_flight.iter().filter(|(_, _, kind)| *kind == Kind::Real).map(|(_, cost, _)| cost).sum()
+    }
+
+    fn fits(&self, cost: u32) -> bool {
+        self.taken() + cost <= self.limit
+    }
+
+    fn refuse(&mut self, id: u64, cost: u32, reason: Reason) -> Result<Kind, Reason> {
+        if self.dry_run && reason != Reason::Closed {
+            self.would_refuse += 1;
+            self.in_flight.push((id, cost, Kind::Phantom));
+            return Ok(Kind::Phantom);
+        }
+        *self.refused.entry(reason.as_str()).or_default() += 1;
+        Err(reason)
+    }
+
+    fn admit(&mut self, id: u64, cost: u32) -> Result<Kind, Reason> {
+        self.admitted += 1;
+        self.in_flight.push((id, cost, Kind::Real));
+        Ok(Kind::Real)
+    }
+
+    /// The answer to a call that does not wait.
+    fn try_acquire(&mut self, id: u64, cost: u32, deadline: Option<Instant>, now: Instant) -> Result<Kind, Reason> {
+        match self.why_not(cost, deadline, now) {
+            None => self.admit(id, cost),
+            Some(reason) => self.refuse(id, cost, reason),
+        }
+    }
+
+    /// The answer to a call that may wait, or `None` if it waits.
+    fn acquire(
+        &mut self,
+        id: u64,
+        cost: u32,
+        deadline: Option<Instant>,
+        now: Instant,
+    ) -> Option<Result<Kind, Reason>> {
+        match self.why_not(cost, deadline, now) {
+            None => Some(self.admit(id, cost)),
+            Some(Reason::Full) => {
+                let capacity = self.capacity.unwrap_or(self.limit) as usize;
+                if self.line.len() >= capacity {
+                    return Some(self.refuse(id, cost, Reason::LineFull));
+                }
+                if self.dry_run {
+                    self.would_wait += 1;
+                    self.in_flight.push((id, cost, Kind::Phantom));
+                    return Some(Ok(Kind::Phantom));
+                }
+                let patience = (now + self.wait_max, Reason::WaitedTooLong);
+                let (expires, why) = match deadline {
+                    Some(deadline) if deadline < patience.0 => (deadline, Reason::DeadlinePassed),
+                    _ => patience,
+                };
+                self.line.push_back(Waiting { id, cost, since: now, expires, why });
+                None
+            }
+            Some(reason) => Some(self.refuse(id, cost, reason)),
+        }
+    }
+
+    fn why_not(&self, cost: u32, deadline: Option<Instant>, now: Instant) -> Option<Reason> {
+        if self.closed {
+            Some(Reason::Closed)
+        } else if cost > self.limit {
+            Some(Reason::CostAboveLimit)
+        } else if deadline.is_some_and(|deadline| deadline <= now) {
+            Some(Reason::DeadlinePassed)
+        } else if !self.line.is_empty() || !self.fits(cost) {
+            Some(Reason::Full)
+        } else {
+            None
+        }
+    }
+
+    fn next_expiry(&self) -> Option<Instant> {
+        self.line.iter().map(|waiting| waiting.expires).min()
+    }
+
+    /// Lets everything happen that must happen now.
+    fn settle(&mut self, now: Instant) {
+        let limit = self.limit;
+        let closed = self.closed;
+        let why = |waiting: &Waiting| {
+            if closed {
+                Some(Reason::Closed)
+            } else if waiting.cost > limit {
+                Some(Reason::CostAboveLimit)
+            } else if waiting.expires <= now {
+                Some(waiting.why)
+            } else {
+                None
+            }
+        };
+        let (gone, staying): (Vec<_>, Vec<_>) = self.line.drain(..).partition(|waiting| why(waiting).is_some());
+        self.line = staying.into();
+        for waiting in gone {
+            let reason = why(&waiting).unwrap();
+            *self.refused.entry(reason.as_str()).or_default() += 1;
+            self.decided.insert(waiting.id, Err(reason));
+        }
+        while let Some(front) = self.line.front() {
+            let (id, cost) = (front.id, front.cost);
+            let kind = if self.fits(cost) {
+                self.admitted += 1;
+                Kind::Real
+            } else if self.dry_run {
+                Kind::Phantom
+            } else {
+                break;
+            };
+            self.line.pop_front();
+            self.in_flight.push((id, cost, kind));
+            self.decided.insert(id, Ok(kind));
+        }
+    }
+}
+
+/// A gauge and its model, doing the same.
+struct Run {
+    seed: u64,
+    random: fastrand::Rng,
+    clock: ManualClock,
+    gauge: PressureGauge,
+    model: Model,
+    permits: Vec<(u64, OwnedPermit)>,
+    tasks: Vec<(u64, Task<Acquire>)>,
+    calls: u64,
+    cancelled: u64,
+    overloaded: u64,
+}
+
+impl Run {
+    fn new(seed: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let clock = ManualClock::new();
+        let limit = random.u32(0..6);
+        let capacity = random.bool().then(|| random.u32(0..8));
+        let wait_max = Duration::from_millis(random.u64(1..30));
+        let line = capacity.map_or_else(Line::as_long_as_the_limit, Line::fifo).wait_at_most(wait_max);
+        let gauge = PressureGauge::builder().limit(limit).line(line).clock(clock.clone()).build().unwrap();
+        let model = Model {
+            limit,
+            capacity,
+            wait_max,
+            in_flight: Vec::new(),
+            line: VecDeque::new(),
+            decided: BTreeMap::new(),
+            closed: false,
+            dry_run: false,
+            admitted: 0,
+            left: 0,
+            refused: BTreeMap::new(),
+            would_refuse: 0,
+            would_wait: 0,
+        };
+        let (permits, tasks) = (Vec::new(), Vec::new());
+        Run { seed, random, clock, gauge, model, permits, tasks, calls: 0, cancelled: 0, overloaded: 0 }
+    }
+
+    fn step(&mut self) {
+        match self.random.u32(0..100) {
+            0..25 => self.try_acquire(),
+            25..50 => self.begin_acquire(),
+            50..75 => self.give_back(),
+            75..82 => self.abandon(),
+            82..90 => {
+                let time = Duration::from_millis(self.random.u64(0..12));
+                let end = self.clock.now() + time;
+                self.clock.advance(time);
+                // Who is refused on the way may let others through before their own time is up.
+                while let Some(next) = self.model.next_expiry().filter(|next| *next <= end) {
+                    self.model.settle(next);
+                }
+            }
+            90..97 => {
+                let limit = self.random.u32(0..7);
+                self.gauge.set_limit(limit);
+                self.model.limit = limit;
+            }
+            97..99 => {
+                let on = self.random.u32(0..3) == 0;
+                self.gauge.set_dry_run(if on { DryRunMode::On } else { DryRunMode::Off });
+                self.model.dry_run = on;
+            }
+            // Rarely, or nothing would happen in most of a run.
+            _ if self.random.u32(0..200) == 0 => {
+                self.gauge.close();
+                self.model.closed = true;
+            }
+            _ => (),
+        }
+        self.model.settle(self.clock.now());
+        self.fetch_some();
+        self.compare();
+    }
+
+    fn arrival(&mut self) -> (u64, u32, Option<Instant>, Arrival) {
+        self.calls += 1;
+        let cost = self.random.u32(1..5);
+        let mut arrival = Arrival::new().cost(cost);
+        let deadline =
+            (self.random.u32(0..4) == 0).then(|| self.clock.now() + Duration::from_millis(self.random.u64(0..40)));
+        if let Some(deadline) = deadline {
+            arrival = arrival.deadline(deadline);
+        }
+        (self.calls, cost, deadline, arrival)
+    }
+
+    fn try_acquire(&mut self) {
+        let (id, cost, deadline, arrival) = self.arrival();
+        let expected = self.model.try_acquire(id, cost, deadline, self.clock.now());
+        let answer = self.gauge.try_acquire_for(arrival);
+        assert_eq!(answer.as_ref().map(|_| ()).map_err(|rejected| rejected.reason), expected.map(|_| ()), "seed {}", self.seed);
+        if let Ok(permit) = answer {
+            self.permits.push((id, permit.into_owned()));
+        }
+    }
+
+    fn begin_acquire(&mut self) {
+        let (id, cost, deadline, arrival) = self.arrival();
+        let mut task = Task::new(self.gauge.acquire_for(arrival));
+        let expected = self.model.acquire(id, cost, deadline, self.clock.now());
+        match (task.poll(), expected) {
+            (Poll::Pending, None) => self.tasks.push((id, task)),
+            (Poll::Ready(answer), Some(expected)) => self.take(id, answer, expected),
+            (answer, expected) => panic!("seed {}: {answer:?} instead of {expected:?}", self.seed),
+        }
+    }
+
+    fn take(
+        &mut self,
+        id: u64,
+        answer: Result<OwnedPermit, pushback::Rejected>,
+        expected: Result<Kind, Reason>,
+    ) {
+        match (answer, expected) {
+            (Ok(permit), Ok(_)) => self.permits.push((id, permit)),
+            (Err(rejected), Err(reason)) if rejected.reason == reason => (),
+            (answer, expected) => panic!("seed {}: {answer:?} instead of {expected:?}", self.seed),
+        }
+    }
+
+    fn give_back(&mut self) {
+        if self.permits.is_empty() {
+            return;
+        }
+        let (id, mut permit) = self.permits.swap_remove(self.random.usize(0..self.permits.len()));
+        if self.random.u32(0..4) == 0 {
+            permit.record(Outcome::Overload);
+            self.overloaded += 1;
+        }
+        drop(permit);
+        self.model.in_flight.retain(|(other, _, _)| *other != id);
+    }
+
+    /// A caller in line goes away, whether its turn has come or not.
+    fn abandon(&mut self) {
+        if self.tasks.is_empty() {
+            return;
+        }
+        let (id, task) = self.tasks.swap_remove(self.random.usize(0..self.tasks.len()));
+        drop(task);
+        match self.model.decided.remove(&id) {
+            Some(Ok(_)) => {
+                self.model.in_flight.retain(|(other, _, _)| *other != id);
+                self.cancelled += 1;
+            }
+            Some(Err(_)) => (),
+            None => {
+                self.model.line.retain(|waiting| waiting.id != id);
+                self.model.left += 1;
+            }
+        }
+    }
+
+    /// Some of those whose turn came fetch it; others are slow.
+    fn fetch_some(&mut self) {
+        for index in (0..self.tasks.len()).rev() {
+            if self.random.u32(0..3) == 0 {
+                continue;
+            }
+            let (id, mut task) = self.tasks.swap_remove(index);
+            let rung = task.rung();
+            let polled = if self.random.bool() { task.poll() } else { task.poll_if_rung() };
+            match (polled, self.model.decided.remove(&id)) {
+                (Poll::Pending, None) => self.tasks.push((id, task)),
+                (Poll::Ready(answer), Some(expected)) => {
+                    assert!(rung > 0, "seed {}: call {id} was decided and not woken", self.seed);
+                    self.take(id, answer, expected);
+                }
+                (answer, expected) => panic!("seed {}: {answer:?} instead of {expected:?}", self.seed),
+            }
+        }
+    }
+
+    fn compare(&self) {
+        let seed = self.seed;
+        let now = self.clock.now();
+        let (snapshot, model) = (self.gauge.snapshot(), &self.model);
+        assert_eq!(snapshot.limit, model.limit, "seed {seed}");
+        // Invariant 2: in flight are the permits given and not yet taken back.
+        assert_eq!(snapshot.in_flight, model.taken(), "seed {seed}: in flight");
+        assert_eq!(snapshot.in_line as usize, model.line.len(), "seed {seed}: in line");
+        assert_eq!(snapshot.admitted, model.admitted, "seed {seed}: admitted");
+        assert_eq!(snapshot.left_line, model.left, "seed {seed}: left the line");
+        assert_eq!(snapshot.oldest_wait, model.line.front().map(|front| now - front.since), "seed {seed}");
+        for (reason, count) in snapshot.refused.iter() {
+            assert_eq!(count, model.refused.get(reason.as_str()).copied().unwrap_or(0), "seed {seed}: {reason}");
+        }
+        assert_eq!((snapshot.overloaded, snapshot.cancelled), (self.overloaded, self.cancelled), "seed {seed}");
+        assert_eq!((snapshot.closed, snapshot.faults), (model.closed, 0), "seed {seed}");
+        assert_eq!(self.gauge.next_expiry(), model.next_expiry(), "seed {seed}");
+        if let Some(dry) = snapshot.dry_run {
+            let phantoms = model.in_flight.iter().filter(|(_, _, kind)| *kind == Kind::Phantom).count();
+            assert_eq!(dry.phantoms as usize, phantoms, "seed {seed}: phantoms");
+            assert_eq!((dry.would_refuse.total(), dry.would_wait), (model.would_refuse, model.would_wait), "seed {seed}");
+        }
+        // Invariant 3: the next in line never waits while it fits.
+        if let Some(front) = model.line.front() {
+            assert!(!model.fits(front.cost), "seed {seed}: call {} waits though it fits", front.id);
+        }
+    }
+
+    /// When all have gone, nothing is left.
+    fn finish(mut self) {
+        self.tasks.clear();
+        self.permits.clear();
+        let snapshot = self.gauge.snapshot();
+        assert_eq!((snapshot.in_flight, snapshot.in_line), (0, 0), "seed {}", self.seed);
+        assert_eq!(snapshot.dry_run.map_or(0, |dry| dry.phantoms), 0, "seed {}", self.seed);
+        assert!(Task::new(self.gauge.drain()).poll().is_ready(), "seed {}", self.seed);
+    }
+}

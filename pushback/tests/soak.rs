@@ -1,0 +1,158 @@
+//! Ten million random operations over eight threads; at the end nothing is lost. The limit is measured where it
+//! matters: inside the protected work, for every entry point.
+
+mod support;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook},
+    sync::atomic::{AtomicU32, Ordering},
+    task::Poll,
+    thread,
+};
+
+use pushback::{Arrival, DryRunMode, Line, Outcome, PressureGauge};
+use support::Task;
+
+const THREADS: u64 = 8;
+const OPERATIONS: u64 = 10_000_000;
+const LIMIT: u32 = 6;
+
+/// Counts the places that are really in use.
+#[derive(Default)]
+struct Work {
+    inside: AtomicU32,
+    peak: AtomicU32,
+}
+
+impl Work {
+    fn run(&self, cost: u32) {
+        let inside = self.inside.fetch_add(cost, Ordering::Relaxed) + cost;
+        if inside > self.peak.load(Ordering::Relaxed) {
+            self.peak.fetch_max(inside, Ordering::Relaxed);
+        }
+        if inside % 4 == 3 {
+            // Hands the core to somebody else inside the work, or two cores would rarely see the limit reached.
+            thread::yield_now();
+        }
+        self.inside.fetch_sub(cost, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn after_ten_million_operations_over_eight_threads_nothing_is_lost() {
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let gauge = PressureGauge::builder().limit(LIMIT).line(Line::fifo(5)).build().unwrap();
+    let work = Work::default();
+    thread::scope(|scope| {
+        for number in 0..THREADS {
+            let (gauge, work) = (&gauge, &work);
+            scope.spawn(move || {
+                let mut random = fastrand::Rng::with_seed(seed ^ number);
+                for _ in 0..OPERATIONS / THREADS {
+                    operate(gauge, work, &mut random);
+                }
+            });
+        }
+    });
+    assert_eq!(work.peak.into_inner(), LIMIT, "inside the work the limit is reached, and not exceeded");
+    let snapshot = gauge.snapshot();
+    assert_eq!((snapshot.in_flight, snapshot.in_line, snapshot.faults), (0, 0, 0));
+    assert_eq!(work.inside.into_inner(), 0);
+    assert!(snapshot.admitted > OPERATIONS / 10, "the soak admitted calls: {}", snapshot.admitted);
+    assert!(snapshot.refused.total() > OPERATIONS / 1000, "and refused some: {:?}", snapshot.refused);
+    println!("{snapshot:?}");
+}
+
+fn operate(gauge: &PressureGauge, work: &Work, random: &mut fastrand::Rng) {
+    match random.u32(0..1000) {
+        0..400 => {
+            let _ = gauge.process(|| work.run(1));
+        }
+        400..600 => {
+            let cost = random.u32(1..4);
+            if let Ok(permit) = gauge.try_acquire_for(Arrival::new().cost(cost)) {
+                let permit = permit.into_owned();
+                work.run(cost);
+                drop(permit);
+            }
+        }
+        600..700 => {
+            let _ = gauge.process_with(|| work.run(1), |()| Outcome::Overload);
+        }
+        700..800 => {
+            let mut task = Task::new(gauge.process_async(async || work.run(1)));
+            let _ = task.poll();
+        }
+        // A caller that goes away at once, whether it waits by then or not.
+        800..900 => {
+            let cost = random.u32(1..4);
+            let mut task = Task::new(gauge.acquire_for(Arrival::new().cost(cost)));
+            if let Poll::Ready(Ok(permit)) = task.poll() {
+                work.run(cost);
+                drop(permit);
+            }
+        }
+        900..997 => {
+            if let Ok(permit) = gauge.acquire_blocking() {
+                work.run(1);
+                drop(permit);
+            }
+        }
+        997..999 => {
+            // Never above the limit of the test, or the measured peak would prove nothing.
+            gauge.set_limit(random.u32(3..=LIMIT));
+        }
+        _ => {
+            let permit = gauge.try_acquire();
+            thread::yield_now();
+            drop(permit);
+        }
+    }
+}
+
+#[test]
+fn panics_on_many_threads_lose_nothing() {
+    let gauge = PressureGauge::builder().limit(2).line(Line::fifo(8)).build().unwrap();
+    let hook = take_hook();
+    set_hook(Box::new(|_| ()));
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..500 {
+                    let _ = catch_unwind(AssertUnwindSafe(|| gauge.process(|| panic!("the work fails"))));
+                    let _ = catch_unwind(AssertUnwindSafe(|| {
+                        let _permit = gauge.acquire_blocking();
+                        panic!("the work fails");
+                    }));
+                }
+            });
+        }
+    });
+    set_hook(hook);
+    let snapshot = gauge.snapshot();
+    assert_eq!((snapshot.in_flight, snapshot.in_line, snapshot.faults), (0, 0, 0));
+    assert_eq!(snapshot.ignored, snapshot.admitted);
+}
+
+#[test]
+fn a_dry_run_switched_on_and_off_under_load_loses_nothing() {
+    let gauge = PressureGauge::builder().limit(2).line(Line::fifo(3)).build().unwrap();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for round in 0..20_000 {
+                    if round % 64 == 0 {
+                        let mode = if round % 128 == 0 { DryRunMode::On } else { DryRunMode::Off };
+                        gauge.set_dry_run(mode);
+                    }
+                    drop((gauge.try_acquire(), gauge.try_acquire()));
+                    drop(gauge.acquire_blocking_for(Arrival::new().cost(2)));
+                }
+            });
+        }
+    });
+    let snapshot = gauge.snapshot();
+    assert_eq!((snapshot.in_flight, snapshot.in_line), (0, 0));
+    assert_eq!(snapshot.dry_run.unwrap().phantoms, 0);
+}

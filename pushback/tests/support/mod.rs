@@ -1,0 +1,48 @@
+//! What several tests need: futures polled by hand, with wakers that count.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
+
+/// A waker that counts how often it was woken.
+#[derive(Default)]
+pub(crate) struct Bell(AtomicU32);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// A future polled by hand: a hand-made executor of one task.
+pub(crate) struct Task<F> {
+    future: Pin<Box<F>>,
+    bell: Arc<Bell>,
+}
+
+impl<F: Future> Task<F> {
+    pub(crate) fn new(future: F) -> Self {
+        Task { future: Box::pin(future), bell: Arc::default() }
+    }
+
+    pub(crate) fn poll(&mut self) -> Poll<F::Output> {
+        let waker = Waker::from(Arc::clone(&self.bell));
+        self.future.as_mut().poll(&mut Context::from_waker(&waker))
+    }
+
+    /// How often it was woken so far.
+    pub(crate) fn rung(&self) -> u32 {
+        self.bell.0.load(Ordering::SeqCst)
+    }
+
+    /// Polls only if it was woken since it was created or last asked, as an executor would.
+    pub(crate) fn poll_if_rung(&mut self) -> Poll<F::Output> {
+        if self.bell.0.swap(0, Ordering::SeqCst) == 0 { Poll::Pending } else { self.poll() }
+    }
+}
