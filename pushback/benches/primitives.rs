@@ -15,7 +15,7 @@ use std::{
         Arc, Barrier,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Waker},
+    task::{Context, Poll, Waker},
     thread,
     time::{Duration, Instant},
 };
@@ -23,43 +23,53 @@ use std::{
 use pushback::{Line, PressureGauge};
 use tokio::sync::Semaphore;
 
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 8;
 /// How long one measure runs in one round, roughly.
 const ROUND_TIME: Duration = Duration::from_millis(25);
+
+/// Does a number of operations on a state of its own.
+type Operate = Box<dyn Fn(u64) + Sync>;
 
 /// One thing to measure, with the number of operations that one thread does in a round.
 struct Measure {
     name: &'static str,
     threads: u64,
-    operate: Box<dyn Fn(u64) + Sync>,
+    make: fn() -> Operate,
+    /// One for each round, all alive: where a state lies in memory decides which of its parts share a cache line, and
+    /// that luck should not decide the comparison.
+    states: Vec<Operate>,
     operations: u64,
     times: Vec<f64>,
 }
 
 fn main() {
     let only = env::args().skip_while(|arg| arg != "--only").nth(1);
-    let mut measures: Vec<Measure> =
-        measures().into_iter().filter(|measure| only.as_ref().is_none_or(|only| measure.name == only)).collect();
+    let mut measures: Vec<Measure> = measures()
+        .into_iter()
+        .filter(|measure| only.as_ref().is_none_or(|only| measure.name == only))
+        .collect();
     for measure in &mut measures {
         measure.calibrate();
     }
-    for _ in 0..ROUNDS {
+    for round in 0..ROUNDS {
         for measure in &mut measures {
-            let time = measure.run();
+            let time = measure.run(round);
             measure.times.push(time);
         }
     }
     for measure in &mut measures {
         measure.times.sort_by(f64::total_cmp);
-        println!("{}\t{}\t{:.3}", measure.name, measure.threads, measure.times[ROUNDS / 2]);
+        let median = (measure.times[(ROUNDS - 1) / 2] + measure.times[ROUNDS / 2]) / 2.0;
+        println!("{}\t{}\t{median:.3}", measure.name, measure.threads);
     }
 }
 
 impl Measure {
     /// Finds how many operations fill a round.
     fn calibrate(&mut self) {
+        self.states.extend((0..ROUNDS).map(|_| (self.make)()));
         loop {
-            let nanos = self.run() * (self.operations * self.threads) as f64;
+            let nanos = self.run(0) * (self.operations * self.threads) as f64;
             if nanos >= ROUND_TIME.as_nanos() as f64 {
                 return;
             }
@@ -69,10 +79,11 @@ impl Measure {
     }
 
     /// Nanoseconds an operation.
-    fn run(&self) -> f64 {
+    fn run(&self, round: usize) -> f64 {
+        let operate = &self.states[round];
         let elapsed = if self.threads == 1 {
             let start = Instant::now();
-            (self.operate)(self.operations);
+            operate(self.operations);
             start.elapsed()
         } else {
             let barrier = Barrier::new(self.threads as usize + 1);
@@ -81,7 +92,7 @@ impl Measure {
                     .map(|_| {
                         scope.spawn(|| {
                             barrier.wait();
-                            (self.operate)(self.operations);
+                            operate(self.operations);
                         })
                     })
                     .collect();
@@ -99,113 +110,136 @@ impl Measure {
 
 fn measures() -> Vec<Measure> {
     let mut all = Vec::new();
-    let mut add = |name, threads, operate: Box<dyn Fn(u64) + Sync>| {
-        all.push(Measure { name, threads, operate, operations: 1_000, times: Vec::new() });
+    let mut add = |name, threads, make: fn() -> Operate| {
+        all.push(Measure { name, threads, make, states: Vec::new(), operations: 1_000, times: Vec::new() });
     };
     for threads in [1, 2, 4] {
-        add("floor", threads, floor());
-        add("pushback borrowed", threads, borrowed());
-        add("tokio borrowed", threads, tokio_borrowed());
-        add("pushback owned", threads, owned());
-        add("tokio owned", threads, tokio_owned());
+        add("floor", threads, floor);
+        add("pushback borrowed", threads, borrowed);
+        add("tokio borrowed", threads, tokio_borrowed);
+        add("pushback owned", threads, owned);
+        add("tokio owned", threads, tokio_owned);
     }
-    add("pushback refusal", 1, refusal());
-    add("tokio refusal", 1, tokio_refusal());
-    add("pushback refusal, line full", 4, refusal_at_full_line());
-    add("pushback process", 1, process());
+    add("pushback refusal", 1, refusal);
+    add("tokio refusal", 1, tokio_refusal);
+    add("pushback refusal, line full", 1, refusal_at_full_line);
+    add("pushback refusal, line full", 4, refusal_at_full_line);
+    add("pushback process", 1, process);
     all
 }
 
+/// The work inside: nothing, but the compiler must not see that.
+#[inline(always)]
+fn held<T>(permit: T) {
+    black_box(());
+    drop(permit);
+}
+
 /// A bare counter of places, taken by compare-and-swap and given back by subtraction; it counts no admissions.
-fn floor() -> Box<dyn Fn(u64) + Sync> {
+fn floor() -> Operate {
     let taken = AtomicU64::new(0);
     Box::new(move |operations| {
         for _ in 0..operations {
-            let mut now = taken.load(Ordering::Relaxed);
+            let mut now = black_box(&taken).load(Ordering::Relaxed);
             while now < 1_000 {
                 match taken.compare_exchange_weak(now, now + 1, Ordering::Acquire, Ordering::Relaxed) {
                     Ok(_) => break,
                     Err(newer) => now = newer,
                 }
             }
-            black_box(&taken);
+            black_box(());
             taken.fetch_sub(1, Ordering::Release);
         }
     })
 }
 
-fn borrowed() -> Box<dyn Fn(u64) + Sync> {
+fn borrowed() -> Operate {
     let gauge = PressureGauge::new(1_000);
     Box::new(move |operations| {
         for _ in 0..operations {
-            drop(black_box(gauge.try_acquire()));
+            if let Ok(permit) = black_box(&gauge).try_acquire() {
+                held(permit);
+            }
         }
     })
 }
 
-fn tokio_borrowed() -> Box<dyn Fn(u64) + Sync> {
+fn tokio_borrowed() -> Operate {
     let semaphore = Semaphore::new(1_000);
     Box::new(move |operations| {
         for _ in 0..operations {
-            drop(black_box(semaphore.try_acquire()));
+            if let Ok(permit) = black_box(&semaphore).try_acquire() {
+                held(permit);
+            }
         }
     })
 }
 
-fn owned() -> Box<dyn Fn(u64) + Sync> {
+fn owned() -> Operate {
     let gauge = PressureGauge::new(1_000);
     Box::new(move |operations| {
         for _ in 0..operations {
-            drop(black_box(gauge.try_acquire().map(pushback::Permit::into_owned)));
+            if let Ok(permit) = black_box(&gauge).try_acquire() {
+                held(permit.into_owned());
+            }
         }
     })
 }
 
-fn tokio_owned() -> Box<dyn Fn(u64) + Sync> {
+fn tokio_owned() -> Operate {
     let semaphore = Arc::new(Semaphore::new(1_000));
     Box::new(move |operations| {
         for _ in 0..operations {
-            drop(black_box(Arc::clone(&semaphore).try_acquire_owned()));
+            if let Ok(permit) = Arc::clone(black_box(&semaphore)).try_acquire_owned() {
+                held(permit);
+            }
         }
     })
 }
 
-fn refusal() -> Box<dyn Fn(u64) + Sync> {
+fn refusal() -> Operate {
     let gauge = PressureGauge::new(1);
     let held = gauge.try_acquire().expect("a new gauge is empty").into_owned();
     Box::new(move |operations| {
         black_box(&held);
         for _ in 0..operations {
-            drop(black_box(gauge.try_acquire()));
+            if let Err(rejected) = black_box(&gauge).try_acquire() {
+                black_box(rejected.reason);
+            }
         }
     })
 }
 
 /// tokio counts nothing here, and says nothing but "no permits".
-fn tokio_refusal() -> Box<dyn Fn(u64) + Sync> {
+fn tokio_refusal() -> Operate {
     let semaphore = Semaphore::new(0);
     Box::new(move |operations| {
         for _ in 0..operations {
-            drop(black_box(semaphore.try_acquire()));
+            if let Err(error) = black_box(&semaphore).try_acquire() {
+                black_box(error);
+            }
         }
     })
 }
 
-fn refusal_at_full_line() -> Box<dyn Fn(u64) + Sync> {
-    let gauge = PressureGauge::builder().limit(1).line(Line::fifo(1)).build().expect("the settings are right");
+fn refusal_at_full_line() -> Operate {
+    let gauge =
+        PressureGauge::builder().limit(1).line(Line::fifo(1)).build().expect("the settings are right");
     let held = gauge.try_acquire().expect("a new gauge is empty").into_owned();
-    let mut waiting = Box::pin(gauge.acquire());
+    let mut waiting = Box::pin(gauge.acquire().into_owned());
     assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     Box::new(move |operations| {
         black_box((&held, &waiting));
         for _ in 0..operations {
             let acquire = pin!(gauge.acquire());
-            drop(black_box(acquire.poll(&mut Context::from_waker(Waker::noop()))));
+            if let Poll::Ready(Err(rejected)) = acquire.poll(&mut Context::from_waker(Waker::noop())) {
+                black_box(rejected.reason);
+            }
         }
     })
 }
 
-fn process() -> Box<dyn Fn(u64) + Sync> {
+fn process() -> Operate {
     let gauge = PressureGauge::new(10);
     Box::new(move |operations| {
         let mut sum = 0;

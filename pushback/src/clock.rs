@@ -9,7 +9,7 @@ mod system;
 use std::{
     fmt,
     panic::{RefUnwindSafe, UnwindSafe},
-    sync::Weak,
+    sync::{Arc, Weak},
     time::Instant,
 };
 
@@ -35,7 +35,7 @@ pub struct Alarm(Weak<dyn Ring>);
 
 /// Somebody who wants to be rung up.
 pub(crate) trait Ring: Send + Sync {
-    fn ring(&self);
+    fn ring(self: Arc<Self>);
 }
 
 impl Alarm {

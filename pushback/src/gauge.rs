@@ -7,6 +7,7 @@ mod drain;
 mod locked;
 #[cfg(all(test, pushback_loom))]
 mod models;
+mod modes;
 mod permit;
 mod tally;
 mod thread_waker;
@@ -161,7 +162,7 @@ impl PressureGauge {
     /// [`WaitedTooLong`]: crate::Reason::WaitedTooLong
     /// [`CostAboveLimit`]: crate::Reason::CostAboveLimit
     /// [`Closed`]: crate::Reason::Closed
-    pub fn acquire(&self) -> Acquire {
+    pub fn acquire(&self) -> Acquire<'_> {
         self.acquire_for(Arrival::new())
     }
 
@@ -173,8 +174,8 @@ impl PressureGauge {
     /// # Errors
     ///
     /// As there, and [`DeadlinePassed`](crate::Reason::DeadlinePassed).
-    pub fn acquire_for(&self, arrival: Arrival) -> Acquire {
-        Acquire::new(self.clone(), arrival)
+    pub fn acquire_for(&self, arrival: Arrival) -> Acquire<'_> {
+        Acquire::new(self, arrival)
     }
 
     /// [`acquire`](Self::acquire) for a plain thread, which sleeps in line. Not for asynchronous code: there it would

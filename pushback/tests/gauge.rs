@@ -43,10 +43,7 @@ fn process_admits_up_to_the_limit_and_refuses_the_rest_at_once() {
     let refused = gauge.process(|| ran = true).unwrap_err();
     assert!(!ran, "refused work must not run");
     assert_eq!((refused.reason, refused.limit, refused.in_flight), (Reason::Full, 2, 2));
-    assert_eq!(
-        refused.to_string(),
-        "gauge 'gauge' refused the call: no more capacity (in flight 2 of 2)"
-    );
+    assert_eq!(refused.to_string(), "gauge 'gauge' refused the call: no more capacity (in flight 2 of 2)");
     drop((first, second));
     assert_eq!(gauge.process(|| 42), Ok(42));
     let snapshot = gauge.snapshot();
@@ -488,7 +485,10 @@ fn wrong_settings_are_one_error_that_names_key_value_and_allowed_range() {
     let long = "x".repeat(65);
     for name in ["", "two\nlines", &long] {
         let error = PressureGauge::builder().limit(1).name(name).build().unwrap_err();
-        assert_eq!(error.to_string(), format!("name is {name:?}; allowed: 1 to 64 bytes without control characters"));
+        assert_eq!(
+            error.to_string(),
+            format!("name is {name:?}; allowed: 1 to 64 bytes without control characters")
+        );
     }
     let error = PressureGauge::builder().build().unwrap_err();
     assert_eq!(error.to_string(), "limit is not set; allowed: 0 to 4294967295 places");

@@ -94,7 +94,13 @@ impl Model {
     }
 
     /// The answer to a call that does not wait.
-    fn try_acquire(&mut self, id: u64, cost: u32, deadline: Option<Instant>, now: Instant) -> Result<Kind, Reason> {
+    fn try_acquire(
+        &mut self,
+        id: u64,
+        cost: u32,
+        deadline: Option<Instant>,
+        now: Instant,
+    ) -> Result<Kind, Reason> {
         match self.why_not(cost, deadline, now) {
             None => self.admit(id, cost),
             Some(reason) => self.refuse(id, cost, reason),
@@ -166,7 +172,8 @@ impl Model {
                 None
             }
         };
-        let (gone, staying): (Vec<_>, Vec<_>) = self.line.drain(..).partition(|waiting| why(waiting).is_some());
+        let (gone, staying): (Vec<_>, Vec<_>) =
+            self.line.drain(..).partition(|waiting| why(waiting).is_some());
         self.line = staying.into();
         for waiting in gone {
             let reason = why(&waiting).unwrap();
@@ -198,7 +205,7 @@ struct Run {
     gauge: PressureGauge,
     model: Model,
     permits: Vec<(u64, OwnedPermit)>,
-    tasks: Vec<(u64, Task<Acquire>)>,
+    tasks: Vec<(u64, Task<Acquire<'static>>)>,
     calls: u64,
     cancelled: u64,
     overloaded: u64,
@@ -273,8 +280,8 @@ impl Run {
         self.calls += 1;
         let cost = self.random.u32(1..5);
         let mut arrival = Arrival::new().cost(cost);
-        let deadline =
-            (self.random.u32(0..4) == 0).then(|| self.clock.now() + Duration::from_millis(self.random.u64(0..40)));
+        let deadline = (self.random.u32(0..4) == 0)
+            .then(|| self.clock.now() + Duration::from_millis(self.random.u64(0..40)));
         if let Some(deadline) = deadline {
             arrival = arrival.deadline(deadline);
         }
@@ -285,7 +292,12 @@ impl Run {
         let (id, cost, deadline, arrival) = self.arrival();
         let expected = self.model.try_acquire(id, cost, deadline, self.clock.now());
         let answer = self.gauge.try_acquire_for(arrival);
-        assert_eq!(answer.as_ref().map(|_| ()).map_err(|rejected| rejected.reason), expected.map(|_| ()), "seed {}", self.seed);
+        assert_eq!(
+            answer.as_ref().map(|_| ()).map_err(|rejected| rejected.reason),
+            expected.map(|_| ()),
+            "seed {}",
+            self.seed
+        );
         if let Ok(permit) = answer {
             self.permits.push((id, permit.into_owned()));
         }
@@ -293,7 +305,7 @@ impl Run {
 
     fn begin_acquire(&mut self) {
         let (id, cost, deadline, arrival) = self.arrival();
-        let mut task = Task::new(self.gauge.acquire_for(arrival));
+        let mut task = Task::new(self.gauge.acquire_for(arrival).into_owned());
         let expected = self.model.acquire(id, cost, deadline, self.clock.now());
         match (task.poll(), expected) {
             (Poll::Pending, None) => self.tasks.push((id, task)),
@@ -380,15 +392,27 @@ impl Run {
         assert_eq!(snapshot.left_line, model.left, "seed {seed}: left the line");
         assert_eq!(snapshot.oldest_wait, model.line.front().map(|front| now - front.since), "seed {seed}");
         for (reason, count) in snapshot.refused.iter() {
-            assert_eq!(count, model.refused.get(reason.as_str()).copied().unwrap_or(0), "seed {seed}: {reason}");
+            assert_eq!(
+                count,
+                model.refused.get(reason.as_str()).copied().unwrap_or(0),
+                "seed {seed}: {reason}"
+            );
         }
-        assert_eq!((snapshot.overloaded, snapshot.cancelled), (self.overloaded, self.cancelled), "seed {seed}");
+        assert_eq!(
+            (snapshot.overloaded, snapshot.cancelled),
+            (self.overloaded, self.cancelled),
+            "seed {seed}"
+        );
         assert_eq!((snapshot.closed, snapshot.faults), (model.closed, 0), "seed {seed}");
         assert_eq!(self.gauge.next_expiry(), model.next_expiry(), "seed {seed}");
         if let Some(dry) = snapshot.dry_run {
             let phantoms = model.in_flight.iter().filter(|(_, _, kind)| *kind == Kind::Phantom).count();
             assert_eq!(dry.phantoms as usize, phantoms, "seed {seed}: phantoms");
-            assert_eq!((dry.would_refuse.total(), dry.would_wait), (model.would_refuse, model.would_wait), "seed {seed}");
+            assert_eq!(
+                (dry.would_refuse.total(), dry.would_wait),
+                (model.would_refuse, model.would_wait),
+                "seed {seed}"
+            );
         }
         // Invariant 3: the next in line never waits while it fits.
         if let Some(front) = model.line.front() {

@@ -1,6 +1,7 @@
 //! Waiting for one's turn, on any executor and on plain threads.
 
 use std::{
+    borrow::Cow,
     future::Future,
     pin::Pin,
     task::{Context, Poll, Waker},
@@ -16,10 +17,13 @@ use crate::{arrival::Arrival, line::queue::Ticket, rejected::Rejected};
 
 /// The future of [`PressureGauge::acquire`]. It joins the line when it is first polled; dropping it leaves the line,
 /// and a turn that had already come goes to the next.
+///
+/// It borrows the gauge, so that a call that is refused touches nothing that admitted calls share;
+/// [`into_owned`](Acquire::into_owned) makes it free to be moved anywhere. The permit is owned in any case.
 #[derive(Debug)]
 #[must_use = "a call joins the line only when its future is polled"]
-pub struct Acquire {
-    gauge: PressureGauge,
+pub struct Acquire<'gauge> {
+    gauge: Cow<'gauge, PressureGauge>,
     arrival: Arrival,
     state: State,
 }
@@ -31,9 +35,17 @@ enum State {
     Done,
 }
 
-impl Acquire {
-    pub(super) fn new(gauge: PressureGauge, arrival: Arrival) -> Self {
-        Acquire { gauge, arrival, state: State::New }
+impl<'gauge> Acquire<'gauge> {
+    pub(super) fn new(gauge: &'gauge PressureGauge, arrival: Arrival) -> Self {
+        Acquire { gauge: Cow::Borrowed(gauge), arrival, state: State::New }
+    }
+
+    /// The same call, at the same place in line if it waits already, free to be moved.
+    pub fn into_owned(mut self) -> Acquire<'static> {
+        // The place in line goes over to the new future, so this one must not leave it.
+        let state = std::mem::replace(&mut self.state, State::Done);
+        let gauge: &PressureGauge = &self.gauge;
+        Acquire { gauge: Cow::Owned(gauge.clone()), arrival: self.arrival, state }
     }
 
     /// Waits on this thread. It needs no runtime and no waker until it really has to wait.
@@ -44,36 +56,38 @@ impl Acquire {
         }
     }
 
+    #[inline]
     fn advance(&mut self, waker: impl FnOnce() -> Waker) -> Poll<Result<OwnedPermit, Rejected>> {
         let core = &self.gauge.core;
-        let answer = match self.state {
-            State::New => match core.enter(self.arrival, waker) {
-                Entry::Decided(answer) => answer,
-                Entry::Waiting(ticket) => {
-                    self.state = State::InLine(ticket);
-                    return Poll::Pending;
-                }
-            },
-            State::InLine(ticket) => match core.poll_turn(ticket, self.arrival.places(), waker()) {
-                Some(answer) => answer,
-                None => return Poll::Pending,
-            },
+        let entry = match self.state {
+            State::New => core.enter(self.arrival, waker),
+            State::InLine(ticket) => core.poll_turn(ticket, self.arrival.places(), waker()),
             State::Done => panic!("a finished Acquire was polled again"),
         };
+        let answer = match entry {
+            Entry::Admitted(held) => Ok(OwnedPermit::new(PressureGauge::clone(&self.gauge), held)),
+            Entry::Refused(reason) => Err(core.rejection(reason)),
+            Entry::Waiting(ticket) => {
+                self.state = State::InLine(ticket);
+                return Poll::Pending;
+            }
+        };
         self.state = State::Done;
-        Poll::Ready(answer.map(|held| OwnedPermit::new(self.gauge.clone(), held)))
+        Poll::Ready(answer)
     }
 }
 
-impl Future for Acquire {
+impl Future for Acquire<'_> {
     type Output = Result<OwnedPermit, Rejected>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.advance(|| cx.waker().clone())
     }
 }
 
-impl Drop for Acquire {
+impl Drop for Acquire<'_> {
+    #[inline]
     fn drop(&mut self) {
         if let State::InLine(ticket) = self.state {
             self.gauge.core.leave(ticket, self.arrival.places());

@@ -16,7 +16,8 @@ use crate::{
     clock::{Alarm, Clock, Ring},
     gauge::{
         locked::{Locked, Miss},
-        tally::Tally,
+        modes::{Mode, Modes},
+        tally::{EndedTally, RefusedTally},
     },
     line::{
         Line,
@@ -26,24 +27,33 @@ use crate::{
     rejected::{Reason, Rejected},
     slots::{Gate, Slots},
     snapshot::Snapshot,
-    sync::{AtomicBool, AtomicU32, Mutex, MutexGuard, Ordering},
+    sync::{AtomicU32, Mutex, MutexGuard, Ordering},
 };
 
+/// In the order of use, so that what different calls write lies a cache line apart wherever the allocator puts it: the
+/// admitted write the word, which comes first and so lies beside the counts of the `Arc` that owned permits write; the
+/// refused write their counters. Under overload, refusals on all cores then leave the word alone.
+#[repr(C)]
 pub(crate) struct Core {
     slots: Slots,
     /// How many more the line takes, published after each change, so that a refusal at a full line takes no lock.
     room: AtomicU32,
-    /// Both change under the lock only, and are read without it.
-    closed: AtomicBool,
-    dry_run: AtomicBool,
-    tally: Tally,
+    modes: Modes,
     name: &'static str,
+    locked: Mutex<Option<Box<Locked>>>,
+
+    refused: RefusedTally,
+
+    ended: EndedTally,
     line: Line,
     clock: Arc<dyn Clock>,
-    /// For alarms, which must not keep the gauge alive.
-    me: Weak<Core>,
-    locked: Mutex<Option<Box<Locked>>>,
 }
+
+#[cfg(all(target_pointer_width = "64", not(pushback_loom)))]
+const _: () = assert!(
+    std::mem::offset_of!(Core, refused) - std::mem::offset_of!(Core, slots) >= 64,
+    "the admitted and the refused write different cache lines"
+);
 
 /// An admitted call: what is given back at its end.
 #[derive(Debug, Clone, Copy)]
@@ -54,8 +64,18 @@ pub(crate) struct Held {
 
 /// What became of a call that may wait.
 pub(crate) enum Entry {
-    Decided(Result<Held, Rejected>),
+    Admitted(Held),
+    Refused(Reason),
     Waiting(Ticket),
+}
+
+impl From<Result<Held, Reason>> for Entry {
+    fn from(answer: Result<Held, Reason>) -> Self {
+        match answer {
+            Ok(held) => Entry::Admitted(held),
+            Err(reason) => Entry::Refused(reason),
+        }
+    }
 }
 
 enum Turn {
@@ -65,42 +85,53 @@ enum Turn {
 
 impl Core {
     pub(crate) fn new(name: &'static str, limit: u32, line: Line, clock: Arc<dyn Clock>) -> Arc<Core> {
-        Arc::new_cyclic(|me| Core {
+        Arc::new(Core {
             slots: Slots::new(limit),
             room: AtomicU32::new(line.capacity(limit)),
-            closed: AtomicBool::new(false),
-            dry_run: AtomicBool::new(false),
-            tally: Tally::new(),
+            modes: Modes::new(),
+            refused: RefusedTally::new(),
+            ended: EndedTally::new(),
             name,
             line,
             clock,
-            me: Weak::clone(me),
             locked: Mutex::new(None),
         })
     }
 
     /// Admits a call or refuses it, now.
+    ///
+    /// This is the path that must cost nothing, also under overload: it is small, so that it is inlined into the
+    /// caller, and everything unusual is apart from it, because the stores that come with a call make the atomic
+    /// operation behind them wait.
     #[inline]
-    pub(crate) fn admit(&self, arrival: Arrival) -> Result<Held, Rejected> {
-        match self.fits(arrival) {
-            Ok(held) => Ok(held),
-            Err(reason) => self.turn_away(reason, arrival.places()),
+    pub(crate) fn admit(self: &Arc<Self>, arrival: Arrival) -> Result<Held, Rejected> {
+        let cost = arrival.places();
+        let in_time = arrival.until().is_none_or(|deadline| !self.has_passed(deadline));
+        if in_time && self.slots.take(cost) {
+            return Ok(Held { cost, place: Place::Real });
         }
+        if in_time && self.modes.all_usual() && cost <= self.slots.limit() {
+            self.refused.count(Reason::Full);
+            return Err(self.rejection(Reason::Full));
+        }
+        let seen = if in_time { Reason::Full } else { Reason::DeadlinePassed };
+        self.turn_away(seen, cost).map_err(|reason| self.rejection(reason))
     }
 
     /// Admits a call, refuses it, or puts it in line, where `waker` is woken when its turn comes.
-    pub(crate) fn enter(&self, arrival: Arrival, waker: impl FnOnce() -> Waker) -> Entry {
+    pub(crate) fn enter(self: &Arc<Self>, arrival: Arrival, waker: impl FnOnce() -> Waker) -> Entry {
         let cost = arrival.places();
-        let reason = match self.fits(arrival) {
-            Ok(held) => return Entry::Decided(Ok(held)),
-            Err(Reason::Full) if self.room.load(Ordering::Relaxed) == 0 => Reason::LineFull,
-            Err(reason) => reason,
-        };
-        if reason != Reason::Full {
-            return Entry::Decided(self.turn_away(reason, cost));
+        if arrival.until().is_some_and(|deadline| self.has_passed(deadline)) {
+            return self.turn_away(Reason::DeadlinePassed, cost).into();
         }
-        if self.dry_run.load(Ordering::Relaxed) {
-            return Entry::Decided(Ok(self.admit_phantom(Miss::Waits, cost)));
+        if self.slots.take(cost) {
+            return Entry::Admitted(Held { cost, place: Place::Real });
+        }
+        if self.room.load(Ordering::Relaxed) == 0 || self.why_never(cost).is_some() {
+            return self.turn_away(Reason::LineFull, cost).into();
+        }
+        if self.modes.is(Mode::DRY_RUN) {
+            return Entry::Admitted(self.admit_phantom(Miss::Waits, cost));
         }
         let waker = waker();
         let entered = self.with_line(|core, locked, now| {
@@ -118,25 +149,23 @@ impl Core {
         });
         match entered {
             Ok(Turn::Later(ticket)) => Entry::Waiting(ticket),
-            Ok(Turn::Now) => Entry::Decided(Ok(Held { cost, place: Place::Real })),
-            Err(reason) => Entry::Decided(self.turn_away(reason, cost)),
+            Ok(Turn::Now) => Entry::Admitted(Held { cost, place: Place::Real }),
+            Err(reason) => self.turn_away(reason, cost).into(),
         }
     }
 
-    /// What became of a call in line: nothing yet, or its answer, once.
-    pub(crate) fn poll_turn(&self, ticket: Ticket, cost: u32, waker: Waker) -> Option<Result<Held, Rejected>> {
-        let verdict = self.lock().as_mut().map(|locked| locked.queue.fetch(ticket, waker));
-        match verdict? {
-            // The refusal was counted when it was decided.
-            Ok(verdict) => {
-                Some(verdict.map(|place| Held { cost, place }).map_err(|reason| self.rejection(reason)))
-            }
-            Err(_waker_before) => None,
+    /// What became of a call in line: its answer, once, or that it still waits. A refusal was counted when it was
+    /// decided.
+    pub(crate) fn poll_turn(&self, ticket: Ticket, cost: u32, waker: Waker) -> Entry {
+        let verdict = self.lock().get_or_insert_default().queue.fetch(ticket, waker);
+        match verdict {
+            Ok(verdict) => verdict.map(|place| Held { cost, place }).into(),
+            Err(_waker_before) => Entry::Waiting(ticket),
         }
     }
 
     /// A call in line gives up: its turn, if it had come, goes to the next.
-    pub(crate) fn leave(&self, ticket: Ticket, cost: u32) {
+    pub(crate) fn leave(self: &Arc<Self>, ticket: Ticket, cost: u32) {
         let (verdict, waiter) = self.with_line(|_, locked, _| locked.queue.leave(ticket));
         drop(waiter);
         if let Some(Ok(place)) = verdict {
@@ -146,9 +175,9 @@ impl Core {
 
     /// The one way back for every place.
     #[inline]
-    pub(crate) fn give_back(&self, held: Held, outcome: Outcome) {
+    pub(crate) fn give_back(self: &Arc<Self>, held: Held, outcome: Outcome) {
         if outcome != Outcome::Success {
-            self.tally.ended(outcome);
+            self.ended.count(outcome);
         }
         match held.place {
             Place::Real => {
@@ -160,24 +189,14 @@ impl Core {
         }
     }
 
-    #[inline]
-    fn fits(&self, arrival: Arrival) -> Result<Held, Reason> {
-        if let Some(deadline) = arrival.until() {
-            if deadline <= self.clock.now() {
-                return Err(self.why_never(arrival.places()).unwrap_or(Reason::DeadlinePassed));
-            }
-        }
-        let cost = arrival.places();
-        if self.slots.take(cost) {
-            return Ok(Held { cost, place: Place::Real });
-        }
-        Err(self.why_never(cost).unwrap_or(Reason::Full))
+    #[inline(never)]
+    fn has_passed(&self, deadline: Instant) -> bool {
+        deadline <= self.clock.now()
     }
 
     /// Why a call of this cost cannot be admitted, however long it waits.
-    #[inline]
     fn why_never(&self, cost: u32) -> Option<Reason> {
-        if self.closed.load(Ordering::Acquire) {
+        if self.modes.is(Mode::CLOSED) {
             Some(Reason::Closed)
         } else if cost > self.slots.limit() {
             Some(Reason::CostAboveLimit)
@@ -186,18 +205,24 @@ impl Core {
         }
     }
 
-    /// Refuses, or in dry run admits beside the limit and counts. A closed gauge refuses in dry run too.
-    #[inline]
-    fn turn_away(&self, reason: Reason, cost: u32) -> Result<Held, Rejected> {
-        if self.dry_run.load(Ordering::Relaxed) && reason != Reason::Closed {
+    /// Refuses, or in dry run admits beside the limit; counts either. A closed gauge refuses in dry run too.
+    #[inline(never)]
+    fn turn_away(self: &Arc<Self>, seen: Reason, cost: u32) -> Result<Held, Reason> {
+        let reason = self.why_never(cost).unwrap_or(seen);
+        if self.modes.is(Mode::DRY_RUN) && reason != Reason::Closed {
             return Ok(self.admit_phantom(Miss::Refused(reason), cost));
         }
-        self.tally.refused(reason);
-        Err(self.rejection(reason))
+        if self.modes.is(Mode::WIDE) {
+            self.refused.count_wide(reason);
+        } else {
+            self.refused.count(reason);
+        }
+        Err(reason)
     }
 
+    /// The error for a call that was refused; it counts nothing.
     #[inline]
-    fn rejection(&self, reason: Reason) -> Rejected {
+    pub(crate) fn rejection(&self, reason: Reason) -> Rejected {
         let in_flight = u32::try_from(self.slots.in_flight().max(0)).unwrap_or(u32::MAX);
         Rejected { reason, gauge: self.name, limit: self.slots.limit(), in_flight }
     }
@@ -217,15 +242,19 @@ impl Core {
 /// The line.
 impl Core {
     #[cold]
-    fn look_after_line(&self) {
+    fn look_after_line(self: &Arc<Self>) {
         self.with_line(|_, _, _| ());
     }
 
     /// Does one thing under the lock, settles what follows from it, and wakes whom it concerns after the lock is
     /// gone: neither wakers nor clocks, which are other people's code, run under it.
-    fn with_line<T>(&self, change: impl FnOnce(&Core, &mut Locked, Instant) -> T) -> T {
+    fn with_line<T>(self: &Arc<Self>, change: impl FnOnce(&Core, &mut Locked, Instant) -> T) -> T {
         let now = self.clock.now();
         let mut guard = self.lock();
+        if !self.modes.is(Mode::WIDE) {
+            self.refused.widen();
+            self.modes.set(Mode::WIDE);
+        }
         let locked = guard.get_or_insert_default();
         let answer = change(self, locked, now);
         self.settle(locked, now);
@@ -233,7 +262,7 @@ impl Core {
         let wakes = std::mem::take(&mut locked.wakes);
         drop(guard);
         if let Some(when) = alarm {
-            let me: Weak<dyn Ring> = self.me.clone();
+            let me = Arc::downgrade(self) as Weak<dyn Ring>; // an alarm must not keep the gauge alive
             self.clock.ring_at(when, Alarm::new(me));
         }
         wakes.wake();
@@ -263,7 +292,7 @@ impl Core {
         while let Some((ticket, cost)) = locked.queue.front() {
             if self.slots.take_for_front(cost) {
                 self.decide(locked, ticket, Ok(Place::Real));
-            } else if self.dry_run.load(Ordering::Relaxed) {
+            } else if self.modes.is(Mode::DRY_RUN) {
                 // It was in line when the dry run began, so it is not one that would have waited: it did.
                 locked.rehearsal().begin_phantom(None);
                 self.decide(locked, ticket, Ok(Place::Phantom));
@@ -271,7 +300,7 @@ impl Core {
                 break;
             }
         }
-        if self.closed.load(Ordering::Relaxed) {
+        if self.modes.is(Mode::CLOSED) {
             self.slots.shut_gate();
             if self.is_idle(locked) {
                 locked.drains.wake_all(&mut locked.wakes);
@@ -284,7 +313,7 @@ impl Core {
 
     fn decide(&self, locked: &mut Locked, ticket: Ticket, verdict: Verdict) {
         if let Err(reason) = verdict {
-            self.tally.refused(reason);
+            self.refused.count_wide(reason);
         }
         if let Some(waker) = locked.queue.decide(ticket, verdict) {
             locked.wakes.push(waker);
@@ -301,7 +330,7 @@ impl Core {
         Some(next)
     }
 
-    pub(crate) fn expire(&self, now: Instant) {
+    pub(crate) fn expire(self: &Arc<Self>, now: Instant) {
         self.with_line(|core, locked, _| core.refuse_expired(locked, now));
     }
 
@@ -318,7 +347,7 @@ impl Core {
 }
 
 impl Ring for Core {
-    fn ring(&self) {
+    fn ring(self: Arc<Self>) {
         // The one that is set has rung; settling refuses whose time is up and sets the next.
         self.with_line(|_, locked, _| locked.alarm_at = None);
     }
@@ -326,7 +355,7 @@ impl Ring for Core {
 
 /// Operating.
 impl Core {
-    pub(crate) fn set_limit(&self, limit: u32) {
+    pub(crate) fn set_limit(self: &Arc<Self>, limit: u32) {
         self.with_line(|core, locked, _| {
             core.slots.set_limit(limit);
             // Who can never fit again must not stand in the way of the others.
@@ -336,9 +365,9 @@ impl Core {
         });
     }
 
-    pub(crate) fn close(&self) {
+    pub(crate) fn close(self: &Arc<Self>) {
         self.with_line(|core, locked, _| {
-            core.closed.store(true, Ordering::Release);
+            core.modes.set(Mode::CLOSED);
             core.slots.shut_gate();
             while let Some((ticket, _)) = locked.queue.front() {
                 core.decide(locked, ticket, Err(Reason::Closed));
@@ -348,7 +377,7 @@ impl Core {
 
     /// Closes at the first call, and says whether the last permit is back; if not, `waker` is woken when it is.
     /// `number` is this drain's among others.
-    pub(crate) fn poll_drained(&self, number: &mut Option<u64>, waker: Waker) -> bool {
+    pub(crate) fn poll_drained(self: &Arc<Self>, number: &mut Option<u64>, waker: Waker) -> bool {
         if number.is_none() {
             self.close();
         }
@@ -358,15 +387,15 @@ impl Core {
         })
     }
 
-    pub(crate) fn forget_drain(&self, number: u64) {
+    pub(crate) fn forget_drain(self: &Arc<Self>, number: u64) {
         let forgotten = self.with_line(|_, locked, _| locked.drains.forget(number));
         drop(forgotten);
     }
 
-    pub(crate) fn set_dry_run(&self, on: bool) {
+    pub(crate) fn set_dry_run(self: &Arc<Self>, on: bool) {
         self.with_line(|core, locked, _| {
             locked.rehearsal();
-            core.dry_run.store(on, Ordering::Relaxed);
+            if on { core.modes.set(Mode::DRY_RUN) } else { core.modes.clear(Mode::DRY_RUN) }
         });
     }
 
@@ -393,13 +422,13 @@ impl Core {
                 .and_then(|locked| locked.queue.oldest())
                 .map(|since| now.saturating_duration_since(since)),
             admitted,
-            refused: self.tally.refusals(),
+            refused: self.refused.read(),
             left_line: locked.map_or(0, |locked| locked.queue.left()),
-            overloaded: self.tally.overloaded(),
-            ignored: self.tally.ignored(),
-            cancelled: self.tally.cancelled(),
-            closed: self.closed.load(Ordering::Relaxed),
-            dry_run: locked.and_then(|locked| locked.dry_run(self.dry_run.load(Ordering::Relaxed))),
+            overloaded: self.ended.overloaded(),
+            ignored: self.ended.ignored(),
+            cancelled: self.ended.cancelled(),
+            closed: self.modes.is(Mode::CLOSED),
+            dry_run: locked.and_then(|locked| locked.dry_run(self.modes.is(Mode::DRY_RUN))),
             faults: locked.map_or(0, |locked| locked.faults),
         }
     }
@@ -412,13 +441,13 @@ impl Core {
 /// The dry run.
 impl Core {
     #[cold]
-    fn admit_phantom(&self, miss: Miss, cost: u32) -> Held {
+    fn admit_phantom(self: &Arc<Self>, miss: Miss, cost: u32) -> Held {
         self.with_line(|_, locked, _| locked.rehearsal().begin_phantom(Some(miss)));
         Held { cost, place: Place::Phantom }
     }
 
     #[cold]
-    fn give_phantom_back(&self) {
+    fn give_phantom_back(self: &Arc<Self>) {
         self.with_line(|_, locked, _| locked.rehearsal().end_phantom());
     }
 }

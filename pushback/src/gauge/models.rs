@@ -75,7 +75,7 @@ fn model(run: impl Fn() + Sync + Send + 'static) {
     builder.check(run);
 }
 
-fn poll(acquire: &mut Acquire) -> Poll<Result<OwnedPermit, Rejected>> {
+fn poll(acquire: &mut Acquire<'_>) -> Poll<Result<OwnedPermit, Rejected>> {
     Pin::new(acquire).poll(&mut Context::from_waker(Waker::noop()))
 }
 
@@ -159,7 +159,7 @@ fn a_place_that_comes_back_while_somebody_leaves_goes_to_the_next() {
     model(|| {
         let service = Service::new(1, 2);
         let held = service.gauge.try_acquire().unwrap().into_owned();
-        let mut leaver = service.gauge.acquire();
+        let mut leaver = service.gauge.acquire().into_owned();
         assert!(poll(&mut leaver).is_pending());
         let next = service.clone();
         let waits = thread::spawn(move || {
