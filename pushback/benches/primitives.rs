@@ -33,7 +33,7 @@ type Operate = Box<dyn Fn(u64) + Sync>;
 /// One thing to measure, with the number of operations that one thread does in a round.
 struct Measure {
     name: &'static str,
-    threads: u64,
+    threads: u32,
     make: fn() -> Operate,
     /// One for each round, all alive: where a state lies in memory decides which of its parts share a cache line, and
     /// that luck should not decide the comparison.
@@ -69,12 +69,14 @@ impl Measure {
     fn calibrate(&mut self) {
         self.states.extend((0..ROUNDS).map(|_| (self.make)()));
         loop {
-            let nanos = self.run(0) * (self.operations * self.threads) as f64;
-            if nanos >= ROUND_TIME.as_nanos() as f64 {
+            let time = Duration::from_secs_f64(
+                self.run(0) * (self.operations * u64::from(self.threads)) as f64 / 1e9,
+            );
+            if time >= ROUND_TIME {
                 return;
             }
-            let missing = ROUND_TIME.as_nanos() as f64 / nanos.max(1.0);
-            self.operations = (self.operations as f64 * missing.clamp(1.2, 100.0)) as u64;
+            let missing = (ROUND_TIME.as_nanos() / time.as_nanos().max(1)).try_into().unwrap_or(u64::MAX);
+            self.operations *= missing.clamp(2, 100);
         }
     }
 
@@ -86,7 +88,7 @@ impl Measure {
             operate(self.operations);
             start.elapsed()
         } else {
-            let barrier = Barrier::new(self.threads as usize + 1);
+            let barrier = Barrier::new(usize::try_from(self.threads).expect("there are few") + 1);
             thread::scope(|scope| {
                 let threads: Vec<_> = (0..self.threads)
                     .map(|_| {
@@ -104,7 +106,7 @@ impl Measure {
                 start.elapsed()
             })
         };
-        elapsed.as_nanos() as f64 / (self.operations * self.threads) as f64
+        elapsed.as_nanos() as f64 / (self.operations * u64::from(self.threads)) as f64
     }
 }
 

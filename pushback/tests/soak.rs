@@ -1,17 +1,16 @@
 //! Ten million random operations over eight threads; at the end nothing is lost. The limit is measured where it
 //! matters: inside the protected work, for every entry point.
 
-mod support;
-
 use std::{
+    future::Future,
     panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook},
+    pin::pin,
     sync::atomic::{AtomicU32, Ordering},
-    task::Poll,
+    task::{Context, Poll, Waker},
     thread,
 };
 
 use pushback::{Arrival, DryRunMode, Line, Outcome, PressureGauge};
-use support::Task;
 
 const THREADS: u64 = 8;
 const OPERATIONS: u64 = 10_000_000;
@@ -64,6 +63,11 @@ fn after_ten_million_operations_over_eight_threads_nothing_is_lost() {
     println!("{snapshot:?}");
 }
 
+/// Polls a future once and drops it.
+fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
 fn operate(gauge: &PressureGauge, work: &Work, random: &mut fastrand::Rng) {
     match random.u32(0..1000) {
         0..400 => {
@@ -81,14 +85,12 @@ fn operate(gauge: &PressureGauge, work: &Work, random: &mut fastrand::Rng) {
             let _ = gauge.process_with(|| work.run(1), |()| Outcome::Overload);
         }
         700..800 => {
-            let mut task = Task::new(gauge.process_async(async || work.run(1)));
-            let _ = task.poll();
+            let _ = poll_once(gauge.process_async(async || work.run(1)));
         }
         // A caller that goes away at once, whether it waits by then or not.
         800..900 => {
             let cost = random.u32(1..4);
-            let mut task = Task::new(gauge.acquire_for(Arrival::new().cost(cost)));
-            if let Poll::Ready(Ok(permit)) = task.poll() {
+            if let Poll::Ready(Ok(permit)) = poll_once(gauge.acquire_for(Arrival::new().cost(cost))) {
                 work.run(cost);
                 drop(permit);
             }

@@ -1,1 +1,58 @@
-fn main() {}
+//! What a developer runs: `cargo xtask test`, `lint`, `bench`.
+
+mod bench;
+mod command;
+mod lint;
+mod msrv;
+mod packages;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What a developer of pushback runs.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run all tests: unit, documentation, examples, model, soak, the program, and the loom models
+    Test {
+        /// Install the Debian packages that are missing, with apt-get; without it they are listed
+        #[arg(long)]
+        install: bool,
+    },
+    /// Check format, lints, documentation and the oldest compiler
+    Lint,
+    /// Run the loom models alone
+    Loom,
+    /// Check that no crate needs a newer compiler than it says
+    Msrv,
+    /// Measure
+    Bench {
+        #[command(subcommand)]
+        what: bench::What,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
+        Task::Test { install } => test::all(install),
+        Task::Lint => lint::all(),
+        Task::Loom => test::loom(),
+        Task::Msrv => msrv::check(),
+        Task::Bench { what } => bench::run(what),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -2,11 +2,7 @@
 
 use std::{task::Waker, time::Instant};
 
-use crate::{
-    line::queue::Queue,
-    rejected::Reason,
-    snapshot::DryRun,
-};
+use crate::{line::queue::Queue, rejected::Reason, snapshot::DryRun};
 
 /// Allocated when the lock is first taken: a gauge that never has a line needs none of it.
 #[derive(Default)]

@@ -43,7 +43,10 @@ struct Service {
 
 impl Service {
     fn new(limit: u32, line: u32) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "the model's clock stands still, it only needs some time")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the model's clock stands still, it only needs some time"
+        )]
         let clock = Still(Instant::now());
         let line = Line::fifo(line).wait_at_most(Duration::MAX);
         let gauge = PressureGauge::builder().limit(limit).line(line).clock(clock).build().unwrap();

@@ -93,11 +93,7 @@ pub(crate) struct EndedTally {
 
 impl EndedTally {
     pub(crate) fn new() -> Self {
-        EndedTally {
-            overloaded: AtomicU64::new(0),
-            ignored: AtomicU64::new(0),
-            cancelled: AtomicU64::new(0),
-        }
+        EndedTally { overloaded: AtomicU64::new(0), ignored: AtomicU64::new(0), cancelled: AtomicU64::new(0) }
     }
 
     pub(crate) fn count(&self, outcome: Outcome) {

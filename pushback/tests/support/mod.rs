@@ -43,6 +43,10 @@ impl<F: Future> Task<F> {
 
     /// Polls only if it was woken since it was created or last asked, as an executor would.
     pub(crate) fn poll_if_rung(&mut self) -> Poll<F::Output> {
-        if self.bell.0.swap(0, Ordering::SeqCst) == 0 { Poll::Pending } else { self.poll() }
+        if self.rung() == 0 {
+            return Poll::Pending;
+        }
+        self.bell.0.store(0, Ordering::SeqCst);
+        self.poll()
     }
 }

@@ -1,0 +1,121 @@
+//! `pushback demo`: a protected service to try things on.
+
+use std::{
+    io::{Write, stdout},
+    net::SocketAddr,
+    time::Duration,
+};
+
+use axum::{Router, routing::get};
+use pushback::{PressureGauge, http::BackpressureLayer};
+use tokio::{net::TcpListener, sync::oneshot, time::timeout};
+
+use crate::{failure::Failure, settings, shutdown::Shutdown};
+
+/// The longest work the demo does.
+const WORK_MAX: Duration = Duration::from_secs(3600);
+/// How long a drain waits beyond the work itself, for answers to reach their callers.
+const DRAIN_GRACE: Duration = Duration::from_secs(10);
+
+/// Run a small service behind a gauge, and see it refuse what it cannot do.
+///
+/// `GET /request` works for a while inside the gauge and answers `200 done`; above the limit it answers 429 at once.
+/// Ctrl-C and SIGTERM drain: what runs is finished, nothing new is admitted.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Where to listen
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080", value_parser = settings::address)]
+    listen: SocketAddr,
+    /// How many requests may run at once, 0 to 4294967295; 0 admits nothing
+    #[arg(long, value_name = "N", default_value = "10", value_parser = settings::limit, allow_hyphen_values = true)]
+    limit: u32,
+    /// How long the work of a request takes, 0s to 1h
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = work, allow_hyphen_values = true)]
+    work: Duration,
+}
+
+fn work(text: &str) -> Result<Duration, String> {
+    settings::duration(text, Duration::ZERO..=WORK_MAX)
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let Arguments { listen, limit, work } = arguments;
+    let gauge = PressureGauge::builder().name("demo").limit(limit).build().map_err(Failure::run)?;
+    let mut shutdown =
+        Shutdown::catch().map_err(|error| Failure::run(format!("cannot catch signals: {error}")))?;
+    let cannot_listen = |error| Failure::run(format!("cannot listen on {listen}: {error}"));
+    let listener = TcpListener::bind(listen).await.map_err(cannot_listen)?;
+    introduce(listener.local_addr().map_err(cannot_listen)?, limit, work);
+
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = axum::serve(listener, router(gauge.clone(), work)).with_graceful_shutdown(async {
+        let _ = stopped.await;
+    });
+    let mut server = tokio::spawn(server.into_future());
+    let signal = tokio::select! {
+        signal = shutdown.next() => signal,
+        ended = &mut server => return Err(Failure::run(format!("the server ended by itself: {ended:?}"))),
+    };
+
+    gauge.close();
+    let _ = stop.send(());
+    let longest = work + DRAIN_GRACE;
+    say(&format!(
+        "{signal}: draining, {} in flight. Another signal ends at once.",
+        gauge.snapshot().in_flight
+    ));
+    tokio::select! {
+        drained = timeout(longest, server) => match drained {
+            Ok(_) => conclude(&gauge),
+            Err(_) => Err(Failure::run(format!(
+                "still in flight after {}: {}",
+                humantime::format_duration(longest),
+                gauge.snapshot().in_flight
+            ))),
+        },
+        signal = shutdown.next() => {
+            Err(Failure::run(format!("{signal} again: ended with {} in flight", gauge.snapshot().in_flight)))
+        }
+    }
+}
+
+fn router(gauge: PressureGauge, work: Duration) -> Router {
+    let do_thing_that_should_be_limited = move || async move {
+        tokio::time::sleep(work).await;
+        "done"
+    };
+    Router::new()
+        .route("/request", get(do_thing_that_should_be_limited).layer(BackpressureLayer::new(gauge)))
+        .route(
+            "/",
+            get(async || "GET /request works inside a pressure gauge; above its limit it answers 429.\n"),
+        )
+}
+
+fn introduce(address: SocketAddr, limit: u32, work: Duration) {
+    let program = std::env::args().next().unwrap_or_else(|| "pushback".to_owned());
+    let work = humantime::format_duration(work);
+    say(&format!(
+        "pushback demo on http://{address}\n\
+         GET /request works for {work}. At most {limit} run at once; whoever comes above that gets 429 at once.\n\
+         In another terminal, one of these:\n  \
+           {program} load http://{address}/request -n 50 -c 50\n  \
+           hey -n 50 -c 50 http://{address}/request\n\
+         Ctrl-C drains and ends."
+    ));
+    if limit == 0 {
+        say("Warning: a limit of 0 admits nothing. Every request will be refused.");
+    }
+}
+
+fn conclude(gauge: &PressureGauge) -> Result<(), Failure> {
+    let snapshot = gauge.snapshot();
+    say(&format!("Drained: {} admitted, {} refused.", snapshot.admitted, snapshot.refused.total()));
+    Ok(())
+}
+
+/// Says something on standard output, if anybody listens there.
+fn say(text: &str) {
+    let mut out = stdout().lock();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}

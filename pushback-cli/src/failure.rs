@@ -1,0 +1,40 @@
+//! What the program says when it fails: one line that names the thing, and an exit code.
+
+use std::{
+    fmt,
+    io::{Write, stderr},
+    process::ExitCode,
+};
+
+use clap::error::ErrorKind;
+
+/// A failure: 2 for how the program was called, 1 for what happened when it ran.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    /// The program was called the wrong way. clap's explanation is brought into one line; help is a command away.
+    pub(crate) fn usage(wrong: &clap::Error) -> Self {
+        if wrong.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            return Failure { code: 2, message: format!("no command was given\n\n{wrong}") };
+        }
+        let text = wrong.to_string();
+        let problem = text.split("\n\n").next().unwrap_or(&text).trim_start_matches("error: ");
+        let message = problem.split_whitespace().collect::<Vec<_>>().join(" ");
+        Failure { code: 2, message: format!("{message} (--help tells more)") }
+    }
+
+    /// The run failed.
+    pub(crate) fn run(message: impl fmt::Display) -> Self {
+        Failure { code: 1, message: message.to_string() }
+    }
+
+    pub(crate) fn report(self) -> ExitCode {
+        // If standard error is gone too, the exit code is all that is left to say it.
+        let _ = writeln!(stderr(), "error: {}", self.message);
+        ExitCode::from(self.code)
+    }
+}

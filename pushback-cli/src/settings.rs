@@ -1,0 +1,70 @@
+//! Values on the command line, read into types that cannot be wrong.
+
+use std::{
+    net::{SocketAddr, ToSocketAddrs},
+    ops::RangeInclusive,
+    time::Duration,
+};
+
+/// An address to listen on: a number or a name, and a port.
+pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
+    let allowed = "allowed: HOST:PORT, for example 127.0.0.1:8080";
+    let mut addresses = text.to_socket_addrs().map_err(|error| format!("{error}; {allowed}"))?;
+    addresses.next().ok_or_else(|| format!("the name has no address; {allowed}"))
+}
+
+/// A number of places.
+pub(crate) fn limit(text: &str) -> Result<u32, String> {
+    number(text, 0..=u64::from(u32::MAX))
+        .and_then(|number| u32::try_from(number).map_err(|error| error.to_string()))
+}
+
+/// A whole number in a range.
+pub(crate) fn number(text: &str, allowed: RangeInclusive<u64>) -> Result<u64, String> {
+    let said = || format!("allowed: {} to {}", allowed.start(), allowed.end());
+    text.parse().ok().filter(|number| allowed.contains(number)).ok_or_else(said)
+}
+
+/// A duration in a range.
+pub(crate) fn duration(text: &str, allowed: RangeInclusive<Duration>) -> Result<Duration, String> {
+    let said = || {
+        let (shortest, longest) =
+            (humantime::format_duration(*allowed.start()), humantime::format_duration(*allowed.end()));
+        format!("allowed: {shortest} to {longest}, for example 150ms or 2s")
+    };
+    humantime::parse_duration(text).ok().filter(|duration| allowed.contains(duration)).ok_or_else(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_a_number_of_places() {
+        assert_eq!(limit("0"), Ok(0));
+        assert_eq!(limit("4294967295"), Ok(u32::MAX));
+        for wrong in ["-1", "4294967296", "99999999999999999999999", "ten", "", "1.5"] {
+            assert_eq!(limit(wrong), Err("allowed: 0 to 4294967295".to_owned()), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_duration_stays_in_its_range() {
+        let allowed = Duration::ZERO..=Duration::from_secs(3600);
+        assert_eq!(duration("1500ms", allowed.clone()), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("0s", allowed.clone()), Ok(Duration::ZERO));
+        for wrong in ["2h", "-1s", "2", "soon", ""] {
+            let error = duration(wrong, allowed.clone()).unwrap_err();
+            assert_eq!(error, "allowed: 0s to 1h, for example 150ms or 2s", "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_address_has_a_port() {
+        assert_eq!(address("127.0.0.1:80").unwrap().port(), 80);
+        assert!(address("localhost:80").unwrap().ip().is_loopback());
+        for wrong in ["127.0.0.1", "127.0.0.1:99999", "", "no such name:80"] {
+            assert!(address(wrong).unwrap_err().ends_with("for example 127.0.0.1:8080"), "{wrong}");
+        }
+    }
+}

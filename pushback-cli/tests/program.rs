@@ -1,0 +1,227 @@
+//! The program as its users run it: a process of its own, real clients, real signals.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    process::{Child, ChildStdout, Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+fn pushback(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pushback"));
+    command.args(arguments);
+    command
+}
+
+/// A demo on a port of its own, killed at the end of its test at the latest.
+struct Demo {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    address: String,
+}
+
+impl Demo {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = pushback(&["demo", "--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut out = BufReader::new(child.stdout.take().expect("its output is piped"));
+        let mut first = String::new();
+        out.read_line(&mut first).expect("it says where it listens");
+        let address = first.trim().strip_prefix("pushback demo on ").expect("its first line").to_owned();
+        Demo { child, out, address }
+    }
+
+    fn url(&self) -> String {
+        format!("{}/request", self.address)
+    }
+
+    /// Waits until it has said this.
+    fn says(&mut self, words: &str) -> String {
+        let mut line = String::new();
+        while !line.contains(words) {
+            line.clear();
+            assert_ne!(self.out.read_line(&mut line).unwrap(), 0, "it ended without saying '{words}'");
+        }
+        line
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
+    /// Waits for its end.
+    fn end(mut self) -> (i32, String) {
+        let mut rest = String::new();
+        self.out.read_to_string(&mut rest).unwrap();
+        (self.child.wait().unwrap().code().expect("it ends by itself"), rest)
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn load(arguments: &[&str]) -> Value {
+    let output = pushback(&["load", "--json"]).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// It failed with this exit code and one line that says these words.
+fn fails(output: &Output, code: i32, words: &[&str]) {
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert_eq!(said.lines().count(), 1, "one line and no more: {said}");
+    for word in words.iter().chain(&["error: "]) {
+        assert!(said.contains(word), "'{word}' is missing: {said}");
+    }
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn fifty_at_once_are_ten_served_and_forty_refused_seen_by_load_and_by_hey() {
+    let demo = Demo::start(&[]);
+    let report = load(&["-n", "50", "-c", "50", &demo.url()]);
+    let statuses = report["statuses"].as_object().unwrap();
+    assert_eq!(statuses.keys().collect::<Vec<_>>(), ["200", "429"], "{report}");
+    assert_eq!((&statuses["200"]["count"], &statuses["429"]["count"]), (&10.into(), &40.into()));
+    let [served, refused] = ["200", "429"].map(|status| statuses[status]["p50_ms"].as_f64().unwrap());
+    assert!(served >= 1999.0, "the work takes two seconds: {served} ms");
+    assert!(refused < served / 2.0, "a refusal does not wait for the work: {refused} ms");
+
+    let hey =
+        Command::new("hey").args(["-n", "50", "-c", "50", &demo.url()]).output().expect("hey is installed");
+    let table = text(&hey.stdout);
+    assert!(table.contains("[200]\t10 responses") && table.contains("[429]\t40 responses"), "{table}");
+}
+
+#[test]
+fn a_refusal_says_when_to_come_back() {
+    let demo = Demo::start(&["--limit", "0"]);
+    let curl = Command::new("curl")
+        .args(["--silent", "--include", &demo.url()])
+        .output()
+        .expect("curl is installed");
+    let answer = text(&curl.stdout).to_lowercase();
+    assert!(answer.starts_with("http/1.1 429 too many requests"), "{answer}");
+    assert!(
+        answer.contains("retry-after: 1\r\n") && answer.contains("cache-control: no-store\r\n"),
+        "{answer}"
+    );
+    assert!(answer.ends_with("\r\n\r\ntoo many requests"), "{answer}");
+}
+
+#[test]
+fn a_limit_of_zero_is_said_aloud() {
+    let mut demo = Demo::start(&["--limit", "0"]);
+    demo.says("Warning: a limit of 0 admits nothing.");
+    let report = load(&["-n", "3", &demo.url()]);
+    assert_eq!(report["statuses"]["429"]["count"], 3);
+}
+
+/// Sends a request that takes the demo's only place, and comes back when it has it.
+fn take_the_only_place(demo: &Demo) -> TcpStream {
+    let address = demo.address.strip_prefix("http://").unwrap();
+    let mut caller = TcpStream::connect(address).unwrap();
+    write!(caller, "GET /request HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let report = load(&["-n", "1", &demo.url()]);
+    assert_eq!(report["statuses"]["429"]["count"], 1, "the place is not taken: {report}");
+    caller
+}
+
+#[test]
+fn sigterm_and_ctrl_c_finish_what_runs_and_admit_nothing_new() {
+    for signal in ["-TERM", "-INT"] {
+        let mut demo = Demo::start(&["--limit", "1", "--work", "2s"]);
+        let mut caller = take_the_only_place(&demo);
+        demo.signal(signal);
+        assert!(demo.says("draining").contains("1 in flight"));
+        let refused = pushback(&["load", "-n", "1", &demo.url()]).output().unwrap();
+        assert!(!refused.status.success(), "it accepts nothing any more");
+        let mut answer = String::new();
+        caller.read_to_string(&mut answer).unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("done"),
+            "what ran is finished: {answer}"
+        );
+        let (code, rest) = demo.end();
+        assert_eq!((code, rest.as_str()), (0, "Drained: 1 admitted, 1 refused.\n"));
+    }
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let mut demo = Demo::start(&["--limit", "1", "--work", "1h"]);
+    let mut caller = take_the_only_place(&demo);
+    demo.signal("-TERM");
+    demo.says("draining");
+    demo.signal("-TERM");
+    assert_eq!(demo.end().0, 1);
+    let mut answer = Vec::new();
+    let _ = caller.read_to_end(&mut answer);
+    assert!(answer.is_empty(), "its request got no answer");
+}
+
+#[test]
+fn load_draws_each_request_and_who_was_in_flight() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.svg");
+    let demo = Demo::start(&["--work", "20ms", "--limit", "2"]);
+    let report = load(&["-n", "20", "-c", "4", "--plot", file.to_str().unwrap(), &demo.url()]);
+    let svg = std::fs::read_to_string(file).unwrap();
+    assert!(svg.contains("20 requests, 4 at a time"), "{svg}");
+    let served = report["statuses"]["200"]["count"].as_u64().unwrap();
+    assert!(svg.contains(&format!("{served} admitted")) && svg.contains(&format!("{} refused", 20 - served)));
+}
+
+#[test]
+fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
+    let cases: [(&[&str], &[&str]); 12] = [
+        (&["demo", "--limit", "-5"], &["'-5'", "--limit", "0 to 4294967295"]),
+        (&["demo", "--limit", "4294967296"], &["'4294967296'", "0 to 4294967295"]),
+        (&["demo", "--limit", "ten"], &["'ten'", "0 to 4294967295"]),
+        (&["demo", "--listen", "nonsense"], &["'nonsense'", "HOST:PORT"]),
+        (&["demo", "--listen", "127.0.0.1:99999"], &["'127.0.0.1:99999'", "HOST:PORT"]),
+        (&["demo", "--work", "soon"], &["'soon'", "0s to 1h"]),
+        (&["load", "https://localhost/"], &["'https://localhost/'", "http://HOST"]),
+        (&["load", "nonsense"], &["'nonsense'", "http://HOST"]),
+        (&["load", "http://localhost/", "-n", "0"], &["'0'", "1 to 1000000"]),
+        (&["load", "http://localhost/", "-c", "-1"], &["'-1'", "1 to 10000"]),
+        (&["load", "http://localhost/", "--plot", "run.bmp"], &["'run.bmp'", ".svg"]),
+        (&["load"], &["<URL>"]),
+    ];
+    for (arguments, words) in cases {
+        fails(&pushback(arguments).output().unwrap(), 2, words);
+    }
+}
+
+#[test]
+fn a_run_that_cannot_be_is_one_line_that_names_the_address() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    fails(&pushback(&["demo", "--listen", &address]).output().unwrap(), 1, &[&address, "in use"]);
+    drop(taken);
+    let url = format!("http://{address}/");
+    fails(&pushback(&["load", &url]).output().unwrap(), 1, &[&url, "refused"]);
+}
+
+#[test]
+fn help_is_an_answer_and_no_command_is_a_usage_error() {
+    let help = pushback(&["--help"]).output().unwrap();
+    assert!(help.status.success() && text(&help.stdout).contains("demo"));
+    let nothing = pushback(&[]).output().unwrap();
+    assert_eq!(nothing.status.code(), Some(2));
+    assert!(text(&nothing.stderr).contains("Usage: pushback <COMMAND>"));
+}

@@ -1,0 +1,100 @@
+//! The server layer, for everything that speaks `http` and `tower`: axum, tonic, hyper.
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use pushback::{PressureGauge, http::BackpressureLayer};
+//!
+//! let gauge = PressureGauge::new(10);
+//! let app: Router = Router::new().route("/request", get(|| async { "done" })).layer(BackpressureLayer::new(gauge));
+//! # let _ = app;
+//! ```
+//!
+//! A request is decided when it is there: in `call`, not in `poll_ready`, where a connection that has sent nothing would
+//! already take a place. The refusal is a response, and the inner service's error type stays as it is. The state is in
+//! the layer's gauge, so a service that is cloned for each connection or request still has one limit.
+
+mod body;
+mod future;
+mod refusal;
+
+use std::task::{Context, Poll};
+
+use ::http::{Request, Response};
+use tower_layer::Layer;
+use tower_service::Service;
+
+pub use body::ResponseBody;
+pub use future::ResponseFuture;
+
+use crate::gauge::PressureGauge;
+
+/// Puts a gauge in front of a service.
+///
+/// The place is held until the last byte of the response's body has been handed over, or the body is dropped.
+#[derive(Debug, Clone)]
+pub struct BackpressureLayer {
+    gauge: PressureGauge,
+    over: Over,
+}
+
+/// A service behind a gauge; [`BackpressureLayer`] makes it.
+#[derive(Debug, Clone)]
+pub struct Backpressure<S> {
+    inner: S,
+    gauge: PressureGauge,
+    over: Over,
+}
+
+/// What happens to a request above the limit.
+#[derive(Debug, Clone, Copy)]
+enum Over {
+    Refused,
+    InLine,
+}
+
+impl BackpressureLayer {
+    /// Requests above the limit are refused at once with 429.
+    pub fn new(gauge: PressureGauge) -> Self {
+        BackpressureLayer { gauge, over: Over::Refused }
+    }
+
+    /// Requests above the limit wait in the gauge's line, and are refused when it is full or they waited too long.
+    pub fn waiting(gauge: PressureGauge) -> Self {
+        BackpressureLayer { gauge, over: Over::InLine }
+    }
+}
+
+impl<S> Layer<S> for BackpressureLayer {
+    type Service = Backpressure<S>;
+
+    fn layer(&self, inner: S) -> Backpressure<S> {
+        Backpressure { inner, gauge: self.gauge.clone(), over: self.over }
+    }
+}
+
+impl<S, Q, B> Service<Request<Q>> for Backpressure<S>
+where
+    S: Service<Request<Q>, Response = Response<B>> + Clone,
+{
+    type Response = Response<ResponseBody<B>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, Request<Q>>;
+
+    /// Always ready: whether there is a place is asked when there is a request, and the inner service is made ready
+    /// behind the permit, so that nobody waits in a hidden line before the gauge.
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Q>) -> Self::Future {
+        match self.over {
+            Over::Refused => match self.gauge.try_acquire() {
+                Ok(permit) => ResponseFuture::admitted(permit.into_owned(), self.inner.clone(), request),
+                Err(rejected) => ResponseFuture::refused(rejected),
+            },
+            Over::InLine => {
+                ResponseFuture::in_line(self.gauge.acquire().into_owned(), self.inner.clone(), request)
+            }
+        }
+    }
+}

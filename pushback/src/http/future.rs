@@ -1,0 +1,126 @@
+//! A request's way: in line, then the inner service readied, then called.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use ::http::Response;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::{ResponseBody, refusal};
+use crate::{
+    gauge::{Acquire, OwnedPermit},
+    outcome::Outcome,
+    rejected::Rejected,
+};
+
+pin_project! {
+    /// The response, or its refusal. Dropping it gives the place back.
+    pub struct ResponseFuture<S: Service<Q>, Q> {
+        #[pin]
+        state: State<S, Q>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S: Service<Q>, Q> {
+        InLine {
+            acquire: Acquire<'static>,
+            call: Option<Call<S, Q>>,
+        },
+        Readying {
+            permit: Option<OwnedPermit>,
+            call: Option<Call<S, Q>>,
+        },
+        Running {
+            #[pin]
+            response: S::Future,
+            permit: Option<OwnedPermit>,
+        },
+        Refused {
+            rejected: Rejected,
+        },
+    }
+}
+
+/// What will be called once there is a place.
+struct Call<S, Q> {
+    service: S,
+    request: Q,
+}
+
+impl<S: Service<Q>, Q> ResponseFuture<S, Q> {
+    pub(super) fn in_line(acquire: Acquire<'static>, service: S, request: Q) -> Self {
+        ResponseFuture { state: State::InLine { acquire, call: Some(Call { service, request }) } }
+    }
+
+    pub(super) fn admitted(mut permit: OwnedPermit, service: S, request: Q) -> Self {
+        // Until there is a response's head, being dropped means that the caller went away.
+        permit.record(Outcome::Cancelled);
+        ResponseFuture {
+            state: State::Readying { permit: Some(permit), call: Some(Call { service, request }) },
+        }
+    }
+
+    pub(super) fn refused(rejected: Rejected) -> Self {
+        ResponseFuture { state: State::Refused { rejected } }
+    }
+}
+
+impl<S, Q, B> Future for ResponseFuture<S, Q>
+where
+    S: Service<Q, Response = Response<B>>,
+{
+    type Output = Result<Response<ResponseBody<B>>, S::Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let next = match self.as_mut().project().state.project() {
+                StateProjection::InLine { acquire, call } => match ready!(Pin::new(acquire).poll(cx)) {
+                    Ok(mut permit) => {
+                        permit.record(Outcome::Cancelled);
+                        State::Readying { permit: Some(permit), call: call.take() }
+                    }
+                    Err(rejected) => State::Refused { rejected },
+                },
+                StateProjection::Readying { permit, call } => {
+                    if let Some(call) = call {
+                        if let Err(error) = ready!(call.service.poll_ready(cx)) {
+                            end(permit, Outcome::Ignore);
+                            return Poll::Ready(Err(error));
+                        }
+                    }
+                    let Call { mut service, request } = call.take().expect("polled again after its end");
+                    State::Running { response: service.call(request), permit: permit.take() }
+                }
+                StateProjection::Running { response, permit } => {
+                    return Poll::Ready(match ready!(response.poll(cx)) {
+                        Ok(response) => {
+                            let mut permit = permit.take().expect("polled again after its end");
+                            permit.record(Outcome::Success);
+                            Ok(response.map(|body| ResponseBody::service(body, permit)))
+                        }
+                        Err(error) => {
+                            end(permit, Outcome::Ignore);
+                            Err(error)
+                        }
+                    });
+                }
+                StateProjection::Refused { rejected } => {
+                    return Poll::Ready(Ok(refusal::response(*rejected)));
+                }
+            };
+            self.as_mut().project().state.set(next);
+        }
+    }
+}
+
+fn end(permit: &mut Option<OwnedPermit>, outcome: Outcome) {
+    if let Some(mut permit) = permit.take() {
+        permit.record(outcome);
+    }
+}

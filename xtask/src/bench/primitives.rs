@@ -1,0 +1,157 @@
+//! Runs `pushback/benches/primitives.rs` under cargo's own release settings and under full link-time optimisation, and
+//! compares. The processes of the two builds and of Go take turns; the medians of all processes count.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+
+use crate::{
+    command::{cargo, output, root, target},
+    packages,
+};
+
+const PROCESSES: usize = 5;
+const PROFILES: [(&str, &str); 2] = [("bench-default", "default"), ("bench-lto", "LTO")];
+
+/// Medians in nanoseconds, by measure and threads.
+type Times = BTreeMap<(String, u32), f64>;
+
+/// One line of the comparison: what is measured, against what, and what must come out.
+struct Row {
+    measure: &'static str,
+    threads: u32,
+    against: Against,
+    must: f64,
+}
+
+enum Against {
+    /// A ratio to another measure of the same run.
+    Measure(&'static str),
+    /// Nanoseconds.
+    Clock,
+}
+
+const ROWS: [Row; 10] = [
+    ratio("pushback borrowed", 1, "floor", 1.3),
+    ratio("pushback borrowed", 1, "tokio borrowed", 1.0),
+    ratio("pushback borrowed", 2, "tokio borrowed", 1.0),
+    ratio("pushback borrowed", 4, "tokio borrowed", 1.0),
+    ratio("pushback owned", 1, "tokio owned", 1.0),
+    ratio("pushback owned", 2, "tokio owned", 1.0),
+    ratio("pushback owned", 4, "tokio owned", 1.0),
+    Row { measure: "pushback refusal", threads: 1, against: Against::Clock, must: 4.0 },
+    Row { measure: "pushback refusal, line full", threads: 4, against: Against::Clock, must: 20.0 },
+    ratio("pushback process", 1, "Go process", 1.0 / 3.0),
+];
+
+const fn ratio(measure: &'static str, threads: u32, other: &'static str, must: f64) -> Row {
+    Row { measure, threads, against: Against::Measure(other), must }
+}
+
+pub(crate) fn run() -> Result<(), String> {
+    let programs = [build(PROFILES[0].0)?, build(PROFILES[1].0)?];
+    let go = build_go()?;
+    let mut samples = [BTreeMap::new(), BTreeMap::new()];
+    for round in 1..=PROCESSES {
+        eprintln!("round {round} of {PROCESSES}");
+        for (program, samples) in programs.iter().zip(&mut samples) {
+            measure(program, samples)?;
+            if let Some(go) = &go {
+                let time = output(&mut Command::new(go))?;
+                let time: f64 = time.trim().parse().map_err(|error| format!("{time}: {error}"))?;
+                samples.entry(("Go process".to_owned(), 1)).or_default().push(time);
+            }
+        }
+    }
+    let times =
+        samples.map(|samples| samples.into_iter().map(|(key, all)| (key, median(all))).collect::<Times>());
+    print_times(&times);
+    print_comparison(&times)
+}
+
+fn build(profile: &str) -> Result<PathBuf, String> {
+    let arguments =
+        "bench --package pushback --bench primitives --no-run --message-format json-render-diagnostics";
+    let messages = output(cargo(arguments).args(["--profile", profile]))?;
+    let executable = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == "primitives")
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from));
+    executable.ok_or_else(|| format!("cargo built no benchmark under the profile {profile}"))
+}
+
+/// The mission's own program, where Go is installed.
+fn build_go() -> Result<Option<PathBuf>, String> {
+    if !packages::is_there("go") {
+        eprintln!("go is not installed (Debian: golang-go), so its channel is left out");
+        return Ok(None);
+    }
+    let program = target().join("go-process");
+    output(
+        Command::new("go").args(["build", "-o"]).arg(&program).arg(".").current_dir(root().join("xtask/go")),
+    )?;
+    Ok(Some(program))
+}
+
+fn measure(program: &Path, samples: &mut BTreeMap<(String, u32), Vec<f64>>) -> Result<(), String> {
+    for line in output(&mut Command::new(program))?.lines() {
+        let mut fields = line.split('\t');
+        let mut field = || fields.next().ok_or_else(|| format!("a line without three fields: {line}"));
+        let (name, threads, time) = (field()?.to_owned(), field()?, field()?);
+        let threads = threads.parse().map_err(|error| format!("{line}: {error}"))?;
+        let time = time.parse().map_err(|error| format!("{line}: {error}"))?;
+        samples.entry((name, threads)).or_default().push(time);
+    }
+    Ok(())
+}
+
+fn median(mut all: Vec<f64>) -> f64 {
+    all.sort_by(f64::total_cmp);
+    all[all.len() / 2]
+}
+
+fn print_times(times: &[Times; 2]) {
+    println!(
+        "Nanoseconds an operation: wall time through the operations of all threads, medians of {PROCESSES} processes\n"
+    );
+    println!("{:<32}{:>8}{:>10}{:>10}", "", "threads", PROFILES[0].1, PROFILES[1].1);
+    for ((name, threads), time) in &times[0] {
+        let other = times[1].get(&(name.clone(), *threads)).copied().unwrap_or(f64::NAN);
+        println!("{name:<32}{threads:>8}{time:>10.2}{other:>10.2}");
+    }
+    println!();
+}
+
+fn print_comparison(times: &[Times; 2]) -> Result<(), String> {
+    println!("{:<54}{:>8}{:>10}{:>10}{:>10}", "", "threads", "must", PROFILES[0].1, PROFILES[1].1);
+    let mut missed = 0;
+    for Row { measure, threads, against, must } in &ROWS {
+        let value = |times: &Times| {
+            let time = |name: &str| times.get(&(name.to_owned(), *threads)).copied();
+            Some(match against {
+                Against::Measure(other) => time(measure)? / time(other)?,
+                Against::Clock => time(measure)?,
+            })
+        };
+        let (Some(first), Some(second)) = (value(&times[0]), value(&times[1])) else { continue };
+        let (what, unit) = match against {
+            Against::Measure(other) => (format!("{measure} / {other}"), "x"),
+            Against::Clock => ((*measure).to_owned(), "ns"),
+        };
+        let verdict = if first <= *must && second <= *must { "" } else { "  missed" };
+        missed += usize::from(!verdict.is_empty());
+        let shown = |value: f64| format!("{value:.2} {unit}");
+        println!(
+            "{what:<54}{threads:>8}{:>10}{:>10}{:>10}{verdict}",
+            shown(*must),
+            shown(first),
+            shown(second)
+        );
+    }
+    if missed == 0 { Ok(()) } else { Err(format!("{missed} of the figures above are missed")) }
+}
