@@ -4,11 +4,15 @@ mod acquire;
 mod builder;
 mod core;
 mod drain;
+#[cfg(all(test, not(pushback_loom)))]
+mod faults;
 mod locked;
 #[cfg(all(test, pushback_loom))]
 mod models;
 mod modes;
+mod operate;
 mod permit;
+mod settle;
 mod tally;
 mod thread_waker;
 

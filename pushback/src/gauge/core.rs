@@ -1,19 +1,13 @@
-//! The state that all clones of a gauge share, and the one way through it.
+//! The state that all clones of a gauge share, and a call's way through it.
 //!
-//! Admitting without a line is [`Slots::take`] and nothing else. Everything that concerns the line goes through
-//! [`Core::with_line`]: lock, do one thing, *settle*, unlock, then wake. Settling restores what must hold after every
-//! change, so that no single operation has to think of it: whoever is next and fits has its turn, whoever waited
-//! long enough is refused, the gate is open exactly while nobody waits and the gauge is not closed.
+//! Admitting without a line is [`Slots::take`] and nothing else. What concerns the line goes through
+//! [`Core::with_line`], which settles what follows from it.
 
-use std::{
-    sync::{Arc, Weak},
-    task::Waker,
-    time::Instant,
-};
+use std::{sync::Arc, task::Waker, time::Instant};
 
 use crate::{
     arrival::Arrival,
-    clock::{Alarm, Clock, Ring},
+    clock::Clock,
     gauge::{
         locked::{Locked, Miss},
         modes::{Mode, Modes},
@@ -21,13 +15,12 @@ use crate::{
     },
     line::{
         Line,
-        queue::{Ticket, Verdict, Waiter},
+        queue::{Ticket, Waiter},
     },
     outcome::{Outcome, Place},
     rejected::{Reason, Rejected},
     slots::{Gate, Slots},
-    snapshot::Snapshot,
-    sync::{AtomicU32, Mutex, MutexGuard, Ordering},
+    sync::{AtomicU32, Mutex, Ordering},
 };
 
 /// In the order of use, so that what different calls write lies a cache line apart wherever the allocator puts it: the
@@ -35,18 +28,18 @@ use crate::{
 /// refused write their counters. Under overload, refusals on all cores then leave the word alone.
 #[repr(C)]
 pub(crate) struct Core {
-    slots: Slots,
+    pub(super) slots: Slots,
     /// How many more the line takes, published after each change, so that a refusal at a full line takes no lock.
-    room: AtomicU32,
-    modes: Modes,
-    name: &'static str,
-    locked: Mutex<Option<Box<Locked>>>,
+    pub(super) room: AtomicU32,
+    pub(super) modes: Modes,
+    pub(super) name: &'static str,
+    pub(super) locked: Mutex<Option<Box<Locked>>>,
 
-    refused: RefusedTally,
+    pub(super) refused: RefusedTally,
 
-    ended: EndedTally,
-    line: Line,
-    clock: Arc<dyn Clock>,
+    pub(super) ended: EndedTally,
+    pub(super) line: Line,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 #[cfg(all(target_pointer_width = "64", not(pushback_loom)))]
@@ -233,208 +226,9 @@ impl Core {
         [patience, deadline].into_iter().flatten().min_by_key(|(end, _)| *end)
     }
 
-    fn room(&self, locked: &Locked) -> u32 {
+    pub(super) fn room(&self, locked: &Locked) -> u32 {
         let waiting = u32::try_from(locked.queue.len()).unwrap_or(u32::MAX);
         self.line.capacity(self.slots.limit()).saturating_sub(waiting)
-    }
-}
-
-/// The line.
-impl Core {
-    #[cold]
-    fn look_after_line(self: &Arc<Self>) {
-        self.with_line(|_, _, _| ());
-    }
-
-    /// Does one thing under the lock, settles what follows from it, and wakes whom it concerns after the lock is
-    /// gone: neither wakers nor clocks, which are other people's code, run under it.
-    fn with_line<T>(self: &Arc<Self>, change: impl FnOnce(&Core, &mut Locked, Instant) -> T) -> T {
-        let now = self.clock.now();
-        let mut guard = self.lock();
-        if !self.modes.is(Mode::WIDE) {
-            self.refused.widen();
-            self.modes.set(Mode::WIDE);
-        }
-        let locked = guard.get_or_insert_default();
-        let answer = change(self, locked, now);
-        self.settle(locked, now);
-        let alarm = self.alarm_due(locked);
-        let wakes = std::mem::take(&mut locked.wakes);
-        drop(guard);
-        if let Some(when) = alarm {
-            let me = Arc::downgrade(self) as Weak<dyn Ring>; // an alarm must not keep the gauge alive
-            self.clock.ring_at(when, Alarm::new(me));
-        }
-        wakes.wake();
-        answer
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Box<Locked>>> {
-        match self.locked.lock() {
-            Ok(guard) => guard,
-            // A panic under the lock would be a bug of ours. What it left is settled by whoever comes next, and
-            // shows in the snapshot: better than a service that refuses everything from then on.
-            Err(poisoned) => {
-                let mut guard = poisoned.into_inner();
-                guard.get_or_insert_default().faults += 1;
-                #[cfg(not(pushback_loom))]
-                self.locked.clear_poison();
-                guard
-            }
-        }
-    }
-
-    fn settle(&self, locked: &mut Locked, now: Instant) {
-        self.refuse_expired(locked, now);
-        if !locked.queue.is_empty() {
-            self.slots.shut_gate();
-        }
-        while let Some((ticket, cost)) = locked.queue.front() {
-            if self.slots.take_for_front(cost) {
-                self.decide(locked, ticket, Ok(Place::Real));
-            } else if self.modes.is(Mode::DRY_RUN) {
-                // It was in line when the dry run began, so it is not one that would have waited: it did.
-                locked.rehearsal().begin_phantom(None);
-                self.decide(locked, ticket, Ok(Place::Phantom));
-            } else {
-                break;
-            }
-        }
-        if self.modes.is(Mode::CLOSED) {
-            self.slots.shut_gate();
-            if self.is_idle(locked) {
-                locked.drains.wake_all(&mut locked.wakes);
-            }
-        } else if locked.queue.is_empty() {
-            self.slots.open_gate();
-        }
-        self.room.store(self.room(locked), Ordering::Relaxed);
-    }
-
-    fn decide(&self, locked: &mut Locked, ticket: Ticket, verdict: Verdict) {
-        if let Err(reason) = verdict {
-            self.refused.count_wide(reason);
-        }
-        if let Some(waker) = locked.queue.decide(ticket, verdict) {
-            locked.wakes.push(waker);
-        }
-    }
-
-    /// When an alarm must be set, because the next expiry comes before the one that is set.
-    fn alarm_due(&self, locked: &mut Locked) -> Option<Instant> {
-        let next = locked.queue.next_expiry()?;
-        if locked.alarm_at.is_some_and(|set| set <= next) {
-            return None;
-        }
-        locked.alarm_at = Some(next);
-        Some(next)
-    }
-
-    pub(crate) fn expire(self: &Arc<Self>, now: Instant) {
-        self.with_line(|core, locked, _| core.refuse_expired(locked, now));
-    }
-
-    fn refuse_expired(&self, locked: &mut Locked, now: Instant) {
-        while let Some((ticket, reason)) = locked.queue.expired(now) {
-            self.decide(locked, ticket, Err(reason));
-        }
-    }
-
-    /// When the next call in line will have waited long enough.
-    pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.lock().as_ref().and_then(|locked| locked.queue.next_expiry())
-    }
-}
-
-impl Ring for Core {
-    fn ring(self: Arc<Self>) {
-        // The one that is set has rung; settling refuses whose time is up and sets the next.
-        self.with_line(|_, locked, _| locked.alarm_at = None);
-    }
-}
-
-/// Operating.
-impl Core {
-    pub(crate) fn set_limit(self: &Arc<Self>, limit: u32) {
-        self.with_line(|core, locked, _| {
-            core.slots.set_limit(limit);
-            // Who can never fit again must not stand in the way of the others.
-            for ticket in locked.queue.above(limit) {
-                core.decide(locked, ticket, Err(Reason::CostAboveLimit));
-            }
-        });
-    }
-
-    pub(crate) fn close(self: &Arc<Self>) {
-        self.with_line(|core, locked, _| {
-            core.modes.set(Mode::CLOSED);
-            core.slots.shut_gate();
-            while let Some((ticket, _)) = locked.queue.front() {
-                core.decide(locked, ticket, Err(Reason::Closed));
-            }
-        });
-    }
-
-    /// Closes at the first call, and says whether the last permit is back; if not, `waker` is woken when it is.
-    /// `number` is this drain's among others.
-    pub(crate) fn poll_drained(self: &Arc<Self>, number: &mut Option<u64>, waker: Waker) -> bool {
-        if number.is_none() {
-            self.close();
-        }
-        self.with_line(|core, locked, _| {
-            let idle = core.is_idle(locked);
-            locked.drains.poll(number, waker, idle)
-        })
-    }
-
-    pub(crate) fn forget_drain(self: &Arc<Self>, number: u64) {
-        let forgotten = self.with_line(|_, locked, _| locked.drains.forget(number));
-        drop(forgotten);
-    }
-
-    pub(crate) fn set_dry_run(self: &Arc<Self>, on: bool) {
-        self.with_line(|core, locked, _| {
-            locked.rehearsal();
-            if on { core.modes.set(Mode::DRY_RUN) } else { core.modes.clear(Mode::DRY_RUN) }
-        });
-    }
-
-    pub(crate) fn name(&self) -> &'static str {
-        self.name
-    }
-
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        let now = self.clock.now();
-        let mut guard = self.lock();
-        let in_flight = self.slots.in_flight();
-        let limit = self.slots.limit();
-        let admitted = self.slots.admitted();
-        if in_flight < 0 {
-            guard.get_or_insert_default().faults += 1;
-        }
-        let locked = guard.as_deref();
-        Snapshot {
-            name: self.name,
-            limit,
-            in_flight: u32::try_from(in_flight.max(0)).unwrap_or(u32::MAX),
-            in_line: locked.map_or(0, |locked| u32::try_from(locked.queue.len()).unwrap_or(u32::MAX)),
-            oldest_wait: locked
-                .and_then(|locked| locked.queue.oldest())
-                .map(|since| now.saturating_duration_since(since)),
-            admitted,
-            refused: self.refused.read(),
-            left_line: locked.map_or(0, |locked| locked.queue.left()),
-            overloaded: self.ended.overloaded(),
-            ignored: self.ended.ignored(),
-            cancelled: self.ended.cancelled(),
-            closed: self.modes.is(Mode::CLOSED),
-            dry_run: locked.and_then(|locked| locked.dry_run(self.modes.is(Mode::DRY_RUN))),
-            faults: locked.map_or(0, |locked| locked.faults),
-        }
-    }
-
-    fn is_idle(&self, locked: &Locked) -> bool {
-        self.slots.in_flight() <= 0 && locked.phantoms() == 0
     }
 }
 

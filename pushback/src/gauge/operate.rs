@@ -1,0 +1,90 @@
+//! What operators do with a gauge: change its limit, close and drain it, rehearse, look at it.
+
+use std::{sync::Arc, task::Waker};
+
+use super::{core::Core, locked::Locked, modes::Mode};
+use crate::{rejected::Reason, snapshot::Snapshot};
+
+impl Core {
+    pub(crate) fn set_limit(self: &Arc<Self>, limit: u32) {
+        self.with_line(|core, locked, _| {
+            core.slots.set_limit(limit);
+            // Who can never fit again must not stand in the way of the others.
+            for ticket in locked.queue.above(limit) {
+                core.decide(locked, ticket, Err(Reason::CostAboveLimit));
+            }
+        });
+    }
+
+    pub(crate) fn close(self: &Arc<Self>) {
+        self.with_line(|core, locked, _| {
+            core.modes.set(Mode::CLOSED);
+            core.slots.shut_gate();
+            while let Some((ticket, _)) = locked.queue.front() {
+                core.decide(locked, ticket, Err(Reason::Closed));
+            }
+        });
+    }
+
+    /// Closes at the first call, and says whether the last permit is back; if not, `waker` is woken when it is.
+    /// `number` is this drain's among others.
+    pub(crate) fn poll_drained(self: &Arc<Self>, number: &mut Option<u64>, waker: Waker) -> bool {
+        if number.is_none() {
+            self.close();
+        }
+        self.with_line(|core, locked, _| {
+            let idle = core.is_idle(locked);
+            locked.drains.poll(number, waker, idle)
+        })
+    }
+
+    pub(crate) fn forget_drain(self: &Arc<Self>, number: u64) {
+        let forgotten = self.with_line(|_, locked, _| locked.drains.forget(number));
+        drop(forgotten);
+    }
+
+    pub(crate) fn set_dry_run(self: &Arc<Self>, on: bool) {
+        self.with_line(|core, locked, _| {
+            locked.rehearsal();
+            if on { core.modes.set(Mode::DRY_RUN) } else { core.modes.clear(Mode::DRY_RUN) }
+        });
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let now = self.clock.now();
+        let mut guard = self.lock();
+        let in_flight = self.slots.in_flight();
+        let limit = self.slots.limit();
+        let admitted = self.slots.admitted();
+        if in_flight < 0 {
+            guard.get_or_insert_default().faults += 1;
+        }
+        let locked = guard.as_deref();
+        Snapshot {
+            name: self.name,
+            limit,
+            in_flight: u32::try_from(in_flight.max(0)).unwrap_or(u32::MAX),
+            in_line: locked.map_or(0, |locked| u32::try_from(locked.queue.len()).unwrap_or(u32::MAX)),
+            oldest_wait: locked
+                .and_then(|locked| locked.queue.oldest())
+                .map(|since| now.saturating_duration_since(since)),
+            admitted,
+            refused: self.refused.read(),
+            left_line: locked.map_or(0, |locked| locked.queue.left()),
+            overloaded: self.ended.overloaded(),
+            ignored: self.ended.ignored(),
+            cancelled: self.ended.cancelled(),
+            closed: self.modes.is(Mode::CLOSED),
+            dry_run: locked.and_then(|locked| locked.dry_run(self.modes.is(Mode::DRY_RUN))),
+            faults: locked.map_or(0, |locked| locked.faults),
+        }
+    }
+
+    pub(super) fn is_idle(&self, locked: &Locked) -> bool {
+        self.slots.in_flight() <= 0 && locked.phantoms() == 0
+    }
+}
