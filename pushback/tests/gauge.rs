@@ -4,14 +4,18 @@ mod support;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     task::Poll,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use pushback::{
-    Arrival, Clock, DryRunMode, Line, ManualClock, Outcome, OwnedPermit, PressureGauge, Reason, Rejected,
+    Alarm, Arrival, Clock, DryRunMode, Line, ManualClock, Outcome, OwnedPermit, PressureGauge, Reason,
+    Rejected,
 };
 use support::Task;
 
@@ -476,6 +480,37 @@ fn an_owned_permit_holds_the_place_wherever_it_goes() {
     assert_eq!(gauge.snapshot().in_flight, 1, "neither given back nor taken twice by the change of hands");
     thread::spawn(move || drop(permit)).join().unwrap();
     assert_eq!((gauge.snapshot().in_flight, gauge.snapshot().admitted), (0, 1));
+}
+
+/// Counts how often it was asked.
+#[derive(Debug, Clone)]
+struct AskedClock(ManualClock, Arc<AtomicU32>);
+
+impl Clock for AskedClock {
+    fn now(&self) -> Instant {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.now()
+    }
+
+    fn ring_at(&self, when: Instant, alarm: Alarm) {
+        self.0.ring_at(when, alarm);
+    }
+}
+
+#[test]
+fn admitting_and_refusing_read_the_clock_only_for_a_deadline() {
+    let clock = AskedClock(ManualClock::new(), Arc::default());
+    let past = clock.0.now();
+    let asked = Arc::clone(&clock.1);
+    let gauge = PressureGauge::builder().limit(1).line(Line::fifo(0)).clock(clock).build().unwrap();
+    let held = gauge.try_acquire().unwrap();
+    assert!(gauge.process(|| ()).is_err() && gauge.acquire_blocking().is_err());
+    drop(held.into_owned());
+    assert!(gauge.process(|| ()).is_ok() && gauge.acquire_blocking().is_ok());
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+    let late = Arrival::new().deadline(past);
+    assert!(gauge.try_acquire_for(late).is_err());
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
 #[test]
