@@ -1,4 +1,9 @@
-#![doc = include_str!("../README.md")]
+// The examples in it need the HTTP layer; docs.rs shows all features.
+#![cfg_attr(feature = "http", doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(feature = "http"),
+    doc = "Backpressure: limit the work in flight, refuse or queue the rest at once."
+)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod arrival;
