@@ -66,7 +66,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     ));
     tokio::select! {
         drained = timeout(longest, server) => match drained {
-            Ok(_) => conclude(&gauge),
+            Ok(Ok(Ok(()))) => conclude(&gauge),
+            Ok(failed) => Err(Failure::run(format!("the server failed while draining: {failed:?}"))),
             Err(_) => Err(Failure::run(format!(
                 "still in flight after {}: {}",
                 humantime::format_duration(longest),

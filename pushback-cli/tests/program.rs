@@ -144,7 +144,7 @@ fn take_the_only_place(demo: &Demo) -> TcpStream {
 #[test]
 fn sigterm_and_ctrl_c_finish_what_runs_and_admit_nothing_new() {
     for signal in ["-TERM", "-INT"] {
-        let mut demo = Demo::start(&["--limit", "1", "--work", "2s"]);
+        let mut demo = Demo::start(&["--limit", "1", "--work", "4s"]);
         let mut caller = take_the_only_place(&demo);
         demo.signal(signal);
         assert!(demo.says("draining").contains("1 in flight"));
@@ -188,7 +188,7 @@ fn load_draws_each_request_and_who_was_in_flight() {
 
 #[test]
 fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
-    let cases: [(&[&str], &[&str]); 12] = [
+    let cases: [(&[&str], &[&str]); 13] = [
         (&["demo", "--limit", "-5"], &["'-5'", "--limit", "0 to 4294967295"]),
         (&["demo", "--limit", "4294967296"], &["'4294967296'", "0 to 4294967295"]),
         (&["demo", "--limit", "ten"], &["'ten'", "0 to 4294967295"]),
@@ -197,6 +197,7 @@ fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
         (&["demo", "--work", "soon"], &["'soon'", "0s to 1h"]),
         (&["load", "https://localhost/"], &["'https://localhost/'", "http://HOST"]),
         (&["load", "nonsense"], &["'nonsense'", "http://HOST"]),
+        (&["load", "http://localhost:99999/"], &["'99999'", "0 to 65535"]),
         (&["load", "http://localhost/", "-n", "0"], &["'0'", "1 to 1000000"]),
         (&["load", "http://localhost/", "-c", "-1"], &["'-1'", "1 to 10000"]),
         (&["load", "http://localhost/", "--plot", "run.bmp"], &["'run.bmp'", ".svg"]),

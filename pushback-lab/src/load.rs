@@ -44,9 +44,17 @@ impl Target {
             Some(scheme) => return Err(format!("the scheme is {scheme}; {allowed}")),
             None => return Err(format!("it has no scheme; {allowed}")),
         }
-        match uri.host() {
-            Some(host) if !host.is_empty() => Ok(Target(uri)),
-            _ => Err(format!("it has no host; {allowed}")),
+        if uri.host().is_none_or(str::is_empty) {
+            return Err(format!("it has no host; {allowed}"));
+        }
+        // `Uri` takes any digits for a port and then knows none, so that 99999 would become 80.
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        let after_host = authority.rsplit_once(']').map_or(authority, |(_, rest)| rest);
+        match after_host.rsplit_once(':') {
+            Some((_, port)) if uri.port_u16().is_none() => {
+                Err(format!("the port is '{port}', and not 0 to 65535; {allowed}"))
+            }
+            _ => Ok(Target(uri)),
         }
     }
 
@@ -101,14 +109,19 @@ pub enum End {
 }
 
 impl End {
-    /// Whether the service did the work: a status below 400.
-    pub fn is_served(self) -> bool {
-        matches!(self, End::Status(..400))
-    }
-
     /// Whether the service said that it is busy: 429 or 503.
     pub fn is_refused(self) -> bool {
         matches!(self, End::Status(429 | 503))
+    }
+
+    /// Whether the service took it on, whatever it answered in the end.
+    pub fn is_admitted(self) -> bool {
+        matches!(self, End::Status(_)) && !self.is_refused()
+    }
+
+    /// Whether there was no answer.
+    pub fn is_lost(self) -> bool {
+        !matches!(self, End::Status(_))
     }
 }
 
@@ -236,6 +249,8 @@ mod tests {
             ("/path", "it has no scheme"),
             ("http://", "empty"),
             ("", "empty"),
+            ("http://localhost:99999/", "the port is '99999'"),
+            ("http://[::1]:/", "the port is ''"),
         ] {
             let error = Target::parse(url).unwrap_err();
             assert!(error.contains(problem) && error.ends_with("[/PATH]"), "{url}: {error}");
@@ -243,10 +258,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_served_and_what_is_refused() {
-        assert!(End::Status(200).is_served() && End::Status(304).is_served());
-        assert!(!End::Status(404).is_served() && !End::Status(404).is_refused());
-        assert!(End::Status(429).is_refused() && End::Status(503).is_refused());
-        assert!(!End::TimedOut.is_served() && !End::TimedOut.is_refused());
+    fn each_end_is_admitted_or_refused_or_lost() {
+        let kinds = |end: End| [end.is_admitted(), end.is_refused(), end.is_lost()];
+        for status in [200, 304, 404, 500] {
+            assert_eq!(kinds(End::Status(status)), [true, false, false], "{status}");
+        }
+        for status in [429, 503] {
+            assert_eq!(kinds(End::Status(status)), [false, true, false], "{status}");
+        }
+        for end in [End::TimedOut, End::NotConnected, End::Broken] {
+            assert_eq!(kinds(end), [false, false, true], "{end:?}");
+        }
     }
 }

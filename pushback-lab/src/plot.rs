@@ -15,9 +15,9 @@ const FONT: &str = "sans-serif";
 const LINES_MAX: usize = 2_000;
 
 /// Blue and orange of the palette by Okabe and Ito, which people with any kind of colour vision can tell apart.
-const SERVED: RGBColor = RGBColor(0x00, 0x72, 0xB2);
+const ADMITTED: RGBColor = RGBColor(0x00, 0x72, 0xB2);
 const REFUSED: RGBColor = RGBColor(0xD5, 0x5E, 0x00);
-const OTHER: RGBColor = RGBColor(0x80, 0x80, 0x80);
+const LOST: RGBColor = RGBColor(0x80, 0x80, 0x80);
 
 /// The picture could not be drawn or written.
 #[derive(Debug)]
@@ -117,13 +117,13 @@ fn draw_requests(run: &Run, seconds: f64, area: &Area<'_>) -> Result<(), Box<dyn
 type Kind = (&'static str, RGBColor, fn(End) -> bool);
 
 const KINDS: [Kind; 3] = [
-    ("admitted", SERVED, End::is_served),
+    ("admitted", ADMITTED, End::is_admitted),
     ("refused", REFUSED, End::is_refused),
-    ("other", OTHER, |end| !end.is_served() && !end.is_refused()),
+    ("without answer", LOST, End::is_lost),
 ];
 
 fn draw_in_flight(run: &Run, seconds: f64, area: &Area<'_>) -> Result<(), Box<dyn Error>> {
-    let admitted = steps(run, End::is_served);
+    let admitted = steps(run, End::is_admitted);
     // Short runs need more digits, or two marks would carry the same label.
     let digits = if seconds > 1.0 { 1 } else { 3 };
     let highest = admitted.iter().map(|(_, count)| *count).fold(1.0, f64::max);
@@ -145,8 +145,9 @@ fn draw_in_flight(run: &Run, seconds: f64, area: &Area<'_>) -> Result<(), Box<dy
         .y_label_formatter(&|count| format!("{count:.0}"))
         .x_label_formatter(&|time| format!("{time:.digits$}"))
         .draw()?;
-    chart
-        .draw_series(AreaSeries::new(admitted, 0.0, SERVED.mix(0.25)).border_style(SERVED.stroke_width(2)))?;
+    chart.draw_series(
+        AreaSeries::new(admitted, 0.0, ADMITTED.mix(0.25)).border_style(ADMITTED.stroke_width(2)),
+    )?;
     Ok(())
 }
 
@@ -167,7 +168,22 @@ fn steps(run: &Run, kind: fn(End) -> bool) -> Vec<(f64, f64)> {
         corners.push((at, count));
     }
     corners.push((run.time.as_secs_f64(), count));
-    corners
+    thinned(&corners, run.time.as_secs_f64() / f64::from(SIZE.0))
+}
+
+/// At most a few corners for each `width` of time: more than the eye can see. The highest and the lowest stay.
+fn thinned(corners: &[(f64, f64)], width: f64) -> Vec<(f64, f64)> {
+    let mut kept: Vec<(f64, f64)> = Vec::new();
+    for column in corners.chunk_by(|one, other| (one.0 / width).floor() == (other.0 / width).floor()) {
+        let by_count = |one: &&(f64, f64), other: &&(f64, f64)| one.1.total_cmp(&other.1);
+        let ends =
+            [column.first(), column.iter().max_by(by_count), column.iter().min_by(by_count), column.last()];
+        for corner in ends.into_iter().flatten() {
+            // The column is narrower than a line, so its corners may stand at its first moment.
+            kept.push((column[0].0, corner.1));
+        }
+    }
+    kept
 }
 
 #[cfg(test)]
@@ -190,7 +206,7 @@ mod tests {
             end: End::Status(status),
         };
         let run = run(vec![call(0, 1, 200), call(0, 2, 200), call(1, 1, 200), call(1, 1, 429)]);
-        let counts: Vec<f64> = steps(&run, End::is_served).iter().map(|(_, count)| *count).collect();
+        let counts: Vec<f64> = steps(&run, End::is_admitted).iter().map(|(_, count)| *count).collect();
         assert_eq!(counts.iter().copied().fold(0.0, f64::max), 2.0, "{counts:?}");
         assert_eq!(*counts.last().unwrap(), 0.0);
     }
@@ -202,7 +218,7 @@ mod tests {
             time: Duration::from_millis(1),
             end: if index % 2 == 0 { End::Status(200) } else { End::Status(429) },
         };
-        for size in [0, 1, 10_000] {
+        for size in [0, 1, 10_000, 300_000] {
             let mut svg = String::new();
             draw_svg(&run((0..size).map(call).collect()), &mut svg).unwrap();
             assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));

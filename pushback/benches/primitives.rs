@@ -98,8 +98,9 @@ impl Measure {
                         })
                     })
                     .collect();
-                barrier.wait();
+                // Taken before the threads go: afterwards this one may come to it late.
                 let start = Instant::now();
+                barrier.wait();
                 for thread in threads {
                     thread.join().expect("a measure does not panic");
                 }

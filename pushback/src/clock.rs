@@ -8,7 +8,6 @@ mod system;
 
 use std::{
     fmt,
-    panic::{RefUnwindSafe, UnwindSafe},
     sync::{Arc, Weak},
     time::Instant,
 };
@@ -20,7 +19,7 @@ pub use system::SystemClock;
 ///
 /// A gauge asks for the time only when a call brings a deadline or has to wait; with a fixed limit, admitting and
 /// refusing at once read no clock.
-pub trait Clock: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe + 'static {
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The time now. It never goes back.
     fn now(&self) -> Instant;
 
@@ -31,22 +30,26 @@ pub trait Clock: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe + 'static
 /// What a [`Clock`] rings when the time has come: a gauge looks for calls in line that have waited long enough.
 ///
 /// It does not keep its gauge alive. Ringing early, twice or in vain does no harm.
-pub struct Alarm(Weak<dyn Ring>);
+pub struct Alarm {
+    sleeper: Weak<dyn Ring>,
+    when: Instant,
+}
 
 /// Somebody who wants to be rung up.
 pub(crate) trait Ring: Send + Sync {
-    fn ring(self: Arc<Self>);
+    /// The alarm that was set for `when` rings.
+    fn ring(self: Arc<Self>, when: Instant);
 }
 
 impl Alarm {
-    pub(crate) fn new(sleeper: Weak<dyn Ring>) -> Self {
-        Alarm(sleeper)
+    pub(crate) fn new(sleeper: Weak<dyn Ring>, when: Instant) -> Self {
+        Alarm { sleeper, when }
     }
 
     /// Rings; does nothing if the gauge is gone.
     pub fn ring(&self) {
-        if let Some(sleeper) = self.0.upgrade() {
-            sleeper.ring();
+        if let Some(sleeper) = self.sleeper.upgrade() {
+            sleeper.ring(self.when);
         }
     }
 }

@@ -22,7 +22,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of their counters.
-    pub const ALL: [Reason; 6] = [
+    pub const ALL: &'static [Reason] = &[
         Reason::Full,
         Reason::LineFull,
         Reason::WaitedTooLong,
@@ -43,6 +43,8 @@ impl Reason {
             Reason::Closed => "closed",
         }
     }
+
+    pub(crate) const COUNT: usize = Reason::ALL.len();
 
     /// The place of this reason's counter.
     pub(crate) const fn index(self) -> usize {

@@ -61,10 +61,11 @@ impl Slots {
     #[inline]
     pub(crate) fn take(&self, cost: u32) -> bool {
         let enough = GATE | (BIAS + u64::from(cost));
-        let mut word = self.word.load(Ordering::Relaxed);
+        // Who sees the gate shut sees why: the caller asks next whether the gauge is closed.
+        let mut word = self.word.load(Ordering::Acquire);
         while word & (GATE | FREE) >= enough {
             let next = admit(word, cost);
-            match self.word.compare_exchange_weak(word, next, Ordering::Acquire, Ordering::Relaxed) {
+            match self.word.compare_exchange_weak(word, next, Ordering::Acquire, Ordering::Acquire) {
                 Ok(_) => {
                     self.count_half_turn(next);
                     return true;
@@ -105,7 +106,7 @@ impl Slots {
     /// From here on places are taken under the line's lock only, which the caller holds.
     pub(crate) fn shut_gate(&self) {
         if self.word.load(Ordering::Relaxed) & GATE != 0 {
-            self.word.fetch_and(!GATE, Ordering::Acquire);
+            self.word.fetch_and(!GATE, Ordering::AcqRel);
         }
     }
 
@@ -127,16 +128,17 @@ impl Slots {
         i64::from(self.limit()) - free(self.word.load(Ordering::Acquire))
     }
 
-    /// All calls ever admitted.
-    pub(crate) fn admitted(&self) -> u64 {
+    /// The places taken, and all calls ever admitted, of one moment; the caller holds the line's lock.
+    pub(crate) fn in_flight_and_admitted(&self) -> (i64, u64) {
         // The word and its count of half turns cannot be read at once. The highest bit of the count in the word tells
         // whether the half turn that it shows has been counted yet.
         loop {
             let half_turns = self.half_turns.load(Ordering::Acquire);
-            let in_word = self.word.load(Ordering::Acquire) >> ONE_ADMITTED.trailing_zeros();
+            let word = self.word.load(Ordering::Acquire);
+            let in_word = word >> ONE_ADMITTED.trailing_zeros();
             if half_turns == self.half_turns.load(Ordering::Acquire) {
                 let counted = half_turns + ((half_turns ^ (in_word / HALF_TURN)) & 1);
-                return counted * HALF_TURN + in_word % HALF_TURN;
+                return (i64::from(self.limit()) - free(word), counted * HALF_TURN + in_word % HALF_TURN);
             }
         }
     }
@@ -163,6 +165,12 @@ fn free(word: u64) -> i64 {
 #[cfg(all(test, not(pushback_loom)))]
 mod tests {
     use super::*;
+
+    impl Slots {
+        fn admitted(&self) -> u64 {
+            self.in_flight_and_admitted().1
+        }
+    }
 
     #[test]
     fn places_are_taken_up_to_the_limit_and_not_beyond() {

@@ -57,11 +57,11 @@ pub struct DryRun {
 /// Counts of refusals by reason.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Refusals {
-    counts: [u64; Reason::ALL.len()],
+    counts: [u64; Reason::COUNT],
 }
 
 impl Refusals {
-    pub(crate) fn from_counts(counts: [u64; Reason::ALL.len()]) -> Self {
+    pub(crate) fn from_counts(counts: [u64; Reason::COUNT]) -> Self {
         Refusals { counts }
     }
 
@@ -81,7 +81,7 @@ impl Refusals {
 
     /// Every reason with its count.
     pub fn iter(&self) -> impl Iterator<Item = (Reason, u64)> + '_ {
-        Reason::ALL.into_iter().zip(self.counts)
+        Reason::ALL.iter().copied().zip(self.counts)
     }
 }
 

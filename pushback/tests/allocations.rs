@@ -1,7 +1,13 @@
 //! What a gauge costs in memory, counted by an allocator.
 
+use std::{
+    future::Future,
+    pin::pin,
+    task::{Context, Waker},
+};
+
 use allocation_counter::measure;
-use pushback::{OwnedPermit, Permit, PressureGauge};
+use pushback::{Line, OwnedPermit, Permit, PressureGauge};
 
 #[test]
 fn a_gauge_without_a_line_takes_at_most_256_bytes_of_heap() {
@@ -45,8 +51,10 @@ fn admitting_and_refusing_without_a_line_allocate_nothing() {
 
 #[test]
 fn refusing_at_a_full_line_allocates_nothing() {
-    let gauge = PressureGauge::builder().limit(1).line(pushback::Line::fifo(0)).build().unwrap();
+    let gauge = PressureGauge::builder().limit(1).line(Line::fifo(1)).build().unwrap();
     let _held = gauge.try_acquire().unwrap();
+    let mut waiting = pin!(gauge.acquire());
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     let info = measure(|| {
         for _ in 0..100 {
             assert!(gauge.acquire_blocking().is_err());

@@ -3,12 +3,14 @@
 mod support;
 
 use std::{
+    future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    task::Poll,
+    task::{Context, Poll, Wake, Waker},
     thread,
     time::{Duration, Instant},
 };
@@ -480,6 +482,94 @@ fn an_owned_permit_holds_the_place_wherever_it_goes() {
     assert_eq!(gauge.snapshot().in_flight, 1, "neither given back nor taken twice by the change of hands");
     thread::spawn(move || drop(permit)).join().unwrap();
     assert_eq!((gauge.snapshot().in_flight, gauge.snapshot().admitted), (0, 1));
+}
+
+#[test]
+fn a_waiter_that_moved_to_another_task_is_woken_there() {
+    let (gauge, _clock) = gauge(1, Line::fifo(1));
+    let held = gauge.try_acquire().unwrap();
+    let mut task = Task::new(gauge.acquire());
+    assert!(task.poll().is_pending());
+    let (polled, before) = task.poll_as_another_task();
+    assert!(polled.is_pending());
+    drop(held);
+    assert_eq!((before.rung(), task.rung()), (0, 1));
+    drop(granted(task.poll_if_rung()));
+}
+
+#[test]
+fn a_waiter_made_owned_keeps_its_place_in_line() {
+    let (gauge, _clock) = gauge(1, Line::fifo(2));
+    let held = gauge.try_acquire().unwrap();
+    let mut first = gauge.acquire();
+    assert!(Pin::new(&mut first).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    let mut second = Task::new(gauge.acquire());
+    assert!(second.poll().is_pending());
+    let mut first = Task::new(first.into_owned());
+    assert_eq!(gauge.snapshot().in_line, 2, "it neither left nor came twice");
+    assert!(first.poll().is_pending());
+    drop(held);
+    assert!(second.poll_if_rung().is_pending());
+    drop(granted(first.poll_if_rung()));
+    drop(granted(second.poll_if_rung()));
+}
+
+/// Its owner's fault: it panics when it is woken.
+struct Broken;
+
+impl Wake for Broken {
+    fn wake(self: Arc<Self>) {
+        panic!("a broken waker");
+    }
+}
+
+#[test]
+fn a_waker_that_panics_keeps_nobody_else_from_their_turn() {
+    let (gauge, _clock) = gauge(1, Line::fifo(3));
+    let held = gauge.try_acquire().unwrap();
+    let mut broken = gauge.acquire();
+    let waker = Waker::from(Arc::new(Broken));
+    assert!(Pin::new(&mut broken).poll(&mut Context::from_waker(&waker)).is_pending());
+    let mut others: Vec<_> = (0..2).map(|_| Task::new(gauge.acquire())).collect();
+    assert!(others.iter_mut().all(|task| task.poll().is_pending()));
+    gauge.set_limit(4);
+    assert!(others.iter().all(|task| task.rung() == 1));
+    drop(broken);
+    assert_eq!(gauge.snapshot().faults, 1);
+    drop((held, others));
+    assert_eq!(gauge.snapshot().in_flight, 0);
+}
+
+/// A clock that counts the alarms that are set and have not rung.
+#[derive(Debug, Clone, Default)]
+struct AlarmedClock(ManualClock, Arc<AtomicU32>);
+
+impl Clock for AlarmedClock {
+    fn now(&self) -> Instant {
+        self.0.now()
+    }
+
+    fn ring_at(&self, when: Instant, alarm: Alarm) {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.ring_at(when, alarm);
+    }
+}
+
+#[test]
+fn many_short_waits_beside_a_long_one_do_not_pile_up_alarms() {
+    let clock = AlarmedClock::default();
+    let gauge = PressureGauge::builder().limit(1).line(Line::fifo(9)).clock(clock.clone()).build().unwrap();
+    let _held = gauge.try_acquire().unwrap();
+    let mut long = Task::new(gauge.acquire());
+    assert!(long.poll().is_pending());
+    for _ in 0..100 {
+        let soon = Arrival::new().deadline(clock.now() + Duration::from_millis(10));
+        let mut short = Task::new(gauge.acquire_for(soon));
+        assert!(short.poll().is_pending());
+        clock.0.advance(Duration::from_millis(10));
+        assert!(short.poll_if_rung().is_ready());
+    }
+    assert_eq!(clock.1.load(Ordering::SeqCst), 101, "one for the long wait, and one for each short one");
 }
 
 /// Counts how often it was asked.

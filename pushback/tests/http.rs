@@ -6,7 +6,12 @@ mod support;
 use std::{
     convert::Infallible,
     future::{Future, Ready, ready},
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -92,6 +97,7 @@ fn waiting_requests_stand_in_the_gauges_line() {
     let held = gauge.try_acquire().unwrap();
     let mut waiting = Task::new(service.call(request("/")));
     assert!(waiting.poll().is_pending());
+    assert!(waiting.poll_as_another_task().0.is_pending());
     let Poll::Ready(Ok(refused)) = Task::new(service.clone().call(request("/"))).poll() else {
         panic!("the line is full")
     };
@@ -127,6 +133,109 @@ fn a_caller_that_goes_away_gives_the_place_back_as_cancelled() {
     assert!(task.poll().is_pending());
     drop(task);
     assert_eq!((gauge.snapshot().in_flight, gauge.snapshot().cancelled), (0, 1));
+}
+
+#[test]
+fn a_body_read_to_its_end_gives_the_place_back_even_if_it_is_kept() {
+    let gauge = PressureGauge::new(1);
+    let mut service = BackpressureLayer::new(gauge.clone()).layer(Fast);
+    let Poll::Ready(Ok(response)) = Task::new(service.call(request("/"))).poll() else {
+        panic!("it is free")
+    };
+    let mut body = response.into_body();
+    while smol::block_on(body.frame()).is_some() {}
+    assert_eq!(gauge.snapshot().in_flight, 0);
+    drop(body);
+}
+
+#[test]
+fn a_caller_that_goes_away_while_it_waits_in_line_leaves_the_line() {
+    let gauge = PressureGauge::builder().limit(1).line(Line::fifo(1)).build().unwrap();
+    let mut service = BackpressureLayer::waiting(gauge.clone()).layer(Fast);
+    let _held = gauge.try_acquire().unwrap();
+    let mut waiting = Task::new(service.call(request("/")));
+    assert!(waiting.poll().is_pending());
+    assert_eq!(gauge.snapshot().in_line, 1);
+    drop(waiting);
+    assert_eq!((gauge.snapshot().in_line, gauge.snapshot().left_line), (0, 1));
+}
+
+/// Ready when its switch says so; a call before that is a fault.
+#[derive(Clone)]
+struct Moody {
+    mood: Arc<AtomicU8>,
+    was_ready: bool,
+}
+
+const NOT_YET: u8 = 0;
+const READY: u8 = 1;
+const FAILED: u8 = 2;
+
+impl Service<Request<()>> for Moody {
+    type Response = Response<Full<Bytes>>;
+    type Error = &'static str;
+    type Future = Ready<Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        match self.mood.load(Ordering::SeqCst) {
+            NOT_YET => Poll::Pending,
+            READY => {
+                self.was_ready = true;
+                Poll::Ready(Ok(()))
+            }
+            _ => Poll::Ready(Err("the service is broken")),
+        }
+    }
+
+    fn call(&mut self, request: Request<()>) -> Self::Future {
+        assert!(self.was_ready, "called before it was ready");
+        assert_eq!(request.uri().path(), "/");
+        ready(Ok(Response::new("done".into())))
+    }
+}
+
+fn moody() -> (Moody, Arc<AtomicU8>) {
+    let mood = Arc::new(AtomicU8::new(NOT_YET));
+    (Moody { mood: mood.clone(), was_ready: false }, mood)
+}
+
+#[test]
+fn an_inner_service_that_is_not_ready_is_waited_for_behind_the_permit() {
+    let gauge = PressureGauge::new(1);
+    let (inner, mood) = moody();
+    let mut service = BackpressureLayer::new(gauge.clone()).layer(inner);
+    assert!(smol::block_on(service.ready()).is_ok(), "there is no hidden line before the gauge");
+    let mut first = Task::new(service.call(request("/")));
+    assert!(first.poll().is_pending());
+    let Poll::Ready(Ok(refused)) = Task::new(service.call(request("/"))).poll() else { panic!("it is full") };
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    mood.store(READY, Ordering::SeqCst);
+    assert!(matches!(first.poll(), Poll::Ready(Ok(response)) if response.status() == StatusCode::OK));
+
+    mood.store(NOT_YET, Ordering::SeqCst);
+    let mut leaver = Task::new(service.call(request("/")));
+    assert!(leaver.poll().is_pending());
+    drop(leaver);
+    assert_eq!((gauge.snapshot().in_flight, gauge.snapshot().cancelled), (0, 1));
+
+    mood.store(FAILED, Ordering::SeqCst);
+    let failed = Task::new(service.call(request("/"))).poll();
+    assert!(matches!(failed, Poll::Ready(Err("the service is broken"))));
+    assert_eq!((gauge.snapshot().in_flight, gauge.snapshot().ignored), (0, 1));
+}
+
+#[test]
+fn a_handler_that_panics_gives_the_place_back_and_is_no_cancellation() {
+    let gauge = PressureGauge::new(1);
+    let app = Router::new()
+        .route("/", get(async || if true { panic!("the handler fails") } else { "done" }))
+        .layer(BackpressureLayer::new(gauge.clone()));
+    let mut call = Task::new(app.oneshot(Request::get("/").body(Body::empty()).unwrap()));
+    assert!(catch_unwind(AssertUnwindSafe(|| call.poll())).is_err());
+    // Whoever catches the panic may drop the future later.
+    drop(call);
+    let snapshot = gauge.snapshot();
+    assert_eq!((snapshot.in_flight, snapshot.ignored, snapshot.cancelled), (0, 1, 0));
 }
 
 #[test]

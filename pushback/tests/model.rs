@@ -368,7 +368,11 @@ impl Run {
             }
             let (id, mut task) = self.tasks.swap_remove(index);
             let rung = task.rung();
-            let polled = if self.random.bool() { task.poll() } else { task.poll_if_rung() };
+            let polled = match self.random.u32(0..3) {
+                0 => task.poll(),
+                1 => task.poll_as_another_task().0,
+                _ => task.poll_if_rung(),
+            };
             match (polled, self.model.decided.remove(&id)) {
                 (Poll::Pending, None) => self.tasks.push((id, task)),
                 (Poll::Ready(answer), Some(expected)) => {

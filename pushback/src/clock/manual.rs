@@ -41,12 +41,17 @@ impl ManualClock {
     }
 
     /// Moves the clock on, and rings the alarms on the way, each at its own time.
+    ///
+    /// # Panics
+    ///
+    /// If the time is more than an [`Instant`] can hold.
     pub fn advance(&self, time: Duration) {
         let end = self.now() + time;
         while let Some(alarm) = self.next_until(end) {
             alarm.ring();
         }
-        self.lock().now = end;
+        let mut hands = self.lock();
+        hands.now = hands.now.max(end);
     }
 
     /// Moves the clock to the first alarm that is due by then, and takes it out.

@@ -3,7 +3,7 @@
 //! Admitting without a line is [`Slots::take`] and nothing else. What concerns the line goes through
 //! [`Core::with_line`], which settles what follows from it.
 
-use std::{sync::Arc, task::Waker, time::Instant};
+use std::{panic::AssertUnwindSafe, sync::Arc, task::Waker, time::Instant};
 
 use crate::{
     arrival::Arrival,
@@ -39,7 +39,7 @@ pub(crate) struct Core {
 
     pub(super) ended: EndedTally,
     pub(super) line: Line,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) clock: AssertUnwindSafe<Arc<dyn Clock>>,
 }
 
 #[cfg(all(target_pointer_width = "64", not(pushback_loom)))]
@@ -72,7 +72,7 @@ impl From<Result<Held, Reason>> for Entry {
 }
 
 enum Turn {
-    Now,
+    Now(Place),
     Later(Ticket),
 }
 
@@ -86,7 +86,7 @@ impl Core {
             ended: EndedTally::new(),
             name,
             line,
-            clock,
+            clock: AssertUnwindSafe(clock),
             locked: Mutex::new(None),
         })
     }
@@ -123,37 +123,39 @@ impl Core {
         if self.room.load(Ordering::Relaxed) == 0 || self.why_never(cost).is_some() {
             return self.turn_away(Reason::LineFull, cost).into();
         }
-        if self.modes.is(Mode::DRY_RUN) {
-            return Entry::Admitted(self.admit_phantom(Miss::Waits, cost));
-        }
-        let waker = waker();
+        let mut waker = Some(waker()); // what is not used is dropped outside of the lock
         let entered = self.with_line(|core, locked, now| {
             // What was seen without the lock is asked again under it.
             core.why_never(cost).map_or(Ok(()), Err)?;
             if core.slots.take(cost) {
-                return Ok(Turn::Now);
+                return Ok(Turn::Now(Place::Real));
             }
             if core.room(locked) == 0 {
                 return Err(Reason::LineFull);
             }
+            if core.modes.is(Mode::DRY_RUN) {
+                locked.rehearsal().begin_phantom(Some(Miss::Waits));
+                return Ok(Turn::Now(Place::Phantom));
+            }
             // A place that came back since then goes to whoever is next when this settles.
             let expiry = core.expiry(arrival, now);
+            let waker = waker.take().expect("it is taken once");
             Ok(Turn::Later(locked.queue.push(Waiter { cost, since: now, expiry, waker })))
         });
         match entered {
             Ok(Turn::Later(ticket)) => Entry::Waiting(ticket),
-            Ok(Turn::Now) => Entry::Admitted(Held { cost, place: Place::Real }),
+            Ok(Turn::Now(place)) => Entry::Admitted(Held { cost, place }),
             Err(reason) => self.turn_away(reason, cost).into(),
         }
     }
 
     /// What became of a call in line: its answer, once, or that it still waits. A refusal was counted when it was
     /// decided.
-    pub(crate) fn poll_turn(&self, ticket: Ticket, cost: u32, waker: Waker) -> Entry {
-        let verdict = self.lock().get_or_insert_default().queue.fetch(ticket, waker);
+    pub(crate) fn poll_turn(&self, ticket: Ticket, cost: u32, mut waker: Waker) -> Entry {
+        let verdict = self.lock().get_or_insert_default().queue.fetch(ticket, &mut waker);
         match verdict {
-            Ok(verdict) => verdict.map(|place| Held { cost, place }).into(),
-            Err(_waker_before) => Entry::Waiting(ticket),
+            Some(verdict) => verdict.map(|place| Held { cost, place }).into(),
+            None => Entry::Waiting(ticket),
         }
     }
 
@@ -201,9 +203,12 @@ impl Core {
     /// Refuses, or in dry run admits beside the limit; counts either. A closed gauge refuses in dry run too.
     #[inline(never)]
     fn turn_away(self: &Arc<Self>, seen: Reason, cost: u32) -> Result<Held, Reason> {
-        let reason = self.why_never(cost).unwrap_or(seen);
-        if self.modes.is(Mode::DRY_RUN) && reason != Reason::Closed {
-            return Ok(self.admit_phantom(Miss::Refused(reason), cost));
+        let mut reason = self.why_never(cost).unwrap_or(seen);
+        if self.modes.is(Mode::DRY_RUN) {
+            match self.admit_phantom(reason) {
+                Ok(()) => return Ok(Held { cost, place: Place::Phantom }),
+                Err(other) => reason = other,
+            }
         }
         if self.modes.is(Mode::WIDE) {
             self.refused.count_wide(reason);
@@ -234,10 +239,19 @@ impl Core {
 
 /// The dry run.
 impl Core {
+    /// Asks again under the lock: after a drain or the end of the dry run nobody slips in.
     #[cold]
-    fn admit_phantom(self: &Arc<Self>, miss: Miss, cost: u32) -> Held {
-        self.with_line(|_, locked, _| locked.rehearsal().begin_phantom(Some(miss)));
-        Held { cost, place: Place::Phantom }
+    fn admit_phantom(self: &Arc<Self>, reason: Reason) -> Result<(), Reason> {
+        self.with_line(|core, locked, _| {
+            if core.modes.is(Mode::CLOSED) {
+                return Err(Reason::Closed);
+            }
+            if !core.modes.is(Mode::DRY_RUN) {
+                return Err(reason);
+            }
+            locked.rehearsal().begin_phantom(Some(Miss::Refused(reason)));
+            Ok(())
+        })
     }
 
     #[cold]

@@ -1,6 +1,11 @@
 //! What changes under the gauge's lock, beside the line.
 
-use std::{task::Waker, time::Instant};
+use std::{
+    collections::BTreeSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+    task::Waker,
+    time::Instant,
+};
 
 use crate::{line::queue::Queue, rejected::Reason, snapshot::DryRun};
 
@@ -11,8 +16,8 @@ pub(crate) struct Locked {
     pub(crate) drains: Drains,
     /// What a dry run counted, if there ever was one.
     rehearsal: Option<Box<Rehearsal>>,
-    /// The soonest alarm that is set and has not rung.
-    pub(crate) alarm_at: Option<Instant>,
+    /// The alarms that are set and have not rung.
+    pub(crate) alarms: BTreeSet<Instant>,
     pub(crate) faults: u64,
     /// Who is to be woken once the lock is free.
     pub(crate) wakes: Wakes,
@@ -69,17 +74,15 @@ pub(crate) struct Drains {
 }
 
 impl Drains {
-    /// Notes who waits, unless nothing is left to wait for. `number` is given out at the first call.
-    pub(crate) fn poll(&mut self, number: &mut Option<u64>, waker: Waker, idle: bool) -> bool {
+    /// Notes who waits; gives the waker noted before. `number` is given out at the first call.
+    pub(crate) fn wait(&mut self, number: &mut Option<u64>, waker: Waker) -> Option<Waker> {
         let mine = *number.get_or_insert_with(|| {
             self.begun += 1;
             self.begun
         });
-        self.waiting.retain(|(other, _)| *other != mine);
-        if !idle {
-            self.waiting.push((mine, waker));
-        }
-        idle
+        let before = self.forget(mine);
+        self.waiting.push((mine, waker));
+        before
     }
 
     pub(crate) fn forget(&mut self, number: u64) -> Option<Waker> {
@@ -110,9 +113,9 @@ impl Wakes {
         }
     }
 
-    pub(crate) fn wake(self) {
-        for waker in self.first.into_iter().chain(self.rest) {
-            waker.wake();
-        }
+    /// Wakes all; says how many of them panicked. One that does must not keep the others from their turn.
+    pub(crate) fn wake(self) -> u64 {
+        let all = self.first.into_iter().chain(self.rest);
+        all.map(|waker| u64::from(catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err())).sum()
     }
 }

@@ -1,4 +1,5 @@
-//! Every interleaving of acquire, release, cancel, resize, close and dry run, in pairs and threes, by loom.
+//! Interleavings of acquire, release, cancel, resize, close and dry run, in pairs and threes, by loom: all of them with at
+//! most three preemptions, and with what weak memory may do.
 //!
 //! `cargo xtask loom` runs them. They model what the tests on real threads can only try often: a place that comes back
 //! while somebody joins the line, a caller that leaves while its turn comes, a limit that changes between the two.
@@ -14,7 +15,7 @@ use loom::{
     model::Builder,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread,
 };
@@ -71,7 +72,7 @@ impl Service {
     }
 }
 
-/// Two preemptions a thread show nearly all errors of this kind, and keep models of three threads small.
+/// Few preemptions show nearly all errors of this kind, and keep models of three threads small.
 fn model(run: impl Fn() + Sync + Send + 'static) {
     let mut builder = Builder::new();
     builder.preemption_bound = Some(3);
@@ -219,21 +220,77 @@ fn a_limit_lowered_while_calls_come_and_go_is_kept() {
 }
 
 #[test]
-fn a_limit_raised_from_zero_while_somebody_comes_and_another_waits_admits_both() {
+fn a_limit_raised_while_a_place_comes_back_admits_all_who_wait() {
     model(|| {
         let service = Service::new(1, 2);
         let held = service.gauge.try_acquire().unwrap().into_owned();
-        let other = service.clone();
-        let waits = thread::spawn(move || {
-            let _permit = other.gauge.acquire_blocking().unwrap();
-            other.work(1, 2);
-        });
-        let resizes = service.clone();
-        let resize = thread::spawn(move || resizes.gauge.set_limit(2));
-        drop(held);
-        waits.join().unwrap();
-        resize.join().unwrap();
+        let mut first = service.gauge.acquire().into_owned();
+        let mut second = service.gauge.acquire().into_owned();
+        assert!(poll(&mut first).is_pending() && poll(&mut second).is_pending());
+        let gives = thread::spawn(move || drop(held));
+        service.gauge.set_limit(2);
+        gives.join().unwrap();
+        let permits = [poll(&mut first), poll(&mut second)];
+        assert!(permits.iter().all(|permit| matches!(permit, Poll::Ready(Ok(_)))), "both fit");
+        assert_eq!(service.gauge.snapshot().in_flight, 2);
+        drop(permits);
         service.nothing_is_left(2);
+    });
+}
+
+#[test]
+fn one_who_leaves_while_the_limit_changes_takes_no_place_along() {
+    model(|| {
+        let service = Service::new(1, 2);
+        let held = service.gauge.try_acquire().unwrap().into_owned();
+        let mut leaver = service.gauge.acquire().into_owned();
+        let mut next = service.gauge.acquire().into_owned();
+        assert!(poll(&mut leaver).is_pending() && poll(&mut next).is_pending());
+        let leaves = thread::spawn(move || drop(leaver));
+        service.gauge.set_limit(2);
+        leaves.join().unwrap();
+        let permit = poll(&mut next);
+        assert!(matches!(permit, Poll::Ready(Ok(_))), "the raised limit has a place for it");
+        drop((permit, held));
+        service.nothing_is_left(2);
+    });
+}
+
+#[test]
+fn one_who_leaves_while_the_gauge_closes_leaves_nothing() {
+    model(|| {
+        let service = Service::new(1, 1);
+        let held = service.gauge.try_acquire().unwrap().into_owned();
+        let mut leaver = service.gauge.acquire().into_owned();
+        assert!(poll(&mut leaver).is_pending());
+        let leaves = thread::spawn(move || drop(leaver));
+        let gives = thread::spawn(move || drop(held));
+        service.gauge.drain_blocking();
+        leaves.join().unwrap();
+        gives.join().unwrap();
+        let snapshot = service.gauge.snapshot();
+        assert_eq!((snapshot.in_flight, snapshot.in_line), (0, 0));
+    });
+}
+
+#[test]
+fn two_limits_set_at_once_and_a_close_leave_one_of_them_and_no_places_lost() {
+    model(|| {
+        let service = Service::new(2, 1);
+        let held = service.gauge.try_acquire().unwrap().into_owned();
+        let threads = [1, 3].map(|limit| {
+            let other = service.clone();
+            thread::spawn(move || other.gauge.set_limit(limit))
+        });
+        service.gauge.close();
+        drop(held);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        let snapshot = service.gauge.snapshot();
+        assert!(snapshot.limit == 1 || snapshot.limit == 3);
+        assert_eq!((snapshot.in_flight, snapshot.faults), (0, 0));
+        assert_eq!(service.gauge.try_acquire().unwrap_err().reason, Reason::Closed);
     });
 }
 
@@ -284,8 +341,16 @@ fn a_drain_waits_for_a_phantom_and_for_one_that_comes_meanwhile() {
         let phantom = service.gauge.try_acquire().unwrap().into_owned();
         let gives = thread::spawn(move || drop((phantom, real)));
         let other = service.clone();
-        let comes = thread::spawn(move || other.gauge.process(|| ()).is_ok());
+        let drained = Arc::new(AtomicBool::new(false));
+        let is_drained = Arc::clone(&drained);
+        let comes = thread::spawn(move || {
+            other
+                .gauge
+                .process(|| assert!(!is_drained.load(Ordering::SeqCst), "it runs on a drained gauge"))
+                .is_ok()
+        });
         service.gauge.drain_blocking();
+        drained.store(true, Ordering::SeqCst);
         gives.join().unwrap();
         comes.join().unwrap();
         let snapshot = service.gauge.snapshot();

@@ -32,9 +32,13 @@ impl Core {
         if number.is_none() {
             self.close();
         }
+        let mut waker = Some(waker); // whichever is not needed is dropped outside of the lock
         self.with_line(|core, locked, _| {
             let idle = core.is_idle(locked);
-            locked.drains.poll(number, waker, idle)
+            if !idle {
+                waker = waker.take().and_then(|waker| locked.drains.wait(number, waker));
+            }
+            idle
         })
     }
 
@@ -56,14 +60,10 @@ impl Core {
 
     pub(crate) fn snapshot(&self) -> Snapshot {
         let now = self.clock.now();
-        let mut guard = self.lock();
-        let in_flight = self.slots.in_flight();
-        let limit = self.slots.limit();
-        let admitted = self.slots.admitted();
-        if in_flight < 0 {
-            guard.get_or_insert_default().faults += 1;
-        }
+        let guard = self.lock();
         let locked = guard.as_deref();
+        let limit = self.slots.limit();
+        let (in_flight, admitted) = self.slots.in_flight_and_admitted();
         Snapshot {
             name: self.name,
             limit,
@@ -80,7 +80,8 @@ impl Core {
             cancelled: self.ended.cancelled(),
             closed: self.modes.is(Mode::CLOSED),
             dry_run: locked.and_then(|locked| locked.dry_run(self.modes.is(Mode::DRY_RUN))),
-            faults: locked.map_or(0, |locked| locked.faults),
+            // More places came back than were taken: that cannot be.
+            faults: locked.map_or(0, |locked| locked.faults) + u64::from(in_flight < 0),
         }
     }
 

@@ -5,7 +5,9 @@
 //! gauge is not closed, and a drain ends when nothing is left.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Weak},
+    thread,
     time::Instant,
 };
 
@@ -35,14 +37,13 @@ impl Core {
         let locked = guard.get_or_insert_default();
         let answer = change(self, locked, now);
         self.settle(locked, now);
-        let alarm = self.alarm_due(locked);
+        let alarm = self.alarm_due(locked, now);
         let wakes = std::mem::take(&mut locked.wakes);
         drop(guard);
-        if let Some(when) = alarm {
-            let me = Arc::downgrade(self) as Weak<dyn Ring>; // an alarm must not keep the gauge alive
-            self.clock.ring_at(when, Alarm::new(me));
+        let panics = u64::from(alarm.is_some_and(|when| self.set_alarm(when).is_err())) + wakes.wake();
+        if panics > 0 {
+            self.lock().get_or_insert_default().faults += panics;
         }
-        wakes.wake();
         answer
     }
 
@@ -97,14 +98,23 @@ impl Core {
         }
     }
 
-    /// When an alarm must be set, because the next expiry comes before the one that is set.
-    fn alarm_due(&self, locked: &mut Locked) -> Option<Instant> {
+    /// When an alarm must be set, because the next expiry comes before all that are set. One whose time has come does
+    /// not count: if it has not rung by now, perhaps it never will.
+    fn alarm_due(&self, locked: &mut Locked, now: Instant) -> Option<Instant> {
         let next = locked.queue.next_expiry()?;
-        if locked.alarm_at.is_some_and(|set| set <= next) {
+        while locked.alarms.first().is_some_and(|set| *set <= now) {
+            locked.alarms.pop_first();
+        }
+        if locked.alarms.first().is_some_and(|set| *set <= next) {
             return None;
         }
-        locked.alarm_at = Some(next);
+        locked.alarms.insert(next);
         Some(next)
+    }
+
+    fn set_alarm(self: &Arc<Self>, when: Instant) -> thread::Result<()> {
+        let me = Arc::downgrade(self) as Weak<dyn Ring>; // an alarm must not keep the gauge alive
+        catch_unwind(AssertUnwindSafe(|| self.clock.ring_at(when, Alarm::new(me, when))))
     }
 
     pub(crate) fn expire(self: &Arc<Self>, now: Instant) {
@@ -124,8 +134,8 @@ impl Core {
 }
 
 impl Ring for Core {
-    fn ring(self: Arc<Self>) {
-        // The one that is set has rung; settling refuses whose time is up and sets the next.
-        self.with_line(|_, locked, _| locked.alarm_at = None);
+    fn ring(self: Arc<Self>, when: Instant) {
+        // Settling refuses whose time is up, and sets the next alarm.
+        self.with_line(|_, locked, _| locked.alarms.remove(&when));
     }
 }

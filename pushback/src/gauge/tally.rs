@@ -17,10 +17,10 @@ use crate::{
 /// How many threads can count without getting in each other's way, once a gauge has a line.
 const STRIPES: usize = if cfg!(pushback_loom) { 1 } else { 16 };
 
-type Counts = [AtomicU64; Reason::ALL.len()];
+type Counts = [AtomicU64; Reason::COUNT];
 
 /// Refusals by reason. Under overload all cores refuse at once, and one counter for all would cost each of them more
-/// than the rest of a refusal together. Stripes take 1 KiB, so a gauge gets them when it first has use for its line.
+/// than the rest of a refusal together. Stripes take 1 KiB, so a gauge gets them when its lock is first needed.
 #[derive(Debug)]
 pub(crate) struct RefusedTally {
     counts: Counts,

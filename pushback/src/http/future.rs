@@ -98,7 +98,10 @@ where
                     State::Running { response: service.call(request), permit: permit.take() }
                 }
                 StateProjection::Running { response, permit } => {
-                    return Poll::Ready(match ready!(response.poll(cx)) {
+                    let unwinding = IgnoredIfUnwinding(permit);
+                    let response = response.poll(cx);
+                    drop(unwinding);
+                    return Poll::Ready(match ready!(response) {
                         Ok(response) => {
                             let mut permit = permit.take().expect("polled again after its end");
                             permit.record(Outcome::Success);
@@ -115,6 +118,18 @@ where
                 }
             };
             self.as_mut().project().state.set(next);
+        }
+    }
+}
+
+/// A service that panics says nothing about the load. The permit lives on in the future, which whoever catches the
+/// panic drops later, when nothing tells it from a caller that went away.
+struct IgnoredIfUnwinding<'a>(&'a mut Option<OwnedPermit>);
+
+impl Drop for IgnoredIfUnwinding<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            end(self.0, Outcome::Ignore);
         }
     }
 }

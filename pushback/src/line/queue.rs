@@ -95,16 +95,13 @@ impl Queue {
         Some(waiter.waker)
     }
 
-    /// The verdict, once; until there is one, `waker` takes the place of the waker before, which is handed back so
-    /// that it is dropped outside of the lock.
-    pub(crate) fn fetch(&mut self, ticket: Ticket, mut waker: Waker) -> Result<Verdict, Waker> {
-        if let Some(verdict) = self.decided.remove(&ticket) {
-            return Ok(verdict);
-        }
+    /// The verdict, once; until there is one, `waker` and the waker before change places, so that the one that is not
+    /// needed is dropped by the caller, outside of the lock.
+    pub(crate) fn fetch(&mut self, ticket: Ticket, waker: &mut Waker) -> Option<Verdict> {
         if let Some(waiter) = self.waiting.get_mut(&ticket) {
-            std::mem::swap(&mut waiter.waker, &mut waker);
+            std::mem::swap(&mut waiter.waker, waker);
         }
-        Err(waker)
+        self.decided.remove(&ticket)
     }
 
     /// The caller gave up. A verdict that it did not fetch is handed back: its place must go to the next.

@@ -14,6 +14,12 @@ use std::{
 #[derive(Default)]
 pub(crate) struct Bell(AtomicU32);
 
+impl Bell {
+    pub(crate) fn rung(&self) -> u32 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
 impl Wake for Bell {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Ordering::SeqCst);
@@ -38,7 +44,13 @@ impl<F: Future> Task<F> {
 
     /// How often it was woken so far.
     pub(crate) fn rung(&self) -> u32 {
-        self.bell.0.load(Ordering::SeqCst)
+        self.bell.rung()
+    }
+
+    /// Polls as another task of the executor would: with a waker of its own. Gives the waker before.
+    pub(crate) fn poll_as_another_task(&mut self) -> (Poll<F::Output>, Arc<Bell>) {
+        let before = std::mem::take(&mut self.bell);
+        (self.poll(), before)
     }
 
     /// Polls only if it was woken since it was created or last asked, as an executor would.

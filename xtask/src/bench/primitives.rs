@@ -138,7 +138,12 @@ fn print_comparison(times: &[Times; 2]) -> Result<(), String> {
                 Against::Clock => time(measure)?,
             })
         };
-        let (Some(first), Some(second)) = (value(&times[0]), value(&times[1])) else { continue };
+        let (Some(first), Some(second)) = (value(&times[0]), value(&times[1])) else {
+            if matches!(against, Against::Measure("Go process")) {
+                continue; // Go is not installed, as was said
+            }
+            return Err(format!("the benchmark did not measure what '{measure}' is compared by"));
+        };
         let (what, unit) = match against {
             Against::Measure(other) => (format!("{measure} / {other}"), "x"),
             Against::Clock => ((*measure).to_owned(), "ns"),
