@@ -305,10 +305,14 @@ fn a_gauge_closed_while_somebody_waits_leaves_nobody_waiting() {
             Err(rejected) => assert_eq!(rejected.reason, Reason::Closed),
         });
         let closes = service.clone();
-        let close = thread::spawn(move || closes.gauge.close());
+        let close = thread::spawn(move || {
+            closes.gauge.close();
+            closes.gauge.snapshot().admitted
+        });
         drop(held);
         waits.join().unwrap();
-        close.join().unwrap();
+        let admitted = close.join().unwrap();
+        assert_eq!(service.gauge.snapshot().admitted, admitted, "a closed gauge admitted somebody");
         assert_eq!(service.gauge.try_acquire().unwrap_err().reason, Reason::Closed);
         assert_eq!(service.gauge.snapshot().in_flight, 0);
     });

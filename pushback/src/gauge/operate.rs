@@ -17,13 +17,7 @@ impl Core {
     }
 
     pub(crate) fn close(self: &Arc<Self>) {
-        self.with_line(|core, locked, _| {
-            core.modes.set(Mode::CLOSED);
-            core.slots.shut_gate();
-            while let Some((ticket, _)) = locked.queue.front() {
-                core.decide(locked, ticket, Err(Reason::Closed));
-            }
-        });
+        self.with_line(|core, _, _| core.modes.set(Mode::CLOSED));
     }
 
     /// Closes at the first call, and says whether the last permit is back; if not, `waker` is woken when it is.

@@ -16,6 +16,7 @@ use crate::{
     clock::{Alarm, Ring},
     line::queue::{Ticket, Verdict},
     outcome::Place,
+    rejected::Reason,
     sync::{MutexGuard, Ordering},
 };
 
@@ -63,6 +64,15 @@ impl Core {
     }
 
     fn settle(&self, locked: &mut Locked, now: Instant) {
+        if self.modes.is(Mode::CLOSED) {
+            self.end_line(locked);
+        } else {
+            self.serve_line(locked, now);
+        }
+        self.room.store(self.room(locked), Ordering::Relaxed);
+    }
+
+    fn serve_line(&self, locked: &mut Locked, now: Instant) {
         self.refuse_expired(locked, now);
         if !locked.queue.is_empty() {
             self.slots.shut_gate();
@@ -75,18 +85,20 @@ impl Core {
                 locked.rehearsal().begin_phantom(None);
                 self.decide(locked, ticket, Ok(Place::Phantom));
             } else {
-                break;
+                return;
             }
         }
-        if self.modes.is(Mode::CLOSED) {
-            self.slots.shut_gate();
-            if self.is_idle(locked) {
-                locked.drains.wake_all(&mut locked.wakes);
-            }
-        } else if locked.queue.is_empty() {
-            self.slots.open_gate();
+        self.slots.open_gate();
+    }
+
+    fn end_line(&self, locked: &mut Locked) {
+        self.slots.shut_gate();
+        while let Some((ticket, _)) = locked.queue.front() {
+            self.decide(locked, ticket, Err(Reason::Closed));
         }
-        self.room.store(self.room(locked), Ordering::Relaxed);
+        if self.is_idle(locked) {
+            locked.drains.wake_all(&mut locked.wakes);
+        }
     }
 
     pub(super) fn decide(&self, locked: &mut Locked, ticket: Ticket, verdict: Verdict) {
