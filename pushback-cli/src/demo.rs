@@ -16,6 +16,8 @@ use crate::{failure::Failure, settings, shutdown::Shutdown};
 const WORK_MAX: Duration = Duration::from_secs(3600);
 /// How long a drain waits beyond the work itself, for answers to reach their callers.
 const DRAIN_GRACE: Duration = Duration::from_secs(10);
+/// How long connections have to close once nothing runs any more.
+const CONNECTIONS_GRACE: Duration = Duration::from_secs(1);
 
 /// Run a small service behind a gauge, and see it refuse what it cannot do.
 ///
@@ -57,27 +59,30 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         ended = &mut server => return Err(Failure::run(format!("the server ended by itself: {ended:?}"))),
     };
 
-    gauge.close();
     let _ = stop.send(());
-    let longest = work + DRAIN_GRACE;
     say(&format!(
         "{signal}: draining, {} in flight. Another signal ends at once.",
         gauge.snapshot().in_flight
     ));
+    let longest = work + DRAIN_GRACE;
     tokio::select! {
-        drained = timeout(longest, server) => match drained {
-            Ok(Ok(Ok(()))) => conclude(&gauge),
-            Ok(failed) => Err(Failure::run(format!("the server failed while draining: {failed:?}"))),
-            Err(_) => Err(Failure::run(format!(
-                "still in flight after {}: {}",
-                humantime::format_duration(longest),
-                gauge.snapshot().in_flight
-            ))),
-        },
+        drained = timeout(longest, gauge.drain()) => drained.map_err(|_| Failure::run(format!(
+            "{} still in flight after {}",
+            gauge.snapshot().in_flight,
+            humantime::format_duration(longest)
+        )))?,
         signal = shutdown.next() => {
-            Err(Failure::run(format!("{signal} again: ended with {} in flight", gauge.snapshot().in_flight)))
+            return Err(Failure::run(format!("{signal} again: ended with {} in flight", gauge.snapshot().in_flight)));
         }
     }
+    // What was admitted is done. Connections that hold no place, such as one with half a request, do not hold this up.
+    let closed = timeout(CONNECTIONS_GRACE, server).await;
+    let snapshot = gauge.snapshot();
+    say(&format!("Drained: {} admitted, {} refused.", snapshot.admitted, snapshot.refused.total()));
+    if closed.is_err() {
+        say("Some connections were still open; nothing ran on them.");
+    }
+    Ok(())
 }
 
 fn router(gauge: PressureGauge, work: Duration) -> Router {
@@ -86,7 +91,8 @@ fn router(gauge: PressureGauge, work: Duration) -> Router {
         "done"
     };
     Router::new()
-        .route("/request", get(do_thing_that_should_be_limited).layer(BackpressureLayer::new(gauge)))
+        // On the route and not on the whole router, or unknown paths and methods would be refused too.
+        .route("/request", get(do_thing_that_should_be_limited).route_layer(BackpressureLayer::new(gauge)))
         .route(
             "/",
             get(async || "GET /request works inside a pressure gauge; above its limit it answers 429.\n"),
@@ -107,12 +113,6 @@ fn introduce(address: SocketAddr, limit: u32, work: Duration) {
     if limit == 0 {
         say("Warning: a limit of 0 admits nothing. Every request will be refused.");
     }
-}
-
-fn conclude(gauge: &PressureGauge) -> Result<(), Failure> {
-    let snapshot = gauge.snapshot();
-    say(&format!("Drained: {} admitted, {} refused.", snapshot.admitted, snapshot.refused.total()));
-    Ok(())
 }
 
 /// Says something on standard output, if anybody listens there.

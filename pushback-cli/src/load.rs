@@ -1,15 +1,11 @@
 //! `pushback load`: put a service under load and see what comes back.
 
-use std::{
-    io::{Write, stdout},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use pushback_lab::{Closed, Summary, Target, draw};
 
-use crate::{failure::Failure, settings};
+use crate::{failure::Failure, output, settings, shutdown::Shutdown};
 
 /// Each request is kept for the report, and a million of them is enough for any percentile.
 const REQUESTS_MAX: u64 = 1_000_000;
@@ -36,8 +32,8 @@ pub(crate) struct Arguments {
     /// Report as JSON
     #[arg(long)]
     json: bool,
-    /// Draw the run into an SVG file: each request a line in time
-    #[arg(long, value_name = "FILE.svg", value_parser = picture)]
+    /// Draw the run into an SVG file, over what is in it: each request a line in time
+    #[arg(long, value_name = "FILE.svg", value_parser = picture, allow_hyphen_values = true)]
     plot: Option<PathBuf>,
 }
 
@@ -59,6 +55,9 @@ fn picture(text: &str) -> Result<PathBuf, String> {
         return Err("allowed: a file that ends in .svg".to_owned());
     }
     // Said now and not after a long run.
+    if file.exists() && !file.is_file() {
+        return Err("it exists and is not a file".to_owned());
+    }
     match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
             Err(format!("there is no folder {}", folder.display()))
@@ -75,12 +74,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
     let load = Closed { target, requests, callers: concurrency, timeout };
+    let mut shutdown =
+        Shutdown::catch().map_err(|error| Failure::run(format!("cannot catch signals: {error}")))?;
     let each = bar.clone();
     let run = tokio::select! {
         run = load.run(move |_| each.inc(1)) => run,
-        _ = tokio::signal::ctrl_c() => {
+        signal = shutdown.next() => {
             bar.abandon();
-            return Err(Failure::run(format!("interrupted after {} of {requests} answers", bar.position())));
+            return Err(Failure::run(format!("{signal} after {} of {requests} requests", bar.position())));
         }
     };
     bar.finish_and_clear();
@@ -91,8 +92,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     } else {
         summary.to_string()
     };
-    // A reader that has seen enough (`| head`) is no failure.
-    let _ = writeln!(stdout(), "{report}");
+    output::print(&report)?;
     if let Some(file) = &plot {
         draw(&run, file).map_err(Failure::run)?;
     }

@@ -3,6 +3,7 @@
 mod demo;
 mod failure;
 mod load;
+mod output;
 mod settings;
 mod shutdown;
 
@@ -26,20 +27,28 @@ enum Command {
     Load(load::Arguments),
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let done = match Arguments::try_parse() {
-        Ok(Arguments { command: Command::Demo(arguments) }) => demo::run(arguments).await,
-        Ok(Arguments { command: Command::Load(arguments) }) => load::run(arguments).await,
-        Err(answer) if !answer.use_stderr() => {
-            // Help and version are answers; if nobody listens any more, there is nothing left to do.
-            let _ = answer.print();
-            Ok(())
-        }
-        Err(wrong) => Err(Failure::usage(&wrong)),
-    };
-    match done {
+fn main() -> ExitCode {
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+fn run() -> Result<(), Failure> {
+    let command = match Arguments::try_parse() {
+        Ok(Arguments { command }) => command,
+        Err(answer) if !answer.use_stderr() => return output::print(&answer.render().to_string()),
+        Err(wrong) => return Err(Failure::usage(&wrong)),
+    };
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| Failure::run(format!("cannot start the runtime: {error}")))?;
+    let done = runtime.block_on(async {
+        match command {
+            Command::Demo(arguments) => demo::run(arguments).await,
+            Command::Load(arguments) => load::run(arguments).await,
+        }
+    });
+    // A name look-up that hangs in the operating system must not hold up the end.
+    runtime.shutdown_background();
+    done
 }

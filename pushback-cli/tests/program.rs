@@ -4,6 +4,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     process::{Child, ChildStdout, Command, Output, Stdio},
+    thread,
 };
 
 use serde_json::Value;
@@ -175,6 +176,50 @@ fn a_second_signal_ends_at_once() {
 }
 
 #[test]
+fn a_connection_with_half_a_request_does_not_hold_up_the_end() {
+    let demo = Demo::start(&["--work", "1ms"]);
+    let mut half = TcpStream::connect(demo.address.strip_prefix("http://").unwrap()).unwrap();
+    half.write_all(b"GET /req").unwrap();
+    load(&["-n", "1", &demo.url()]);
+    demo.signal("-TERM");
+    let (code, rest) = demo.end();
+    assert_eq!(code, 0, "{rest}");
+    assert!(rest.contains("Drained: 1 admitted, 0 refused."), "{rest}");
+}
+
+#[test]
+fn answers_that_do_not_come_are_counted_and_said_why() {
+    let broken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", broken.local_addr().unwrap());
+    let serving = thread::spawn(move || {
+        // The first connection only asks whether somebody is there.
+        for connection in broken.incoming().take(3) {
+            let mut connection = connection.unwrap();
+            let _ = connection.read(&mut [0; 1024]);
+            let _ = connection.write_all(b"nonsense\r\n\r\n");
+        }
+    });
+    let output = pushback(&["load", "-n", "2", "-c", "1", &url]).output().unwrap();
+    serving.join().unwrap();
+    let report = text(&output.stdout);
+    assert!(report.contains("broken               2") && report.contains("\nbroken: invalid HTTP"), "{report}");
+    fails(&output, 1, &["no answer", &url]);
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_a_failure_and_a_reader_that_left_is_not() {
+    let demo = Demo::start(&["--limit", "0"]);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output =
+        pushback(&["load", "-n", "1", &demo.url()]).stdout(full).stderr(Stdio::piped()).output().unwrap();
+    fails(&output, 1, &["standard output", "No space left"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = pushback(&["load", "-n", "1", &demo.url()]).stdout(writer).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+#[test]
 fn load_draws_each_request_and_who_was_in_flight() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("run.svg");
@@ -188,7 +233,7 @@ fn load_draws_each_request_and_who_was_in_flight() {
 
 #[test]
 fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
-    let cases: [(&[&str], &[&str]); 13] = [
+    let cases: [(&[&str], &[&str]); 15] = [
         (&["demo", "--limit", "-5"], &["'-5'", "--limit", "0 to 4294967295"]),
         (&["demo", "--limit", "4294967296"], &["'4294967296'", "0 to 4294967295"]),
         (&["demo", "--limit", "ten"], &["'ten'", "0 to 4294967295"]),
@@ -197,6 +242,8 @@ fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
         (&["demo", "--work", "soon"], &["'soon'", "0s to 1h"]),
         (&["load", "https://localhost/"], &["'https://localhost/'", "http://HOST"]),
         (&["load", "nonsense"], &["'nonsense'", "http://HOST"]),
+        (&["load", "http://me:secret@localhost/"], &["user name"]),
+        (&["load", "http://localhost/", "--plot", "/tmp/../dev/null"], &[".svg"]),
         (&["load", "http://localhost:99999/"], &["'99999'", "0 to 65535"]),
         (&["load", "http://localhost/", "-n", "0"], &["'0'", "1 to 1000000"]),
         (&["load", "http://localhost/", "-c", "-1"], &["'-1'", "1 to 10000"]),

@@ -5,10 +5,11 @@
 //! latency users would see who do not wait for each other.
 
 use std::{
+    collections::BTreeMap,
     error::Error,
     fmt, io,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -43,6 +44,9 @@ impl Target {
             Some(scheme) if *scheme == Scheme::HTTP => (),
             Some(scheme) => return Err(format!("the scheme is {scheme}; {allowed}")),
             None => return Err(format!("it has no scheme; {allowed}")),
+        }
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err(format!("it has a user name, which is not supported; {allowed}"));
         }
         if uri.host().is_none_or(str::is_empty) {
             return Err(format!("it has no host; {allowed}"));
@@ -136,6 +140,8 @@ pub struct Run {
     pub calls: Vec<Call>,
     /// How long all of it took.
     pub time: Duration,
+    /// What was wrong the first time that a request ended so.
+    pub causes: BTreeMap<End, String>,
 }
 
 /// The service cannot be reached.
@@ -170,6 +176,7 @@ impl Closed {
             begin: SystemClock.now(),
             sent: AtomicU64::new(0),
             calls: Mutex::new(Vec::new()),
+            causes: Mutex::new(BTreeMap::new()),
             each,
         });
         let mut tasks = JoinSet::new();
@@ -179,9 +186,10 @@ impl Closed {
         }
         tasks.join_all().await;
         let time = SystemClock.now() - loop_.begin;
-        let mut calls = std::mem::take(&mut *loop_.calls.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut calls = std::mem::take(&mut *locked(&loop_.calls));
+        let causes = std::mem::take(&mut *locked(&loop_.causes));
         calls.sort_by_key(|call| call.start);
-        Ok(Run { target: self.target.clone(), callers, calls, time })
+        Ok(Run { target: self.target.clone(), callers, calls, time, causes })
     }
 
     async fn reach(&self) -> Result<(), LoadError> {
@@ -200,6 +208,7 @@ struct Loop<F> {
     begin: Instant,
     sent: AtomicU64,
     calls: Mutex<Vec<Call>>,
+    causes: Mutex<BTreeMap<End, String>>,
     each: F,
 }
 
@@ -210,7 +219,7 @@ impl<F: Fn(&Call)> Loop<F> {
             let end = timeout(self.load.timeout, self.call()).await.unwrap_or(End::TimedOut);
             let call = Call { start: start - self.begin, time: SystemClock.now() - start, end };
             (self.each)(&call);
-            self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+            locked(&self.calls).push(call);
         }
     }
 
@@ -223,16 +232,32 @@ impl<F: Fn(&Call)> Loop<F> {
                 let status = response.status().as_u16();
                 let mut body = response.into_body();
                 while let Some(frame) = body.frame().await {
-                    if frame.is_err() {
-                        return End::Broken;
+                    if let Err(error) = frame {
+                        return self.lost(End::Broken, &error);
                     }
                 }
                 End::Status(status)
             }
-            Err(error) if error.is_connect() => End::NotConnected,
-            Err(_) => End::Broken,
+            Err(error) if error.is_connect() => self.lost(End::NotConnected, &error),
+            Err(error) => self.lost(End::Broken, &error),
         }
     }
+
+    /// Keeps the innermost cause of the first request that ended so.
+    fn lost(&self, end: End, error: &dyn Error) -> End {
+        locked(&self.causes).entry(end).or_insert_with(|| {
+            let mut innermost = error;
+            while let Some(source) = innermost.source() {
+                innermost = source;
+            }
+            innermost.to_string()
+        });
+        end
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -251,6 +276,7 @@ mod tests {
             ("", "empty"),
             ("http://localhost:99999/", "the port is '99999'"),
             ("http://[::1]:/", "the port is ''"),
+            ("http://user:secret@localhost/", "it has a user name"),
         ] {
             let error = Target::parse(url).unwrap_err();
             assert!(error.contains(problem) && error.ends_with("[/PATH]"), "{url}: {error}");

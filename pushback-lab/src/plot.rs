@@ -63,13 +63,15 @@ fn draw_title(run: &Run, area: &Area<'_>) -> Result<(), Box<dyn Error>> {
     let thinned = if step == 1 { String::new() } else { format!(" (one of {step} is drawn)") };
     let title = format!("{} requests, {} at a time{thinned}", run.calls.len(), run.callers);
     area.draw(&Text::new(title, (72, 14), (FONT, 20)))?;
-    let mut left = 520;
+    let mut left = 460;
     for (label, colour, kind) in KINDS {
         let count = run.calls.iter().filter(|call| kind(call.end)).count();
         if count > 0 {
             area.draw(&Rectangle::new([(left, 18), (left + 14, 32)], colour.filled()))?;
-            area.draw(&Text::new(format!("{count} {label}"), (left + 20, 18), (FONT, 16)))?;
-            left += 125;
+            let text = format!("{count} {label}");
+            let width = 8 * i32::try_from(text.len()).unwrap_or(0); // about what the letters take
+            area.draw(&Text::new(text, (left + 20, 18), (FONT, 16)))?;
+            left += width + 34;
         }
     }
     Ok(())
@@ -119,7 +121,7 @@ type Kind = (&'static str, RGBColor, fn(End) -> bool);
 const KINDS: [Kind; 3] = [
     ("admitted", ADMITTED, End::is_admitted),
     ("refused", REFUSED, End::is_refused),
-    ("without answer", LOST, End::is_lost),
+    ("lost", LOST, End::is_lost),
 ];
 
 fn draw_in_flight(run: &Run, seconds: f64, area: &Area<'_>) -> Result<(), Box<dyn Error>> {
@@ -141,7 +143,7 @@ fn draw_in_flight(run: &Run, seconds: f64, area: &Area<'_>) -> Result<(), Box<dy
         .y_labels(5)
         .label_style((FONT, 14))
         .x_desc("seconds")
-        .y_desc("admitted, in flight")
+        .y_desc("in flight, as callers see")
         .y_label_formatter(&|count| format!("{count:.0}"))
         .x_label_formatter(&|time| format!("{time:.digits$}"))
         .draw()?;
@@ -195,7 +197,7 @@ mod tests {
 
     fn run(calls: Vec<Call>) -> Run {
         let target = Target::parse("http://localhost/").unwrap();
-        Run { target, callers: 2, calls, time: Duration::from_secs(2) }
+        Run { target, callers: 2, calls, time: Duration::from_secs(2), causes: [].into() }
     }
 
     #[test]

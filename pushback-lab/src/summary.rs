@@ -24,6 +24,8 @@ pub struct Summary {
     pub statuses: BTreeMap<u16, Times>,
     /// Requests without an answer, by what was wrong: `timed out`, `not connected`, `broken`.
     pub errors: BTreeMap<&'static str, Times>,
+    /// What was wrong the first time, for each of these but time-outs.
+    pub causes: BTreeMap<&'static str, String>,
 }
 
 /// How long requests of one kind took, in milliseconds, to three digits.
@@ -53,9 +55,7 @@ impl Summary {
             let times = Times::of(&times);
             match end {
                 End::Status(status) => drop(statuses.insert(status, times)),
-                End::TimedOut => drop(errors.insert("timed out", times)),
-                End::NotConnected => drop(errors.insert("not connected", times)),
-                End::Broken => drop(errors.insert("broken", times)),
+                lost => drop(errors.insert(name(lost), times)),
             }
         }
         let answers: u64 = statuses.values().map(|times: &Times| times.count).sum();
@@ -68,7 +68,17 @@ impl Summary {
             per_second: if seconds > 0.0 { answers as f64 / seconds } else { 0.0 },
             statuses,
             errors,
+            causes: run.causes.iter().map(|(end, cause)| (name(*end), cause.clone())).collect(),
         }
+    }
+}
+
+fn name(end: End) -> &'static str {
+    match end {
+        End::Status(_) => "answered",
+        End::TimedOut => "timed out",
+        End::NotConnected => "not connected",
+        End::Broken => "broken",
     }
 }
 
@@ -109,6 +119,9 @@ impl fmt::Display for Summary {
                 write!(f, "{:>11}", readable(time))?;
             }
         }
+        for (end, cause) in &self.causes {
+            write!(f, "\n{end}: {cause}")?;
+        }
         Ok(())
     }
 }
@@ -132,7 +145,8 @@ mod tests {
         let mut calls: Vec<_> = (1..=100).map(|time| call(time, End::Status(200))).collect();
         calls.extend([call(1, End::Status(429)), call(5000, End::TimedOut)]);
         let target = Target::parse("http://localhost/").unwrap();
-        let summary = Summary::of(&Run { target, callers: 4, calls, time: Duration::from_secs(2) });
+        let causes = [(End::Broken, "connection reset".to_owned())].into();
+        let summary = Summary::of(&Run { target, callers: 4, calls, time: Duration::from_secs(2), causes });
         assert_eq!((summary.requests, summary.per_second), (102, 50.5));
         let times = summary.statuses[&200];
         assert_eq!(times.count, 100);
@@ -144,5 +158,6 @@ mod tests {
         assert_eq!((summary.statuses[&429].count, summary.errors["timed out"].count), (1, 1));
         let text = summary.to_string();
         assert!(text.contains("timed out            1    5.0"), "{text}");
+        assert!(text.ends_with("\nbroken: connection reset"), "{text}");
     }
 }

@@ -9,6 +9,9 @@
 //! # let _ = app;
 //! ```
 //!
+//! `Router::layer` covers unknown paths and methods too, which are then refused like the rest; `route_layer` covers only what
+//! the routes serve.
+//!
 //! A request is decided when it is there: in `call`, not in `poll_ready`, where a connection that has sent nothing would
 //! already take a place. The refusal is a response, and the inner service's error type stays as it is. The state is in
 //! the layer's gauge, so a service that is cloned for each connection or request still has one limit.

@@ -61,7 +61,7 @@ impl fmt::Display for Reason {
 /// A call was refused: the only error there is on a call's path.
 ///
 /// It says who refused and why, so that nobody has to guess which of several limits was hit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Rejected {
     /// Why.

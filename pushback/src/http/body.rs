@@ -45,6 +45,13 @@ impl<B> ResponseBody<B> {
     }
 }
 
+/// An empty answer that holds no place, for other layers that answer by themselves.
+impl<B: Default> Default for ResponseBody<B> {
+    fn default() -> Self {
+        ResponseBody { kind: Kind::Service { body: B::default(), permit: None } }
+    }
+}
+
 impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
     type Data = Bytes;
     type Error = B::Error;
