@@ -202,7 +202,10 @@ fn answers_that_do_not_come_are_counted_and_said_why() {
     let output = pushback(&["load", "-n", "2", "-c", "1", &url]).output().unwrap();
     serving.join().unwrap();
     let report = text(&output.stdout);
-    assert!(report.contains("broken               2") && report.contains("\nbroken: invalid HTTP"), "{report}");
+    assert!(
+        report.contains("broken               2") && report.contains("\nbroken: invalid HTTP"),
+        "{report}"
+    );
     fails(&output, 1, &["no answer", &url]);
 }
 

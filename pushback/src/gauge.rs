@@ -238,6 +238,12 @@ impl PressureGauge {
         self.core.name()
     }
 
+    /// The time by the gauge's own clock.
+    #[cfg(feature = "http")]
+    pub(crate) fn now(&self) -> Instant {
+        self.core.now()
+    }
+
     /// When the next call in line will have waited long enough, for those who drive the time themselves.
     pub fn next_expiry(&self) -> Option<Instant> {
         self.core.next_expiry()

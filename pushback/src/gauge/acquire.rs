@@ -48,6 +48,11 @@ impl<'gauge> Acquire<'gauge> {
         Acquire { gauge: Cow::Owned(gauge.clone()), arrival: self.arrival, state }
     }
 
+    #[cfg(feature = "http")]
+    pub(crate) fn gauge(&self) -> &PressureGauge {
+        &self.gauge
+    }
+
     /// Waits on this thread. It needs no runtime and no waker until it really has to wait.
     pub(super) fn blocking(mut self) -> Result<OwnedPermit, Rejected> {
         match self.advance(thread_waker::this_thread) {

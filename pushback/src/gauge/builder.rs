@@ -104,6 +104,11 @@ pub struct BuildError {
 }
 
 impl BuildError {
+    #[cfg(feature = "http")]
+    pub(crate) fn new(key: &'static str, value: String, allowed: &'static str) -> Self {
+        BuildError { key, value, allowed }
+    }
+
     /// The setting's name.
     pub fn key(&self) -> &'static str {
         self.key

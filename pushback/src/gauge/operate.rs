@@ -1,5 +1,7 @@
 //! What operators do with a gauge: change its limit, close and drain it, rehearse, look at it.
 
+#[cfg(feature = "http")]
+use std::time::Instant;
 use std::{sync::Arc, task::Waker};
 
 use super::{core::Core, locked::Locked, modes::Mode};
@@ -46,6 +48,11 @@ impl Core {
             locked.rehearsal();
             if on { core.modes.set(Mode::DRY_RUN) } else { core.modes.clear(Mode::DRY_RUN) }
         });
+    }
+
+    #[cfg(feature = "http")]
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
     }
 
     pub(crate) fn name(&self) -> &'static str {

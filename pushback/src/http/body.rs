@@ -43,6 +43,14 @@ impl<B> ResponseBody<B> {
     pub(super) fn refusal(text: &'static str) -> Self {
         ResponseBody { kind: Kind::Refusal { text: Some(Bytes::from_static(text.as_bytes())) } }
     }
+
+    pub(super) fn refusal_owned(text: String) -> Self {
+        ResponseBody { kind: Kind::Refusal { text: Some(text.into()) } }
+    }
+
+    pub(super) fn empty() -> Self {
+        ResponseBody { kind: Kind::Refusal { text: None } }
+    }
 }
 
 /// An empty answer that holds no place, for other layers that answer by themselves.

@@ -3,23 +3,23 @@
 use std::{
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use ::http::Response;
+use ::http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{ResponseBody, refusal};
+use super::{ResponseBody, refusal::Refusal, reply::Replier};
 use crate::{
     gauge::{Acquire, OwnedPermit},
     outcome::Outcome,
-    rejected::Rejected,
 };
 
 pin_project! {
     /// The response, or its refusal. Dropping it gives the place back.
-    pub struct ResponseFuture<S: Service<Q>, Q> {
+    pub struct ResponseFuture<S: Service<Request<Q>>, Q> {
         #[pin]
         state: State<S, Q>,
     }
@@ -27,9 +27,10 @@ pin_project! {
 
 pin_project! {
     #[project = StateProjection]
-    enum State<S: Service<Q>, Q> {
+    enum State<S: Service<Request<Q>>, Q> {
         InLine {
             acquire: Acquire<'static>,
+            replier: Arc<Replier>,
             call: Option<Call<S, Q>>,
         },
         Readying {
@@ -42,7 +43,7 @@ pin_project! {
             permit: Option<OwnedPermit>,
         },
         Refused {
-            rejected: Rejected,
+            refusal: Refusal,
         },
     }
 }
@@ -50,15 +51,20 @@ pin_project! {
 /// What will be called once there is a place.
 struct Call<S, Q> {
     service: S,
-    request: Q,
+    request: Request<Q>,
 }
 
-impl<S: Service<Q>, Q> ResponseFuture<S, Q> {
-    pub(super) fn in_line(acquire: Acquire<'static>, service: S, request: Q) -> Self {
-        ResponseFuture { state: State::InLine { acquire, call: Some(Call { service, request }) } }
+impl<S: Service<Request<Q>>, Q> ResponseFuture<S, Q> {
+    pub(super) fn in_line(
+        acquire: Acquire<'static>,
+        replier: Arc<Replier>,
+        service: S,
+        request: Request<Q>,
+    ) -> Self {
+        ResponseFuture { state: State::InLine { acquire, replier, call: Some(Call { service, request }) } }
     }
 
-    pub(super) fn admitted(mut permit: OwnedPermit, service: S, request: Q) -> Self {
+    pub(super) fn admitted(mut permit: OwnedPermit, service: S, request: Request<Q>) -> Self {
         // Until there is a response's head, being dropped means that the caller went away.
         permit.record(Outcome::Cancelled);
         ResponseFuture {
@@ -66,27 +72,33 @@ impl<S: Service<Q>, Q> ResponseFuture<S, Q> {
         }
     }
 
-    pub(super) fn refused(rejected: Rejected) -> Self {
-        ResponseFuture { state: State::Refused { rejected } }
+    pub(super) fn refused(refusal: Refusal) -> Self {
+        ResponseFuture { state: State::Refused { refusal } }
     }
 }
 
 impl<S, Q, B> Future for ResponseFuture<S, Q>
 where
-    S: Service<Q, Response = Response<B>>,
+    S: Service<Request<Q>, Response = Response<B>>,
 {
     type Output = Result<Response<ResponseBody<B>>, S::Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             let next = match self.as_mut().project().state.project() {
-                StateProjection::InLine { acquire, call } => match ready!(Pin::new(acquire).poll(cx)) {
-                    Ok(mut permit) => {
-                        permit.record(Outcome::Cancelled);
-                        State::Readying { permit: Some(permit), call: call.take() }
+                StateProjection::InLine { acquire, replier, call } => {
+                    match (ready!(Pin::new(&mut *acquire).poll(cx)), call.take()) {
+                        (Ok(mut permit), call) => {
+                            permit.record(Outcome::Cancelled);
+                            State::Readying { permit: Some(permit), call }
+                        }
+                        (Err(rejected), Some(call)) => {
+                            let headers = call.request.headers();
+                            State::Refused { refusal: replier.refuse(acquire.gauge(), rejected, headers) }
+                        }
+                        (Err(_), None) => unreachable!("the call waits beside its place in line"),
                     }
-                    Err(rejected) => State::Refused { rejected },
-                },
+                }
                 StateProjection::Readying { permit, call } => {
                     if let Some(call) = call {
                         if let Err(error) = ready!(call.service.poll_ready(cx)) {
@@ -113,9 +125,7 @@ where
                         }
                     });
                 }
-                StateProjection::Refused { rejected } => {
-                    return Poll::Ready(Ok(refusal::response(*rejected)));
-                }
+                StateProjection::Refused { refusal } => return Poll::Ready(Ok(refusal.response())),
             };
             self.as_mut().project().state.set(next);
         }

@@ -1,0 +1,113 @@
+//! What a refused request is told.
+
+use ::http::{HeaderMap, StatusCode};
+
+use super::{
+    pace::Pace,
+    refusal::{Form, Refusal},
+};
+use crate::{
+    gauge::{BuildError, PressureGauge},
+    rejected::{Reason, Rejected},
+};
+
+/// What a refused request is told: the status by reason, and when to come back.
+///
+/// The default is 429 for all reasons but [`Reason::Closed`], which is 503: a service that is going away is not too busy
+/// for this caller, it is not there for anybody. Others answer 503 to all (RFC 9110, 15.6.4: "temporary overload"), and
+/// keep 429 (RFC 6585, 4: "the user has sent too many requests") for callers above their own quota; say so with
+/// [`status`](Reply::status).
+///
+/// `Retry-After` is about how many seconds the service needs for those it refuses now: what it refused over what it
+/// completed in the last second or more, 1 to 60, times a random factor of 1 to 1.5, so that they do not all come back at
+/// once.
+///
+/// gRPC callers are told the same in their own way: HTTP 200 with trailers only, `UNAVAILABLE`, which their retry policies
+/// know, and the time in `grpc-retry-pushback-ms`.
+///
+/// ```
+/// use http::StatusCode;
+/// use pushback::{PressureGauge, Reason, http::{BackpressureLayer, Reply}};
+///
+/// let reply = Reply::new().status(StatusCode::SERVICE_UNAVAILABLE)?.status_for(Reason::CostAboveLimit, StatusCode::BAD_REQUEST)?;
+/// let layer = BackpressureLayer::new(PressureGauge::new(10)).reply(reply);
+/// # let _ = layer;
+/// # Ok::<(), pushback::BuildError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Reply {
+    statuses: [StatusCode; Reason::COUNT],
+    seed: Option<u64>,
+}
+
+impl Reply {
+    /// 429, and 503 from a closed gauge.
+    pub fn new() -> Self {
+        let mut statuses = [StatusCode::TOO_MANY_REQUESTS; Reason::COUNT];
+        statuses[Reason::Closed.index()] = StatusCode::SERVICE_UNAVAILABLE;
+        Reply { statuses, seed: None }
+    }
+
+    /// The status for all reasons.
+    ///
+    /// # Errors
+    ///
+    /// If it is not 400 to 599: a caller that was refused must not take it for served.
+    pub fn status(mut self, status: StatusCode) -> Result<Self, BuildError> {
+        self.statuses = [refusing("status", status)?; Reason::COUNT];
+        Ok(self)
+    }
+
+    /// The status for one reason.
+    ///
+    /// # Errors
+    ///
+    /// If it is not 400 to 599.
+    pub fn status_for(mut self, reason: Reason, status: StatusCode) -> Result<Self, BuildError> {
+        self.statuses[reason.index()] = refusing("status_for", status)?;
+        Ok(self)
+    }
+
+    /// Makes the random factor of `Retry-After` repeat, for tests.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+}
+
+impl Default for Reply {
+    fn default() -> Self {
+        Reply::new()
+    }
+}
+
+fn refusing(key: &'static str, status: StatusCode) -> Result<StatusCode, BuildError> {
+    if status.is_client_error() || status.is_server_error() {
+        Ok(status)
+    } else {
+        Err(BuildError::new(key, status.as_u16().to_string(), "400 to 599"))
+    }
+}
+
+/// A reply at work: the settings, and the pace at which its gauge refuses and completes.
+#[derive(Debug)]
+pub(super) struct Replier {
+    reply: Reply,
+    pace: Pace,
+}
+
+impl Replier {
+    pub(super) fn new(reply: Reply) -> Self {
+        Replier { pace: Pace::new(reply.seed), reply }
+    }
+
+    /// What this request is told, whose headers say what it understands.
+    pub(super) fn refuse(&self, gauge: &PressureGauge, rejected: Rejected, asked: &HeaderMap) -> Refusal {
+        Refusal {
+            status: self.reply.statuses[rejected.reason.index()],
+            form: Form::asked_for(asked),
+            reason: rejected.reason,
+            wait: self.pace.wait(gauge),
+        }
+    }
+}
