@@ -92,11 +92,23 @@ fn router(gauge: PressureGauge, work: Duration) -> Router {
     };
     Router::new()
         // On the route and not on the whole router, or unknown paths and methods would be refused too.
-        .route("/request", get(do_thing_that_should_be_limited).route_layer(BackpressureLayer::new(gauge)))
         .route(
-            "/",
-            get(async || "GET /request works inside a pressure gauge; above its limit it answers 429.\n"),
+            "/request",
+            get(do_thing_that_should_be_limited).route_layer(BackpressureLayer::new(gauge.clone())),
         )
+        .route("/", get(async move || state(&gauge)))
+}
+
+fn state(gauge: &PressureGauge) -> String {
+    let snapshot = gauge.snapshot();
+    format!(
+        "GET /request works inside a pressure gauge; above its limit it answers 429.\n\
+         In flight {} of {}, {} admitted, {} refused.\n",
+        snapshot.in_flight,
+        snapshot.limit,
+        snapshot.admitted,
+        snapshot.refused.total()
+    )
 }
 
 fn introduce(address: SocketAddr, limit: u32, work: Duration) {
@@ -105,6 +117,7 @@ fn introduce(address: SocketAddr, limit: u32, work: Duration) {
     say(&format!(
         "pushback demo on http://{address}\n\
          GET /request works for {work}. At most {limit} run at once; whoever comes above that gets 429 at once.\n\
+         GET / tells how many run now.\n\
          In another terminal, one of these:\n  \
            {program} load http://{address}/request -n 50 -c 50\n  \
            hey -n 50 -c 50 http://{address}/request\n\
