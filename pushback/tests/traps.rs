@@ -113,7 +113,9 @@ async fn a_busy_task_makes_towers_shedding_refuse_with_capacity_to_spare() {
         });
         matches!(call.as_mut().poll(cx), Poll::Ready(Err(_)))
     });
-    assert!(shed.await > 500, "of a thousand calls at a buffer of a million");
+    let shed = shed.await;
+    println!("{shed} of 1000 calls were shed by a buffer of a million");
+    assert!(shed > 500);
 }
 
 #[tokio::test]

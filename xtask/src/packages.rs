@@ -32,11 +32,23 @@ pub(crate) fn ensure(install: bool) -> Result<(), String> {
             names.join(" ")
         ));
     }
-    run(Command::new("apt-get").args(["update", "--quiet"]))?;
-    run(Command::new("apt-get")
-        .args(["install", "--yes", "--quiet", "--no-install-recommends"])
-        .args(names)
-        .env("DEBIAN_FRONTEND", "noninteractive"))
+    run(apt_get().args(["update", "--quiet"]))?;
+    run(apt_get().args(["install", "--yes", "--quiet", "--no-install-recommends"]).args(names))
+}
+
+/// As root: by sudo, unless this is root already.
+fn apt_get() -> Command {
+    let is_root =
+        Command::new("id").arg("-u").output().is_ok_and(|answer| answer.stdout.trim_ascii() == b"0");
+    let mut command = if is_root {
+        Command::new("apt-get")
+    } else {
+        let mut command = Command::new("sudo");
+        command.args(["--preserve-env=DEBIAN_FRONTEND", "apt-get"]);
+        command
+    };
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    command
 }
 
 /// Whether the PATH has such a program.
