@@ -1,17 +1,43 @@
 //! Measurements, each beside a peer in the same run.
 
+mod layer;
 mod primitives;
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
+use serde_json::Value;
+
+use crate::command::{cargo, output};
 
 #[derive(Clone, Copy, Subcommand)]
 pub(crate) enum What {
     /// What one admission and one refusal cost, beside a bare compare-and-swap, tokio's semaphore and Go's channel
     Primitives,
+    /// What the HTTP layer adds to axum, and what a refusal costs, in instructions counted by valgrind
+    Layer,
 }
 
 pub(crate) fn run(what: What) -> Result<(), String> {
     match what {
         What::Primitives => primitives::run(),
+        What::Layer => layer::run(),
     }
+}
+
+/// Builds one of the library's benchmarks under a profile and says where it is.
+fn build(name: &str, profile: &str) -> Result<PathBuf, String> {
+    let arguments =
+        "bench --package pushback --all-features --no-run --message-format json-render-diagnostics";
+    let messages = output(cargo(arguments).args(["--bench", name, "--profile", profile]))?;
+    let executable = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == name)
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from));
+    executable.ok_or_else(|| format!("cargo built no benchmark {name} under the profile {profile}"))
+}
+
+fn verdict(missed: usize) -> Result<(), String> {
+    if missed == 0 { Ok(()) } else { Err(format!("{missed} of the figures above are missed")) }
 }

@@ -7,10 +7,9 @@ use std::{
     process::Command,
 };
 
-use serde_json::Value;
-
+use super::{build, verdict};
 use crate::{
-    command::{cargo, output, root, target},
+    command::{output, root, target},
     packages,
 };
 
@@ -53,7 +52,7 @@ const fn ratio(measure: &'static str, threads: u32, other: &'static str, must: f
 }
 
 pub(crate) fn run() -> Result<(), String> {
-    let programs = [build(PROFILES[0].0)?, build(PROFILES[1].0)?];
+    let programs = [build("primitives", PROFILES[0].0)?, build("primitives", PROFILES[1].0)?];
     let go = build_go()?;
     let mut samples = [BTreeMap::new(), BTreeMap::new()];
     for round in 1..=PROCESSES {
@@ -71,18 +70,6 @@ pub(crate) fn run() -> Result<(), String> {
         samples.map(|samples| samples.into_iter().map(|(key, all)| (key, median(all))).collect::<Times>());
     print_times(&times);
     print_comparison(&times)
-}
-
-fn build(profile: &str) -> Result<PathBuf, String> {
-    let arguments =
-        "bench --package pushback --bench primitives --no-run --message-format json-render-diagnostics";
-    let messages = output(cargo(arguments).args(["--profile", profile]))?;
-    let executable = messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "primitives")
-        .find_map(|message| message["executable"].as_str().map(PathBuf::from));
-    executable.ok_or_else(|| format!("cargo built no benchmark under the profile {profile}"))
 }
 
 /// The mission's own program, where Go is installed.
@@ -158,5 +145,5 @@ fn print_comparison(times: &[Times; 2]) -> Result<(), String> {
             shown(second)
         );
     }
-    if missed == 0 { Ok(()) } else { Err(format!("{missed} of the figures above are missed")) }
+    verdict(missed)
 }
