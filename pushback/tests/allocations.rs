@@ -62,3 +62,12 @@ fn refusing_at_a_full_line_allocates_nothing() {
     });
     assert_eq!(info.count_total, 0, "{info:?}");
 }
+
+#[test]
+fn a_gauge_whose_line_was_in_use_takes_a_little_more_and_only_once() {
+    let gauge = PressureGauge::new(10);
+    let first = measure(|| gauge.set_limit(11));
+    println!("{first:?}");
+    assert!(first.bytes_current <= 1_400, "{} bytes", first.bytes_current);
+    assert_eq!(measure(|| gauge.set_limit(12)).count_total, 0);
+}
