@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-/// A call that asks to be admitted: what it costs, and until when its answer is of use.
+/// A call that asks to be admitted: what it costs, how important it is, and until when its answer is of use.
 ///
 /// ```
 /// use pushback::{Arrival, PressureGauge};
@@ -17,12 +17,13 @@ use std::time::Instant;
 pub struct Arrival {
     cost: u32,
     deadline: Option<Instant>,
+    priority: Priority,
 }
 
 impl Arrival {
-    /// A call that takes one place and has no deadline.
+    /// A call of normal priority that takes one place and has no deadline.
     pub const fn new() -> Self {
-        Arrival { cost: 1, deadline: None }
+        Arrival { cost: 1, deadline: None, priority: Priority::Normal }
     }
 
     /// How many places the call takes, 1 to [`u32::MAX`]. No call is free: 0 counts as 1, or calls of cost 0 would
@@ -43,6 +44,12 @@ impl Arrival {
         self
     }
 
+    /// How important the call is. It decides in line, and only there: see [`Priority`].
+    pub const fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
     pub(crate) const fn places(&self) -> u32 {
         self.cost
     }
@@ -50,10 +57,44 @@ impl Arrival {
     pub(crate) const fn until(&self) -> Option<Instant> {
         self.deadline
     }
+
+    pub(crate) const fn level(&self) -> u8 {
+        self.priority as u8
+    }
 }
 
 impl Default for Arrival {
     fn default() -> Self {
         Arrival::new()
     }
+}
+
+/// How important a call is to those who wait.
+///
+/// In line, more important calls come first, and calls of one priority in the order they came. At a full line, a more
+/// important call takes the place of the least important one, of those the one that came last, which is refused with
+/// [`Reason::Displaced`]. The order is strict: while more important calls keep coming, others wait as long as the line lets
+/// anybody wait, and are then refused.
+///
+/// Where nobody waits, all calls are equal: a place is either free or not.
+///
+/// [`Reason::Displaced`]: crate::Reason::Displaced
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Priority {
+    /// Must be served if anything is: a checkout, a login.
+    Critical,
+    /// Somebody waits for it.
+    High,
+    /// What is nothing else.
+    #[default]
+    Normal,
+    /// Can wait or be repeated: a prefetch.
+    Low,
+    /// Nobody waits for it: a batch, a crawler.
+    Background,
+}
+
+impl Priority {
+    /// How many priorities there are.
+    pub(crate) const COUNT: u8 = Priority::Background as u8 + 1;
 }

@@ -160,20 +160,21 @@ impl PressureGauge {
     ///
     /// # Errors
     ///
-    /// [`LineFull`], [`WaitedTooLong`], [`CostAboveLimit`], [`Closed`].
+    /// [`LineFull`], [`WaitedTooLong`], [`Displaced`], [`CostAboveLimit`], [`Closed`].
     ///
     /// [`LineFull`]: crate::Reason::LineFull
     /// [`WaitedTooLong`]: crate::Reason::WaitedTooLong
+    /// [`Displaced`]: crate::Reason::Displaced
     /// [`CostAboveLimit`]: crate::Reason::CostAboveLimit
     /// [`Closed`]: crate::Reason::Closed
     pub fn acquire(&self) -> Acquire<'_> {
         self.acquire_for(Arrival::new())
     }
 
-    /// [`acquire`](Self::acquire) for a call with a cost or a deadline.
+    /// [`acquire`](Self::acquire) for a call with a cost, a priority or a deadline.
     ///
-    /// A call of high cost at the front waits until enough places are free; nobody overtakes it meanwhile, so it does
-    /// not starve, and the others wait no longer than it does.
+    /// A call of high cost at the front waits until enough places are free; nobody of its priority overtakes it meanwhile, so
+    /// it does not starve, and the others wait no longer than it does.
     ///
     /// # Errors
     ///

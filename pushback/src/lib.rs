@@ -18,7 +18,7 @@ mod slots;
 mod snapshot;
 mod sync;
 
-pub use arrival::Arrival;
+pub use arrival::{Arrival, Priority};
 pub use clock::{Alarm, Clock, ManualClock, SystemClock};
 pub use gauge::{Acquire, BuildError, Builder, Drain, DryRunMode, OwnedPermit, Permit, PressureGauge};
 pub use line::Line;

@@ -31,9 +31,11 @@ pub struct Line {
 }
 
 impl Line {
-    /// A line in which whoever came first is next. `capacity` is how many calls may wait, 0 to [`u32::MAX`]; with 0,
+    /// A line in which, among calls of one [`Priority`], whoever came first is next. `capacity` is how many calls may wait, 0 to [`u32::MAX`]; with 0,
     /// the entry points that wait refuse at once too. The longest wait is 60 s unless
     /// [`wait_at_most`](Line::wait_at_most) says otherwise.
+    ///
+    /// [`Priority`]: crate::Priority
     pub const fn fifo(capacity: u32) -> Self {
         Line { capacity: Some(capacity), wait_max: WAIT_MAX }
     }

@@ -14,6 +14,8 @@ pub enum Reason {
     WaitedTooLong,
     /// The call's own deadline came before its turn.
     DeadlinePassed,
+    /// A more important call took its place in a full line.
+    Displaced,
     /// The call costs more places than the limit has, so that it would never fit. With a limit of 0, every call.
     CostAboveLimit,
     /// The gauge was closed: the service is going away.
@@ -27,18 +29,20 @@ impl Reason {
         Reason::LineFull,
         Reason::WaitedTooLong,
         Reason::DeadlinePassed,
+        Reason::Displaced,
         Reason::CostAboveLimit,
         Reason::Closed,
     ];
 
     /// The reason as a word for logs, labels and headers: `full`, `line_full`, `waited_too_long`, `deadline_passed`,
-    /// `cost_above_limit`, `closed`.
+    /// `displaced`, `cost_above_limit`, `closed`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Reason::Full => "full",
             Reason::LineFull => "line_full",
             Reason::WaitedTooLong => "waited_too_long",
             Reason::DeadlinePassed => "deadline_passed",
+            Reason::Displaced => "displaced",
             Reason::CostAboveLimit => "cost_above_limit",
             Reason::Closed => "closed",
         }
@@ -83,6 +87,7 @@ impl fmt::Display for Rejected {
             Reason::LineFull => write!(f, "the line is full")?,
             Reason::WaitedTooLong => write!(f, "it waited too long in line")?,
             Reason::DeadlinePassed => write!(f, "its deadline passed before its turn")?,
+            Reason::Displaced => write!(f, "a more important call took its place in line")?,
             Reason::CostAboveLimit => write!(f, "it costs more than the whole limit")?,
             Reason::Closed => write!(f, "the gauge is closed")?,
         }

@@ -14,9 +14,14 @@ use std::{
 };
 
 use pushback::{
-    Acquire, Arrival, Clock, DryRunMode, Line, ManualClock, Outcome, OwnedPermit, PressureGauge, Reason,
+    Acquire, Arrival, Clock, DryRunMode, Line, ManualClock, Outcome, OwnedPermit, PressureGauge, Priority,
+    Reason,
 };
 use support::Task;
+
+/// The most important first.
+const PRIORITIES: [Priority; 5] =
+    [Priority::Critical, Priority::High, Priority::Normal, Priority::Low, Priority::Background];
 
 const OPERATIONS: u32 = 3_000;
 
@@ -46,6 +51,8 @@ enum Kind {
 struct Waiting {
     id: u64,
     cost: u32,
+    /// 0 is the most important.
+    level: usize,
     since: Instant,
     expires: Instant,
     why: Reason,
@@ -112,14 +119,20 @@ impl Model {
         &mut self,
         id: u64,
         cost: u32,
+        level: usize,
         deadline: Option<Instant>,
         now: Instant,
     ) -> Option<Result<Kind, Reason>> {
         match self.why_not(cost, deadline, now) {
             None => Some(self.admit(id, cost)),
             Some(Reason::Full) => {
+                let goes_first = self.line.front().is_some_and(|front| front.level > level);
+                if goes_first && self.fits(cost) {
+                    return Some(self.admit(id, cost));
+                }
                 let capacity = self.capacity.unwrap_or(self.limit) as usize;
-                if self.line.len() >= capacity {
+                let is_full = self.line.len() >= capacity;
+                if is_full && self.line.back().is_none_or(|back| back.level <= level) {
                     return Some(self.refuse(id, cost, Reason::LineFull));
                 }
                 if self.dry_run {
@@ -132,7 +145,13 @@ impl Model {
                     Some(deadline) if deadline < patience.0 => (deadline, Reason::DeadlinePassed),
                     _ => patience,
                 };
-                self.line.push_back(Waiting { id, cost, since: now, expires, why });
+                if is_full {
+                    let displaced = self.line.pop_back().unwrap();
+                    *self.refused.entry(Reason::Displaced.as_str()).or_default() += 1;
+                    self.decided.insert(displaced.id, Err(Reason::Displaced));
+                }
+                let behind = self.line.iter().take_while(|waiting| waiting.level <= level).count();
+                self.line.insert(behind, Waiting { id, cost, level, since: now, expires, why });
                 None
             }
             Some(reason) => Some(self.refuse(id, cost, reason)),
@@ -305,8 +324,10 @@ impl Run {
 
     fn begin_acquire(&mut self) {
         let (id, cost, deadline, arrival) = self.arrival();
+        let level = if self.random.bool() { 2 } else { self.random.usize(0..PRIORITIES.len()) };
+        let arrival = arrival.priority(PRIORITIES[level]);
         let mut task = Task::new(self.gauge.acquire_for(arrival).into_owned());
-        let expected = self.model.acquire(id, cost, deadline, self.clock.now());
+        let expected = self.model.acquire(id, cost, level, deadline, self.clock.now());
         match (task.poll(), expected) {
             (Poll::Pending, None) => self.tasks.push((id, task)),
             (Poll::Ready(answer), Some(expected)) => self.take(id, answer, expected),
@@ -394,7 +415,11 @@ impl Run {
         assert_eq!(snapshot.in_line as usize, model.line.len(), "seed {seed}: in line");
         assert_eq!(snapshot.admitted, model.admitted, "seed {seed}: admitted");
         assert_eq!(snapshot.left_line, model.left, "seed {seed}: left the line");
-        assert_eq!(snapshot.oldest_wait, model.line.front().map(|front| now - front.since), "seed {seed}");
+        assert_eq!(
+            snapshot.oldest_wait,
+            model.line.iter().map(|waiting| now - waiting.since).max(),
+            "seed {seed}"
+        );
         for (reason, count) in snapshot.refused.iter() {
             assert_eq!(
                 count,

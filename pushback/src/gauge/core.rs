@@ -6,7 +6,7 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, task::Waker, time::Instant};
 
 use crate::{
-    arrival::Arrival,
+    arrival::{Arrival, Priority},
     clock::Clock,
     gauge::{
         locked::{Locked, Miss},
@@ -15,7 +15,7 @@ use crate::{
     },
     line::{
         Line,
-        queue::{Ticket, Waiter},
+        queue::{Queue, Ticket, Waiter},
     },
     outcome::{Outcome, Place},
     rejected::{Reason, Rejected},
@@ -29,7 +29,8 @@ use crate::{
 #[repr(C)]
 pub(crate) struct Core {
     pub(super) slots: Slots,
-    /// How many more the line takes, published after each change, so that a refusal at a full line takes no lock.
+    /// Up to which level of priority, counted from the most important, the line takes calls: none, some or all of them.
+    /// Published after each change, so that a refusal at a full line takes no lock.
     pub(super) room: AtomicU32,
     pub(super) modes: Modes,
     pub(super) name: &'static str,
@@ -80,7 +81,7 @@ impl Core {
     pub(crate) fn new(name: &'static str, limit: u32, line: Line, clock: Arc<dyn Clock>) -> Arc<Core> {
         Arc::new(Core {
             slots: Slots::new(limit),
-            room: AtomicU32::new(line.capacity(limit)),
+            room: AtomicU32::new(room(line.capacity(limit), &Queue::default())),
             modes: Modes::new(),
             refused: RefusedTally::new(),
             ended: EndedTally::new(),
@@ -120,7 +121,8 @@ impl Core {
         if self.slots.take(cost) {
             return Entry::Admitted(Held { cost, place: Place::Real });
         }
-        if self.room.load(Ordering::Relaxed) == 0 || self.why_never(cost).is_some() {
+        let level = arrival.level();
+        if u32::from(level) >= self.room.load(Ordering::Relaxed) || self.why_never(cost).is_some() {
             return self.turn_away(Reason::LineFull, cost).into();
         }
         let mut waker = Some(waker()); // what is not used is dropped outside of the lock
@@ -130,7 +132,11 @@ impl Core {
             if core.slots.take(cost) {
                 return Ok(Turn::Now(Place::Real));
             }
-            if core.room(locked) == 0 {
+            // Nobody makes way for a call that needs no place in line.
+            if locked.queue.would_be_passed_by(level) && core.slots.take_for_front(cost) {
+                return Ok(Turn::Now(Place::Real));
+            }
+            if u32::from(level) >= core.room(locked) {
                 return Err(Reason::LineFull);
             }
             if core.modes.is(Mode::DRY_RUN) {
@@ -138,9 +144,10 @@ impl Core {
                 return Ok(Turn::Now(Place::Phantom));
             }
             // A place that came back since then goes to whoever is next when this settles.
+            core.make_room(locked);
             let expiry = core.expiry(arrival, now);
             let waker = waker.take().expect("it is taken once");
-            Ok(Turn::Later(locked.queue.push(Waiter { cost, since: now, expiry, waker })))
+            Ok(Turn::Later(locked.queue.push(Waiter { cost, level, since: now, expiry, waker })))
         });
         match entered {
             Ok(Turn::Later(ticket)) => Entry::Waiting(ticket),
@@ -232,9 +239,28 @@ impl Core {
     }
 
     pub(super) fn room(&self, locked: &Locked) -> u32 {
-        let waiting = u32::try_from(locked.queue.len()).unwrap_or(u32::MAX);
-        self.line.capacity(self.slots.limit()).saturating_sub(waiting)
+        room(self.line.capacity(self.slots.limit()), &locked.queue)
     }
+
+    /// In a full line, whoever is least important makes way for a call that the line takes nevertheless.
+    fn make_room(&self, locked: &mut Locked) {
+        if is_full(self.line.capacity(self.slots.limit()), &locked.queue) {
+            if let Some((ticket, _)) = locked.queue.back() {
+                self.decide(locked, ticket, Err(Reason::Displaced));
+            }
+        }
+    }
+}
+
+/// Up to which level of priority a line takes calls: all of them while it is not full, then only those that are more
+/// important than somebody in it.
+fn room(capacity: u32, queue: &Queue) -> u32 {
+    let least = queue.back().map_or(0, |(_, level)| level);
+    u32::from(if is_full(capacity, queue) { least } else { Priority::COUNT })
+}
+
+fn is_full(capacity: u32, queue: &Queue) -> bool {
+    u32::try_from(queue.len()).unwrap_or(u32::MAX) >= capacity
 }
 
 /// The dry run.

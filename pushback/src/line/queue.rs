@@ -9,16 +9,21 @@ use std::{
     time::Instant,
 };
 
-use crate::{outcome::Place, rejected::Reason};
+use crate::{arrival::Priority, outcome::Place, rejected::Reason};
 
-/// A place in line; a lower one came earlier.
+/// A place in line: whoever is more important comes first, and among equals whoever came first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Ticket(u64);
+pub(crate) struct Ticket {
+    level: u8,
+    number: u64,
+}
 
 /// A call in line.
 #[derive(Debug)]
 pub(crate) struct Waiter {
     pub(crate) cost: u32,
+    /// The call's priority, 0 for the most important.
+    pub(crate) level: u8,
     pub(crate) since: Instant,
     /// When it is refused, and why; `None` waits without a bound.
     pub(crate) expiry: Option<(Instant, Reason)>,
@@ -40,7 +45,7 @@ pub(crate) struct Queue {
 
 impl Queue {
     pub(crate) fn push(&mut self, waiter: Waiter) -> Ticket {
-        let ticket = Ticket(self.handed_out);
+        let ticket = Ticket { level: waiter.level, number: self.handed_out };
         self.handed_out += 1;
         if let Some((when, _)) = waiter.expiry {
             self.expiries.insert((when, ticket));
@@ -49,9 +54,19 @@ impl Queue {
         ticket
     }
 
-    /// Who is next: whoever came first.
+    /// Whether a call of this level would be next, before others that wait.
+    pub(crate) fn would_be_passed_by(&self, level: u8) -> bool {
+        self.waiting.first_key_value().is_some_and(|(front, _)| level < front.level)
+    }
+
+    /// Who is next.
     pub(crate) fn front(&self) -> Option<(Ticket, u32)> {
         self.waiting.first_key_value().map(|(ticket, waiter)| (*ticket, waiter.cost))
+    }
+
+    /// Who goes first when somebody has to, and how important that call is.
+    pub(crate) fn back(&self) -> Option<(Ticket, u8)> {
+        self.waiting.last_key_value().map(|(ticket, _)| (*ticket, ticket.level))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -63,7 +78,8 @@ impl Queue {
     }
 
     pub(crate) fn oldest(&self) -> Option<Instant> {
-        self.waiting.first_key_value().map(|(_, waiter)| waiter.since)
+        let first_of = |level| self.waiting.range(Ticket { level, number: 0 }..).next();
+        (0..Priority::COUNT).filter_map(first_of).map(|(_, waiter)| waiter.since).min()
     }
 
     /// How many left before their turn.

@@ -62,6 +62,51 @@ fn a_full_line_refuses_and_a_line_of_zero_never_waits() {
 }
 
 #[test]
+fn more_important_calls_come_first_and_take_the_place_of_the_least_important_in_a_full_line() {
+    let (gauge, _clock) = gauge(1, Line::fifo(3));
+    let mut held = gauge.try_acquire().unwrap().into_owned();
+    let wait = |priority| {
+        let mut task = Task::new(gauge.acquire_for(Arrival::new().priority(priority)));
+        let answer = task.poll();
+        (task, answer)
+    };
+    let (mut first, answer) = wait(Priority::Low);
+    assert!(answer.is_pending());
+    let (mut second, answer) = wait(Priority::Low);
+    assert!(answer.is_pending());
+    let (mut normal, answer) = wait(Priority::Normal);
+    assert!(answer.is_pending());
+    let (_, answer) = wait(Priority::Background);
+    assert!(matches!(answer, Poll::Ready(Err(rejected)) if rejected.reason == Reason::LineFull));
+    let (_, answer) = wait(Priority::Low);
+    assert!(matches!(answer, Poll::Ready(Err(rejected)) if rejected.reason == Reason::LineFull), "an equal");
+    let (mut critical, answer) = wait(Priority::Critical);
+    assert!(answer.is_pending());
+    assert_eq!(gauge.snapshot().in_line, 3, "the bound holds");
+    let Poll::Ready(Err(displaced)) = second.poll_if_rung() else { panic!("the last of the least goes") };
+    assert_eq!(displaced.reason, Reason::Displaced);
+    for task in [&mut critical, &mut normal, &mut first] {
+        drop(held);
+        held = granted(task.poll_if_rung());
+    }
+    assert_eq!(gauge.snapshot().refused.by(Reason::Displaced), 1);
+}
+
+#[test]
+fn an_important_call_that_fits_at_once_takes_nobodys_place_in_a_full_line() {
+    let (gauge, _clock) = gauge(2, Line::fifo(1));
+    let held = gauge.try_acquire().unwrap();
+    let mut large = Task::new(gauge.acquire_for(Arrival::new().cost(2)));
+    assert!(large.poll().is_pending());
+    // One place is free, and the call in front needs two.
+    let urgent = Arrival::new().priority(Priority::High);
+    let permit = granted(Task::new(gauge.acquire_for(urgent)).poll());
+    assert_eq!((gauge.snapshot().in_line, gauge.snapshot().refused.total()), (1, 0));
+    drop((held, permit));
+    drop(granted(large.poll_if_rung()));
+}
+
+#[test]
 fn the_default_line_is_as_long_as_the_limit_and_follows_it() {
     let gauge = PressureGauge::new(2);
     let _held = (gauge.try_acquire().unwrap(), gauge.try_acquire().unwrap());

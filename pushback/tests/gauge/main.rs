@@ -20,8 +20,8 @@ use std::{
 };
 
 use pushback::{
-    Alarm, Arrival, Clock, DryRunMode, Line, ManualClock, Outcome, OwnedPermit, PressureGauge, Reason,
-    Rejected,
+    Alarm, Arrival, Clock, DryRunMode, Line, ManualClock, Outcome, OwnedPermit, PressureGauge, Priority,
+    Reason, Rejected,
 };
 use support::Task;
 
