@@ -12,6 +12,8 @@ mod models;
 mod modes;
 mod operate;
 mod permit;
+#[cfg(feature = "metrics")]
+mod publish;
 mod settle;
 mod tally;
 mod thread_waker;
@@ -22,6 +24,8 @@ pub use acquire::Acquire;
 pub use builder::{BuildError, Builder};
 pub use drain::Drain;
 pub use permit::{OwnedPermit, Permit};
+#[cfg(feature = "http")]
+pub(crate) use tally::stripe as thread_stripe;
 
 use self::core::Core;
 use crate::{
@@ -239,10 +243,22 @@ impl PressureGauge {
         self.core.name()
     }
 
+    /// A place, if there is one and nobody waits. If not, nothing has happened: whoever asks goes on to wait.
+    #[cfg(feature = "http")]
+    pub(crate) fn acquire_now(&self, arrival: Arrival) -> Option<OwnedPermit> {
+        self.core.take(arrival).map(|held| OwnedPermit::new(self.clone(), held))
+    }
+
     /// The time by the gauge's own clock.
     #[cfg(feature = "http")]
     pub(crate) fn now(&self) -> Instant {
         self.core.now()
+    }
+
+    /// Wakes somebody later, by the gauge's own clock.
+    #[cfg(feature = "http")]
+    pub(crate) fn ring_at(&self, when: Instant, alarm: crate::clock::Alarm) {
+        self.core.clock.ring_at(when, alarm);
     }
 
     /// When the next call in line will have waited long enough, for those who drive the time themselves.

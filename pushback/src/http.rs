@@ -20,82 +20,130 @@
 //! the layer's gauge, so a service that is cloned for each connection or request still has one limit.
 
 mod body;
+mod classify;
+mod fields;
 mod future;
+mod hold;
+mod linger;
 mod pace;
+mod patrol;
 mod refusal;
 mod reply;
+mod shared;
+mod stopwatch;
+mod trust;
+mod upload;
 
 use std::{
+    error::Error,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use ::http::{Request, Response};
+use bytes::Bytes;
+use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-pub use body::ResponseBody;
+pub use body::{ReaderStalled, ResponseBody};
+pub use classify::{Classify, RequestHead, ResponseHead};
 pub use future::ResponseFuture;
+pub use hold::{Hold, Place};
 pub use reply::Reply;
+pub use trust::Trust;
+pub use upload::{RequestBody, SenderStalled};
 
-use self::reply::Replier;
-use crate::gauge::PressureGauge;
+use self::{
+    classify::Class,
+    shared::{Over, Settings, Shared},
+};
+use crate::gauge::{BuildError, PressureGauge};
+
+/// The error of a body, whatever it is: what hyper, axum and tonic take.
+type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Puts a gauge in front of a service.
 ///
-/// The place is held until the last byte of the response's body has been handed over, or the body is dropped.
+/// A clone, and every service that it makes, is the same limit.
 #[derive(Debug, Clone)]
 pub struct BackpressureLayer {
-    gauge: PressureGauge,
-    over: Over,
-    replier: Arc<Replier>,
+    settings: Settings,
+    shared: Arc<Shared>,
 }
 
 /// A service behind a gauge; [`BackpressureLayer`] makes it.
 #[derive(Debug, Clone)]
 pub struct Backpressure<S> {
     inner: S,
-    gauge: PressureGauge,
-    over: Over,
-    replier: Arc<Replier>,
-}
-
-/// What happens to a request above the limit.
-#[derive(Debug, Clone, Copy)]
-enum Over {
-    Refused,
-    InLine,
+    shared: Arc<Shared>,
 }
 
 impl BackpressureLayer {
     /// Requests above the limit are refused at once, with 429 if [`reply`](Self::reply) does not say otherwise.
     pub fn new(gauge: PressureGauge) -> Self {
-        BackpressureLayer { gauge, over: Over::Refused, replier: Arc::new(Replier::new(Reply::new())) }
+        BackpressureLayer::with(Settings::new(gauge, Over::Refused))
     }
 
     /// Requests above the limit wait in the gauge's line, and are refused when it is full or they waited too long.
     pub fn waiting(gauge: PressureGauge) -> Self {
-        BackpressureLayer { over: Over::InLine, ..BackpressureLayer::new(gauge) }
+        BackpressureLayer::with(Settings::new(gauge, Over::InLine))
     }
 
     /// What refused requests are told.
-    pub fn reply(mut self, reply: Reply) -> Self {
-        self.replier = Arc::new(Replier::new(reply));
-        self
+    pub fn reply(self, reply: Reply) -> Self {
+        BackpressureLayer::with(Settings { reply, ..self.settings })
+    }
+
+    /// How long a request holds its place; to the last byte of its answer if nothing is said.
+    pub fn hold(self, hold: Hold) -> Self {
+        BackpressureLayer::with(Settings { hold, ..self.settings })
+    }
+
+    /// What a request costs, how important it is, whom to let pass, and what an answer says about the load.
+    pub fn classify(self, classify: Classify) -> Self {
+        BackpressureLayer::with(Settings { classify, ..self.settings })
+    }
+
+    /// How long a peer may make no progress while the service waits for it, 1 ms to 24 h; 10 s if nothing is said.
+    ///
+    /// The reader of an answer makes progress when it takes the next part of its body, and the sender of an upload when its next
+    /// part comes. Whoever makes none for so long, or a quarter longer, has the body ended with [`ReaderStalled`] or
+    /// [`SenderStalled`], and its place goes to somebody else: ten slow readers must not freeze a limit of ten. A service that
+    /// has nothing to say for a while, as with server-sent events, is nobody's stall.
+    ///
+    /// # Errors
+    ///
+    /// If it is out of range. There is no "never": a peer that may hold a place for ever is how a service freezes.
+    pub fn stall(self, bound: Duration) -> Result<Self, BuildError> {
+        if !(STALL_MIN..=STALL_MAX).contains(&bound) {
+            return Err(BuildError::new("stall", format!("{bound:?}"), "1 ms to 24 h"));
+        }
+        Ok(BackpressureLayer::with(Settings { stall: bound, ..self.settings }))
+    }
+
+    fn with(settings: Settings) -> Self {
+        BackpressureLayer { shared: Arc::new(Shared::new(&settings)), settings }
     }
 }
+
+const STALL_MIN: Duration = Duration::from_millis(1);
+const STALL_MAX: Duration = Duration::from_secs(24 * 3600);
 
 impl<S> Layer<S> for BackpressureLayer {
     type Service = Backpressure<S>;
 
     fn layer(&self, inner: S) -> Backpressure<S> {
-        Backpressure { inner, gauge: self.gauge.clone(), over: self.over, replier: Arc::clone(&self.replier) }
+        Backpressure { inner, shared: Arc::clone(&self.shared) }
     }
 }
 
 impl<S, Q, B> Service<Request<Q>> for Backpressure<S>
 where
-    S: Service<Request<Q>, Response = Response<B>> + Clone,
+    S: Service<Request<RequestBody<Q>>, Response = Response<B>> + Clone,
+    Q: Body + Send + 'static,
+    B: Body<Data = Bytes>,
 {
     type Response = Response<ResponseBody<B>>;
     type Error = S::Error;
@@ -107,18 +155,25 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Q>) -> Self::Future {
-        match self.over {
-            Over::Refused => match self.gauge.try_acquire() {
-                Ok(permit) => ResponseFuture::admitted(permit.into_owned(), self.inner.clone(), request),
-                Err(rejected) => {
-                    ResponseFuture::refused(self.replier.refuse(&self.gauge, rejected, request.headers()))
-                }
+    fn call(&mut self, mut request: Request<Q>) -> Self::Future {
+        let shared = &self.shared;
+        match shared.classify.class(&mut request, &shared.gauge) {
+            Class::Exempt => ResponseFuture::exempt(shared, &mut self.inner, request),
+            Class::Asks { arrival, is_trusted } => match shared.over {
+                Over::Refused => match shared.gauge.try_acquire_for(arrival) {
+                    Ok(permit) => {
+                        ResponseFuture::admitted(shared, permit.into_owned(), &mut self.inner, request)
+                    }
+                    Err(rejected) => ResponseFuture::refused(shared, rejected, request, is_trusted),
+                },
+                Over::InLine => match shared.gauge.acquire_now(arrival) {
+                    Some(permit) => ResponseFuture::admitted(shared, permit, &mut self.inner, request),
+                    None => {
+                        let acquire = shared.gauge.acquire_for(arrival).into_owned();
+                        ResponseFuture::in_line(shared, acquire, self.inner.clone(), request, is_trusted)
+                    }
+                },
             },
-            Over::InLine => {
-                let acquire = self.gauge.acquire().into_owned();
-                ResponseFuture::in_line(acquire, Arc::clone(&self.replier), self.inner.clone(), request)
-            }
         }
     }
 }

@@ -17,6 +17,7 @@ mod rejected;
 mod slots;
 mod snapshot;
 mod sync;
+mod telemetry;
 
 pub use arrival::{Arrival, Priority};
 pub use clock::{Alarm, Clock, ManualClock, SystemClock};

@@ -6,8 +6,19 @@ use std::{
 };
 
 /// From the top down; each may use those below it.
-const ORDER: [&str; 10] =
-    ["http", "gauge", "line", "slots", "snapshot", "arrival", "outcome", "rejected", "clock", "sync"];
+const ORDER: [&str; 11] = [
+    "http",
+    "gauge",
+    "line",
+    "slots",
+    "snapshot",
+    "arrival",
+    "outcome",
+    "telemetry",
+    "rejected",
+    "clock",
+    "sync",
+];
 
 #[test]
 fn arrows_between_modules_point_down() {

@@ -4,6 +4,9 @@
 
 #[expect(dead_code, reason = "other tests need the rest of it")]
 mod support;
+#[expect(dead_code, reason = "other tests need the rest of it")]
+#[path = "support/wire.rs"]
+mod wire;
 
 use std::{
     convert::Infallible,
@@ -22,23 +25,21 @@ use axum::{
     routing::{MethodRouter, get},
 };
 use http::{Request, Response, StatusCode};
+use http_body_util::Empty;
 use pushback::{PressureGauge, http::BackpressureLayer};
 use support::Task;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    sync::watch,
-};
+use tokio::sync::watch;
 use tower::{
     Service, ServiceBuilder, ServiceExt,
     limit::{ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer},
     service_fn,
 };
+use wire::{ask, line, serve};
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<String>, Infallible>> + Send>>;
 
 /// Answers at once, but for `/stuck`, which never ends.
-fn handler(request: Request<()>) -> Answer {
+fn handler<Q: Send + 'static>(request: Request<Q>) -> Answer {
     Box::pin(async move {
         if request.uri().path() == "/stuck" {
             pending::<()>().await;
@@ -47,12 +48,15 @@ fn handler(request: Request<()>) -> Answer {
     })
 }
 
-fn request(path: &str) -> Request<()> {
-    Request::get(path).body(()).unwrap()
+fn request(path: &str) -> Request<Empty<Bytes>> {
+    Request::get(path).body(Empty::new()).unwrap()
 }
 
 /// Calls a service as hyper does: when it is ready, whatever that takes.
-async fn call<S: Service<Request<()>>>(service: &mut S, path: &str) -> Result<S::Response, S::Error> {
+async fn call<S: Service<Request<Empty<Bytes>>>>(
+    service: &mut S,
+    path: &str,
+) -> Result<S::Response, S::Error> {
     service.ready().await?.call(request(path)).await
 }
 
@@ -174,31 +178,6 @@ impl Room {
     }
 }
 
-/// Serves as axum's users do, on a port of its own.
-async fn serve(app: Router) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    tokio::spawn(axum::serve(listener, app).into_future());
-    address
-}
-
-/// A connection that asks and is not read yet.
-async fn ask(address: &str) -> TcpStream {
-    let mut connection = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    connection.write_all(request.as_bytes()).await.unwrap();
-    connection
-}
-
-/// The status line of an answer.
-async fn head(connection: &mut TcpStream) -> String {
-    let mut line = Vec::new();
-    while !line.ends_with(b"\r\n") {
-        line.push(connection.read_u8().await.unwrap());
-    }
-    String::from_utf8(line).unwrap()
-}
-
 /// Trap 3. The example in axum's documentation makes one limit for each connection, for it applies the layer again for each.
 #[tokio::test]
 async fn axums_documented_example_does_not_limit() {
@@ -226,10 +205,10 @@ async fn one_layer_is_one_limit_for_all_connections() {
         let mut first = ask(&address).await;
         room.peak_reaches(1).await;
         for _ in 1..CONNECTIONS {
-            assert_eq!(head(&mut ask(&address).await).await, "HTTP/1.1 429 Too Many Requests\r\n");
+            assert_eq!(line(&mut ask(&address).await).await, "HTTP/1.1 429 Too Many Requests\r\n");
         }
         room.open.send_replace(true);
-        assert_eq!(head(&mut first).await, "HTTP/1.1 200 OK\r\n");
+        assert_eq!(line(&mut first).await, "HTTP/1.1 200 OK\r\n");
         assert_eq!(*room.peak.borrow(), 1);
         room.peak.send_replace(0);
     }
@@ -262,7 +241,7 @@ async fn towers_limit_is_given_back_while_the_body_still_streams() {
     let mut open = Vec::new();
     for _ in 0..CONNECTIONS {
         let mut connection = ask(&address).await;
-        assert_eq!(head(&mut connection).await, "HTTP/1.1 200 OK\r\n");
+        assert_eq!(line(&mut connection).await, "HTTP/1.1 200 OK\r\n");
         open.push(connection);
     }
     assert_eq!(open.len(), 10, "behind a limit of one");
@@ -274,8 +253,8 @@ async fn a_streaming_body_holds_its_place() {
     let app = Router::new().route("/", streaming()).layer(BackpressureLayer::new(gauge));
     let address = serve(app).await;
     let mut first = ask(&address).await;
-    assert_eq!(head(&mut first).await, "HTTP/1.1 200 OK\r\n");
+    assert_eq!(line(&mut first).await, "HTTP/1.1 200 OK\r\n");
     for _ in 1..CONNECTIONS {
-        assert_eq!(head(&mut ask(&address).await).await, "HTTP/1.1 429 Too Many Requests\r\n");
+        assert_eq!(line(&mut ask(&address).await).await, "HTTP/1.1 429 Too Many Requests\r\n");
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn run(what: What) -> Result<(), String> {
 /// Builds one of the library's benchmarks under a profile and says where it is.
 fn build(name: &str, profile: &str) -> Result<PathBuf, String> {
     let arguments =
-        "bench --package pushback --all-features --no-run --message-format json-render-diagnostics";
+        "bench --package pushback --features http --no-run --message-format json-render-diagnostics";
     let messages = output(cargo(arguments).args(["--bench", name, "--profile", profile]))?;
     let executable = messages
         .lines()

@@ -8,6 +8,13 @@ use crate::{
 pub(crate) fn all() -> Result<(), String> {
     run(&mut cargo("fmt --all --check"))?;
     run(&mut cargo("clippy --workspace --all-targets --all-features -- --deny warnings"))?;
+    // Each feature of the library alone, and none.
+    for features in ["", "http", "metrics", "tracing"] {
+        let library = format!(
+            "clippy --package pushback --no-default-features --features={features} -- --deny warnings"
+        );
+        run(&mut cargo(&library))?;
+    }
     run(cargo("doc --workspace --all-features --no-deps --document-private-items")
         .env("RUSTDOCFLAGS", "--deny warnings"))?;
     msrv::check()

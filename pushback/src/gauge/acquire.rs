@@ -13,7 +13,7 @@ use super::{
     permit::OwnedPermit,
     thread_waker::{self, block_on},
 };
-use crate::{arrival::Arrival, line::queue::Ticket, rejected::Rejected};
+use crate::{arrival::Arrival, line::queue::Ticket, rejected::Rejected, telemetry::Waiting};
 
 /// The future of [`PressureGauge::acquire`]. It joins the line when it is first polled; dropping it leaves the line,
 /// and a turn that had already come goes to the next.
@@ -31,7 +31,7 @@ pub struct Acquire<'gauge> {
 #[derive(Debug)]
 enum State {
     New,
-    InLine(Ticket),
+    InLine(Ticket, Waiting),
     Done,
 }
 
@@ -48,11 +48,6 @@ impl<'gauge> Acquire<'gauge> {
         Acquire { gauge: Cow::Owned(gauge.clone()), arrival: self.arrival, state }
     }
 
-    #[cfg(feature = "http")]
-    pub(crate) fn gauge(&self) -> &PressureGauge {
-        &self.gauge
-    }
-
     /// Waits on this thread. It needs no runtime and no waker until it really has to wait.
     pub(super) fn blocking(mut self) -> Result<OwnedPermit, Rejected> {
         match self.advance(thread_waker::this_thread) {
@@ -66,19 +61,31 @@ impl<'gauge> Acquire<'gauge> {
         let core = &self.gauge.core;
         let entry = match self.state {
             State::New => core.enter(self.arrival, waker),
-            State::InLine(ticket) => core.poll_turn(ticket, self.arrival.places(), waker()),
+            State::InLine(ticket, _) => core.poll_turn(ticket, self.arrival.places(), waker()),
             State::Done => panic!("a finished Acquire was polled again"),
         };
         let answer = match entry {
             Entry::Admitted(held) => Ok(OwnedPermit::new(PressureGauge::clone(&self.gauge), held)),
             Entry::Refused(reason) => Err(core.rejection(reason)),
             Entry::Waiting(ticket) => {
-                self.state = State::InLine(ticket);
+                if let State::New = self.state {
+                    self.state = State::InLine(ticket, Waiting::begins(&**core.clock));
+                }
                 return Poll::Pending;
             }
         };
+        self.waited(if answer.is_ok() { "admitted" } else { "refused" });
         self.state = State::Done;
         Poll::Ready(answer)
+    }
+}
+
+impl Acquire<'_> {
+    #[inline]
+    fn waited(&self, result: &'static str) {
+        if let State::InLine(_, waiting) = self.state {
+            waiting.ends(self.gauge.name(), &**self.gauge.core.clock, result);
+        }
     }
 }
 
@@ -94,8 +101,9 @@ impl Future for Acquire<'_> {
 impl Drop for Acquire<'_> {
     #[inline]
     fn drop(&mut self) {
-        if let State::InLine(ticket) = self.state {
+        if let State::InLine(ticket, _) = self.state {
             self.gauge.core.leave(ticket, self.arrival.places());
+            self.waited("left");
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::{
     rejected::{Reason, Rejected},
     slots::{Gate, Slots},
     sync::{AtomicU32, Mutex, Ordering},
+    telemetry,
 };
 
 /// In the order of use, so that what different calls write lies a cache line apart wherever the allocator puts it: the
@@ -191,6 +192,14 @@ impl Core {
         }
     }
 
+    /// Admits a call if that needs no wait, and counts nothing if not.
+    #[cfg(feature = "http")]
+    pub(crate) fn take(&self, arrival: Arrival) -> Option<Held> {
+        let cost = arrival.places();
+        let in_time = arrival.until().is_none_or(|deadline| !self.has_passed(deadline));
+        (in_time && self.slots.take(cost)).then_some(Held { cost, place: Place::Real })
+    }
+
     #[inline(never)]
     fn has_passed(&self, deadline: Instant) -> bool {
         deadline <= self.clock.now()
@@ -229,7 +238,9 @@ impl Core {
     #[inline]
     pub(crate) fn rejection(&self, reason: Reason) -> Rejected {
         let in_flight = u32::try_from(self.slots.in_flight().max(0)).unwrap_or(u32::MAX);
-        Rejected { reason, gauge: self.name, limit: self.slots.limit(), in_flight }
+        let rejected = Rejected { reason, gauge: self.name, limit: self.slots.limit(), in_flight };
+        telemetry::refused(&rejected);
+        rejected
     }
 
     fn expiry(&self, arrival: Arrival, now: Instant) -> Option<(Instant, Reason)> {

@@ -5,21 +5,25 @@ use std::time::Instant;
 use std::{sync::Arc, task::Waker};
 
 use super::{core::Core, locked::Locked, modes::Mode};
-use crate::{rejected::Reason, snapshot::Snapshot};
+use crate::{rejected::Reason, snapshot::Snapshot, telemetry};
 
 impl Core {
     pub(crate) fn set_limit(self: &Arc<Self>, limit: u32) {
-        self.with_line(|core, locked, _| {
+        let before = self.with_line(|core, locked, _| {
+            let before = core.slots.limit();
             core.slots.set_limit(limit);
             // Who can never fit again must not stand in the way of the others.
             for ticket in locked.queue.above(limit) {
                 core.decide(locked, ticket, Err(Reason::CostAboveLimit));
             }
+            before
         });
+        telemetry::limit_set(self.name, before, limit);
     }
 
     pub(crate) fn close(self: &Arc<Self>) {
         self.with_line(|core, _, _| core.modes.set(Mode::CLOSED));
+        telemetry::closed(self.name);
     }
 
     /// Closes at the first call, and says whether the last permit is back; if not, `waker` is woken when it is.
@@ -48,6 +52,7 @@ impl Core {
             locked.rehearsal();
             if on { core.modes.set(Mode::DRY_RUN) } else { core.modes.clear(Mode::DRY_RUN) }
         });
+        telemetry::dry_run_set(self.name, on);
     }
 
     #[cfg(feature = "http")]

@@ -69,7 +69,7 @@ fn zeros() -> Counts {
 
 /// This thread's stripe: threads get them in turn.
 #[inline]
-fn stripe() -> usize {
+pub(crate) fn stripe() -> usize {
     static THREADS: atomic::AtomicUsize = atomic::AtomicUsize::new(0);
     const NONE: usize = usize::MAX;
     thread_local! {

@@ -1,12 +1,15 @@
 //! The answer to one refused request, in the form it understands.
 
 use ::http::{
-    HeaderMap, HeaderValue, Response, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
     header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
 };
 
 use super::{ResponseBody, pace::Wait};
 use crate::rejected::Reason;
+
+/// Tells trusted peers why they were refused.
+const REASON: HeaderName = HeaderName::from_static("pushback-reason");
 
 /// All that is needed to answer: small, because every refused request carries one.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +18,10 @@ pub(super) struct Refusal {
     pub(super) form: Form,
     pub(super) reason: Reason,
     pub(super) wait: Wait,
+    /// The gauge is one caller's quota.
+    pub(super) is_quota: bool,
+    /// The caller may know the reason.
+    pub(super) is_trusted: bool,
 }
 
 /// How the answer is written.
@@ -56,13 +63,17 @@ fn accepts_problem(accept: &HeaderValue) -> bool {
 
 impl Refusal {
     pub(super) fn response<B>(self) -> Response<ResponseBody<B>> {
-        match self.form {
+        let mut response = match self.form {
             Form::Text => self.http("text/plain; charset=utf-8", ResponseBody::refusal(self.text())),
             Form::Problem => {
                 self.http("application/problem+json", ResponseBody::refusal_owned(self.problem()))
             }
             Form::Grpc => self.grpc(),
+        };
+        if self.is_trusted {
+            response.headers_mut().insert(REASON, HeaderValue::from_static(self.reason.as_str()));
         }
+        response
     }
 
     fn http<B>(self, content_type: &'static str, body: ResponseBody<B>) -> Response<ResponseBody<B>> {
@@ -77,16 +88,26 @@ impl Refusal {
     }
 
     fn grpc<B>(self) -> Response<ResponseBody<B>> {
-        // UNAVAILABLE: this server cannot take it now, and a retry elsewhere may be served.
-        const UNAVAILABLE: HeaderValue = HeaderValue::from_static("14");
         let mut response = Response::new(ResponseBody::empty());
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        headers.insert("grpc-status", UNAVAILABLE);
+        headers.insert("grpc-status", self.grpc_status());
         // It needs no percent-encoding.
         headers.insert("grpc-message", HeaderValue::from_static(self.text()));
-        headers.insert("grpc-retry-pushback-ms", HeaderValue::from(self.wait.milliseconds));
+        if self.reason != Reason::DeadlinePassed {
+            headers.insert("grpc-retry-pushback-ms", HeaderValue::from(self.wait.milliseconds));
+        }
         response
+    }
+
+    fn grpc_status(self) -> HeaderValue {
+        HeaderValue::from_static(match self.reason {
+            Reason::DeadlinePassed => "4", // DEADLINE_EXCEEDED
+            // UNAVAILABLE: this server cannot take it, and another one may.
+            Reason::Closed => "14",
+            _ if self.is_quota => "8", // RESOURCE_EXHAUSTED
+            _ => "14",
+        })
     }
 
     fn text(self) -> &'static str {

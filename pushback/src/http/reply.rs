@@ -23,7 +23,8 @@ use crate::{
 /// once.
 ///
 /// gRPC callers are told the same in their own way: HTTP 200 with trailers only, `UNAVAILABLE`, which their retry policies
-/// know, and the time in `grpc-retry-pushback-ms`.
+/// know, and the time in `grpc-retry-pushback-ms`. Above a [`quota`](Reply::quota) it is `RESOURCE_EXHAUSTED`, and for a call
+/// whose own deadline has passed `DEADLINE_EXCEEDED`, without a time, for nobody waits for it any more.
 ///
 /// ```
 /// use http::StatusCode;
@@ -38,6 +39,7 @@ use crate::{
 pub struct Reply {
     statuses: [StatusCode; Reason::COUNT],
     seed: Option<u64>,
+    is_quota: bool,
 }
 
 impl Reply {
@@ -45,7 +47,7 @@ impl Reply {
     pub fn new() -> Self {
         let mut statuses = [StatusCode::TOO_MANY_REQUESTS; Reason::COUNT];
         statuses[Reason::Closed.index()] = StatusCode::SERVICE_UNAVAILABLE;
-        Reply { statuses, seed: None }
+        Reply { statuses, seed: None, is_quota: false }
     }
 
     /// The status for all reasons.
@@ -66,6 +68,13 @@ impl Reply {
     pub fn status_for(mut self, reason: Reason, status: StatusCode) -> Result<Self, BuildError> {
         self.statuses[reason.index()] = refusing("status_for", status)?;
         Ok(self)
+    }
+
+    /// The gauge is one caller's quota or share, and not what the server can do: gRPC callers hear `RESOURCE_EXHAUSTED`, which
+    /// says that another server would refuse them too, instead of `UNAVAILABLE`.
+    pub fn quota(mut self) -> Self {
+        self.is_quota = true;
+        self
     }
 
     /// Makes the random factor of `Retry-After` repeat, for tests.
@@ -102,12 +111,20 @@ impl Replier {
     }
 
     /// What this request is told, whose headers say what it understands.
-    pub(super) fn refuse(&self, gauge: &PressureGauge, rejected: Rejected, asked: &HeaderMap) -> Refusal {
+    pub(super) fn refuse(
+        &self,
+        gauge: &PressureGauge,
+        rejected: Rejected,
+        asked: &HeaderMap,
+        is_trusted: bool,
+    ) -> Refusal {
         Refusal {
             status: self.reply.statuses[rejected.reason.index()],
             form: Form::asked_for(asked),
             reason: rejected.reason,
             wait: self.pace.wait(gauge),
+            is_quota: self.reply.is_quota,
+            is_trusted,
         }
     }
 }

@@ -1,7 +1,13 @@
 //! The layer, driven by hand and by axum.
 #![cfg(feature = "http")]
 
+mod classify;
+mod hold;
+#[path = "../support/mod.rs"]
 mod support;
+mod uploads;
+#[path = "../support/wire.rs"]
+mod wire;
 
 use std::{
     convert::Infallible,
@@ -19,7 +25,7 @@ use std::{
 use axum::{Router, body::Body, routing::get};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Empty, Full};
 use pushback::{
     Line, ManualClock, PressureGauge, Reason,
     http::{BackpressureLayer, Reply},
@@ -31,7 +37,7 @@ use tower::{Layer, Service, ServiceExt};
 #[derive(Clone)]
 struct Fast;
 
-impl Service<Request<()>> for Fast {
+impl<Q> Service<Request<Q>> for Fast {
     type Response = Response<Full<Bytes>>;
     type Error = &'static str;
     type Future = Ready<Result<Self::Response, Self::Error>>;
@@ -40,7 +46,7 @@ impl Service<Request<()>> for Fast {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<()>) -> Self::Future {
+    fn call(&mut self, request: Request<Q>) -> Self::Future {
         ready(if request.uri().path() == "/fails" {
             Err("the inner error")
         } else {
@@ -49,8 +55,8 @@ impl Service<Request<()>> for Fast {
     }
 }
 
-fn request(path: &str) -> Request<()> {
-    Request::get(path).body(()).unwrap()
+fn request(path: &str) -> Request<Empty<Bytes>> {
+    Request::get(path).body(Empty::new()).unwrap()
 }
 
 #[test]
@@ -192,7 +198,7 @@ fn waiting_requests_stand_in_the_gauges_line() {
 #[derive(Clone)]
 struct Stuck;
 
-impl Service<Request<()>> for Stuck {
+impl<Q> Service<Request<Q>> for Stuck {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>>>>;
@@ -201,7 +207,7 @@ impl Service<Request<()>> for Stuck {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _request: Request<()>) -> Self::Future {
+    fn call(&mut self, _request: Request<Q>) -> Self::Future {
         Box::pin(std::future::pending())
     }
 }
@@ -252,7 +258,7 @@ const NOT_YET: u8 = 0;
 const READY: u8 = 1;
 const FAILED: u8 = 2;
 
-impl Service<Request<()>> for Moody {
+impl<Q> Service<Request<Q>> for Moody {
     type Response = Response<Full<Bytes>>;
     type Error = &'static str;
     type Future = Ready<Result<Self::Response, Self::Error>>;
@@ -268,7 +274,7 @@ impl Service<Request<()>> for Moody {
         }
     }
 
-    fn call(&mut self, request: Request<()>) -> Self::Future {
+    fn call(&mut self, request: Request<Q>) -> Self::Future {
         assert!(self.was_ready, "called before it was ready");
         assert_eq!(request.uri().path(), "/");
         ready(Ok(Response::new("done".into())))
@@ -285,7 +291,7 @@ fn an_inner_service_that_is_not_ready_is_waited_for_behind_the_permit() {
     let gauge = PressureGauge::new(1);
     let (inner, mood) = moody();
     let mut service = BackpressureLayer::new(gauge.clone()).layer(inner);
-    assert!(smol::block_on(service.ready()).is_ok(), "there is no hidden line before the gauge");
+    assert!(ready_for_requests(&mut service), "there is no hidden line before the gauge");
     let mut first = Task::new(service.call(request("/")));
     assert!(first.poll().is_pending());
     let Poll::Ready(Ok(refused)) = Task::new(service.call(request("/"))).poll() else { panic!("it is full") };
@@ -324,7 +330,7 @@ fn a_service_that_is_cloned_has_one_limit_and_an_idle_clone_takes_no_place() {
     let gauge = PressureGauge::new(1);
     let service = BackpressureLayer::new(gauge.clone()).layer(Stuck);
     let mut idle = service.clone();
-    assert!(smol::block_on(idle.ready()).is_ok());
+    assert!(ready_for_requests(&mut idle));
     assert_eq!(gauge.snapshot().in_flight, 0, "readiness takes no place");
     let mut running = Task::new(service.clone().call(request("/")));
     assert!(running.poll().is_pending());
@@ -349,4 +355,8 @@ fn axum_takes_the_layer_on_routers_and_on_routes() {
         drop(response);
         assert_eq!(gauge.snapshot().in_flight, 0);
     }
+}
+
+fn ready_for_requests<S: Service<Request<Empty<Bytes>>>>(service: &mut S) -> bool {
+    smol::block_on(service.ready()).is_ok()
 }

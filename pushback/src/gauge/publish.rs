@@ -1,0 +1,88 @@
+//! The gauge as metrics.
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
+
+use super::PressureGauge;
+use crate::snapshot::Snapshot;
+
+impl PressureGauge {
+    /// Tells the [`metrics`] facade what the gauge is at this moment. Call it before each scrape, or as often as your
+    /// exporter wants; nothing on a call's way does it, so that a call costs no more than without metrics.
+    ///
+    /// All metrics have the label `gauge`, the gauge's name; no label comes from a caller.
+    ///
+    /// | metric | is |
+    /// |---|---|
+    /// | `pushback_limit` | how many places there are |
+    /// | `pushback_in_flight` | how many are taken |
+    /// | `pushback_in_line` | how many calls wait |
+    /// | `pushback_oldest_wait_seconds` | how long the one that came first among them has waited |
+    /// | `pushback_admitted_total` | calls admitted |
+    /// | `pushback_refused_total` | calls refused, by `reason` |
+    /// | `pushback_ended_total` | calls that ended otherwise than well, by `outcome`: `overload`, `ignore`, `cancelled` |
+    /// | `pushback_left_line_total` | calls whose caller gave up in line |
+    /// | `pushback_phantoms` | calls that a dry run lets run beside the limit |
+    /// | `pushback_would_refuse_total` | calls that a dry run would have refused, by `reason` |
+    /// | `pushback_faults_total` | faults the gauge recovered from; anything but 0 is a bug |
+    ///
+    /// Recorded as it happens: `pushback_time_in_line_seconds` by `result` (`admitted`, `refused`, `left`), and by the HTTP layer
+    /// `pushback_service_time_seconds`, from the end of a request's body to its response's head.
+    pub fn publish_metrics(&self) {
+        describe();
+        let snapshot = self.snapshot();
+        let name = snapshot.name;
+        gauge!("pushback_limit", "gauge" => name).set(snapshot.limit);
+        gauge!("pushback_in_flight", "gauge" => name).set(snapshot.in_flight);
+        gauge!("pushback_in_line", "gauge" => name).set(snapshot.in_line);
+        gauge!("pushback_oldest_wait_seconds", "gauge" => name).set(snapshot.oldest_wait.unwrap_or_default());
+        counter!("pushback_admitted_total", "gauge" => name).absolute(snapshot.admitted);
+        for (reason, count) in snapshot.refused.iter() {
+            counter!("pushback_refused_total", "gauge" => name, "reason" => reason.as_str()).absolute(count);
+        }
+        for (outcome, count) in ended(&snapshot) {
+            counter!("pushback_ended_total", "gauge" => name, "outcome" => outcome).absolute(count);
+        }
+        counter!("pushback_left_line_total", "gauge" => name).absolute(snapshot.left_line);
+        counter!("pushback_faults_total", "gauge" => name).absolute(snapshot.faults);
+        if let Some(dry_run) = snapshot.dry_run {
+            gauge!("pushback_phantoms", "gauge" => name).set(dry_run.phantoms);
+            for (reason, count) in dry_run.would_refuse.iter() {
+                counter!("pushback_would_refuse_total", "gauge" => name, "reason" => reason.as_str())
+                    .absolute(count);
+            }
+        }
+    }
+}
+
+fn ended(snapshot: &Snapshot) -> [(&'static str, u64); 3] {
+    [("overload", snapshot.overloaded), ("ignore", snapshot.ignored), ("cancelled", snapshot.cancelled)]
+}
+
+/// The recorder may be another one than last time, so it is told each time.
+fn describe() {
+    describe_gauge!("pushback_limit", "How many places there are.");
+    describe_gauge!("pushback_in_flight", "How many places are taken.");
+    describe_gauge!("pushback_in_line", "How many calls wait.");
+    describe_gauge!(
+        "pushback_oldest_wait_seconds",
+        Unit::Seconds,
+        "How long the oldest call in line has waited."
+    );
+    describe_counter!("pushback_admitted_total", "Calls admitted.");
+    describe_counter!("pushback_refused_total", "Calls refused, by reason.");
+    describe_counter!("pushback_ended_total", "Calls that ended otherwise than well, by outcome.");
+    describe_counter!("pushback_left_line_total", "Calls whose caller gave up in line.");
+    describe_gauge!("pushback_phantoms", "Calls that a dry run lets run beside the limit.");
+    describe_counter!("pushback_would_refuse_total", "Calls that a dry run would have refused, by reason.");
+    describe_counter!("pushback_faults_total", "Faults the gauge recovered from.");
+    describe_histogram!(
+        "pushback_time_in_line_seconds",
+        Unit::Seconds,
+        "How long calls waited in line, by result."
+    );
+    describe_histogram!(
+        "pushback_service_time_seconds",
+        Unit::Seconds,
+        "From the end of a request's body to its response's head."
+    );
+}

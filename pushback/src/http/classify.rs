@@ -1,0 +1,257 @@
+//! What a request is to the gauge, and what its response says about the load.
+
+use std::{fmt, sync::Arc};
+
+use ::http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+
+use super::trust::Trust;
+use crate::{
+    arrival::Arrival,
+    gauge::{BuildError, PressureGauge},
+    outcome::Outcome,
+};
+
+/// What a request is to the gauge: exempt, or an [`Arrival`] with its cost, priority and deadline; and what its
+/// response says about the load.
+///
+/// Without settings each request costs one place. The response says:
+///
+/// | response | [`Outcome`] |
+/// |---|---|
+/// | status 1xx, 2xx, 3xx; gRPC `OK` | `Success` |
+/// | status 429, 503, and 408 and 504, which say that the handler timed out; gRPC `RESOURCE_EXHAUSTED`, `UNAVAILABLE`, `DEADLINE_EXCEEDED` | `Overload` |
+/// | other 4xx and 5xx, other gRPC statuses, a service's error, a response body that breaks off, a panic | `Ignore`: a fast failure is no good latency |
+/// | the caller goes away before the head, or before the trailers of a gRPC call; gRPC `CANCELLED` | `Cancelled` |
+///
+/// ```
+/// use pushback::{Arrival, PressureGauge, Priority, http::{BackpressureLayer, Classify}};
+///
+/// let classify = Classify::new()
+///     .exempt(["/healthz", "/metrics"])?
+///     .arrival(|request| match request.uri.path() {
+///         "/checkout" => Arrival::new().priority(Priority::Critical),
+///         "/report" => Arrival::new().priority(Priority::Background).cost(5),
+///         _ => Arrival::new(),
+///     });
+/// let layer = BackpressureLayer::waiting(PressureGauge::new(10)).classify(classify);
+/// # let _ = layer;
+/// # Ok::<(), pushback::BuildError>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Classify {
+    exempt: Vec<String>,
+    arrival: Option<Arc<ArrivalOf>>,
+    trust: Option<Trust>,
+    outcome: Option<Arc<OutcomeOf>>,
+}
+
+type ArrivalOf = dyn Fn(&RequestHead<'_>) -> Arrival + Send + Sync;
+type OutcomeOf = dyn Fn(&ResponseHead<'_>) -> Outcome + Send + Sync;
+
+/// What is known of a request before its body is read.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct RequestHead<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The path and what else the request's target says. Behind axum's `nest` it lacks the prefix.
+    pub uri: &'a Uri,
+    /// The protocol's version.
+    pub version: Version,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// What the server and outer layers know, such as the peer's address.
+    pub extensions: &'a Extensions,
+}
+
+impl<'a> RequestHead<'a> {
+    fn of<Q>(request: &'a Request<Q>) -> Self {
+        RequestHead {
+            method: request.method(),
+            uri: request.uri(),
+            version: request.version(),
+            headers: request.headers(),
+            extensions: request.extensions(),
+        }
+    }
+}
+
+/// What is known of a response before its body is read.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct ResponseHead<'a> {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// What the service and inner layers left here.
+    pub extensions: &'a Extensions,
+}
+
+/// What a request is to the gauge.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Class {
+    Exempt,
+    Asks { arrival: Arrival, is_trusted: bool },
+}
+
+impl Classify {
+    /// Each request costs one place, and nobody is trusted.
+    pub fn new() -> Self {
+        Classify::default()
+    }
+
+    /// Paths that pass without a place and without a limit, such as health checks. They are compared as they are
+    /// written, without the query.
+    ///
+    /// # Errors
+    ///
+    /// If a path does not begin with `/`, or has a query or a fragment: it would never match.
+    pub fn exempt<P: Into<String>>(mut self, paths: impl IntoIterator<Item = P>) -> Result<Self, BuildError> {
+        for path in paths {
+            let path = path.into();
+            if !path.starts_with('/') || path.contains(['?', '#']) {
+                return Err(BuildError::new(
+                    "exempt",
+                    format!("{path:?}"),
+                    "a path that begins with '/', without '?' and '#'",
+                ));
+            }
+            self.exempt.push(path);
+        }
+        Ok(self)
+    }
+
+    /// The cost, priority and deadline of a request. It runs for each request, before anything is decided.
+    pub fn arrival(
+        mut self,
+        arrival_of: impl Fn(&RequestHead<'_>) -> Arrival + Send + Sync + 'static,
+    ) -> Self {
+        self.arrival = Some(Arc::new(arrival_of));
+        self
+    }
+
+    /// Whose priority and deadline count.
+    pub fn trust(mut self, trust: Trust) -> Self {
+        self.trust = Some(trust);
+        self
+    }
+
+    /// What a response's head says about the load, instead of the rule above. gRPC trailers are then not looked at.
+    pub fn outcome(
+        mut self,
+        outcome_of: impl Fn(&ResponseHead<'_>) -> Outcome + Send + Sync + 'static,
+    ) -> Self {
+        self.outcome = Some(Arc::new(outcome_of));
+        self
+    }
+
+    /// Looks at a request, and takes off what an untrusted peer may not say.
+    pub(super) fn class<Q>(&self, request: &mut Request<Q>, gauge: &PressureGauge) -> Class {
+        if !self.exempt.is_empty() && self.exempt.iter().any(|path| path == request.uri().path()) {
+            return Class::Exempt;
+        }
+        let arrival = self.arrival.as_ref().map(|arrival_of| arrival_of(&RequestHead::of(request)));
+        let arrival = arrival.unwrap_or_default();
+        match &self.trust {
+            None => Class::Asks { arrival, is_trusted: false },
+            Some(trust) if trust.is_trusted(&RequestHead::of(request)) => {
+                Class::Asks { arrival: trust.heed(arrival, request.headers(), gauge), is_trusted: true }
+            }
+            Some(trust) => {
+                trust.strip(request.headers_mut());
+                Class::Asks { arrival, is_trusted: false }
+            }
+        }
+    }
+
+    /// What a response's head says; `None` if only the trailers will say it.
+    pub(super) fn outcome_of<B>(&self, response: &Response<B>, is_grpc: bool) -> Option<Outcome> {
+        if let Some(outcome_of) = &self.outcome {
+            let (status, headers, extensions) =
+                (response.status(), response.headers(), response.extensions());
+            return Some(outcome_of(&ResponseHead { status, headers, extensions }));
+        }
+        if is_grpc && response.status() == StatusCode::OK {
+            return response.headers().get(GRPC_STATUS).map(outcome_of_grpc);
+        }
+        Some(outcome_of_status(response.status()))
+    }
+}
+
+const GRPC_STATUS: &str = "grpc-status";
+
+fn outcome_of_status(status: StatusCode) -> Outcome {
+    match status {
+        StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::REQUEST_TIMEOUT
+        | StatusCode::GATEWAY_TIMEOUT => Outcome::Overload,
+        status if status.is_client_error() || status.is_server_error() => Outcome::Ignore,
+        _ => Outcome::Success,
+    }
+}
+
+/// By the codes of <https://grpc.io/docs/guides/status-codes>.
+fn outcome_of_grpc(status: &HeaderValue) -> Outcome {
+    match status.as_bytes() {
+        b"0" => Outcome::Success,
+        b"1" => Outcome::Cancelled,
+        // DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE.
+        b"4" | b"8" | b"14" => Outcome::Overload,
+        _ => Outcome::Ignore,
+    }
+}
+
+/// What the trailers of a gRPC call say.
+pub(super) fn outcome_of_trailers(trailers: &HeaderMap) -> Outcome {
+    trailers.get(GRPC_STATUS).map_or(Outcome::Ignore, outcome_of_grpc)
+}
+
+impl fmt::Debug for Classify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Classify")
+            .field("exempt", &self.exempt)
+            .field("trust", &self.trust)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(pushback_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_says_what_the_table_says() {
+        for (statuses, outcome) in [
+            (&[100, 101, 200, 204, 206, 301, 304][..], Outcome::Success),
+            (&[408, 429, 503, 504], Outcome::Overload),
+            (&[400, 401, 404, 413, 499, 500, 501, 502, 599], Outcome::Ignore),
+        ] {
+            for status in statuses {
+                assert_eq!(outcome_of_status(StatusCode::from_u16(*status).unwrap()), outcome, "{status}");
+            }
+        }
+        for (statuses, outcome) in [
+            (&["0"][..], Outcome::Success),
+            (&["1"], Outcome::Cancelled),
+            (&["4", "8", "14"], Outcome::Overload),
+            (&["2", "3", "5", "12", "13", "16", "17", "", "00", "nonsense"], Outcome::Ignore),
+        ] {
+            for status in statuses {
+                assert_eq!(outcome_of_grpc(&HeaderValue::from_static(status)), outcome, "{status}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_exempt_path_that_never_matches_is_an_error() {
+        for path in ["", "healthz", "/healthz?full", "/a#b"] {
+            let error = Classify::new().exempt(["/", path]).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("exempt is {path:?}; allowed: a path that begins with '/', without '?' and '#'")
+            );
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What a gauge tells metrics and traces, which are other people's code: never under the lock.
+//!
+//! Without the features `metrics` and `tracing` nothing is left of this.
+
+#[cfg(feature = "http")]
+use std::time::Duration;
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+use std::time::Instant;
+
+use crate::{clock::Clock, rejected::Rejected};
+
+/// A call was refused.
+#[inline]
+pub(crate) fn refused(rejected: &Rejected) {
+    #[cfg(feature = "tracing")]
+    tracing::debug!(target: "pushback",
+        gauge = rejected.gauge,
+        reason = rejected.reason.as_str(),
+        limit = rejected.limit,
+        in_flight = rejected.in_flight,
+        "refused"
+    );
+    let _ = rejected;
+}
+
+pub(crate) fn limit_set(gauge: &'static str, before: u32, limit: u32) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(target: "pushback", gauge, limit, limit_before = before, "limit set");
+    let _ = (gauge, before, limit);
+}
+
+pub(crate) fn closed(gauge: &'static str) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(target: "pushback", gauge, "closed");
+    let _ = gauge;
+}
+
+pub(crate) fn dry_run_set(gauge: &'static str, on: bool) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(target: "pushback", gauge, on, "dry run set");
+    let _ = (gauge, on);
+}
+
+/// A peer has made no progress for longer than it may.
+#[cfg(feature = "http")]
+pub(crate) fn stalled(gauge: &'static str, peers: usize) {
+    #[cfg(feature = "tracing")]
+    tracing::debug!(target: "pushback", gauge, peers, "peers stalled, their places go to others");
+    let _ = (gauge, peers);
+}
+
+/// An admitted request was answered, so long after the end of its body.
+#[cfg(feature = "http")]
+pub(crate) fn served(gauge: &'static str, time: Duration) {
+    #[cfg(feature = "metrics")]
+    metrics::histogram!("pushback_service_time_seconds", "gauge" => gauge).record(time);
+    let _ = (gauge, time);
+}
+
+/// Since when a call waits, if somebody wants to know.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waiting {
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    since: Instant,
+}
+
+impl Waiting {
+    pub(crate) fn begins(clock: &dyn Clock) -> Self {
+        let _ = clock;
+        Waiting {
+            #[cfg(any(feature = "metrics", feature = "tracing"))]
+            since: clock.now(),
+        }
+    }
+
+    /// The wait is over: with a place, or with a refusal.
+    pub(crate) fn ends(self, gauge: &'static str, clock: &dyn Clock, result: &'static str) {
+        #[cfg(any(feature = "metrics", feature = "tracing"))]
+        {
+            let waited = clock.now().saturating_duration_since(self.since);
+            #[cfg(feature = "metrics")]
+            metrics::histogram!("pushback_time_in_line_seconds", "gauge" => gauge, "result" => result)
+                .record(waited);
+            #[cfg(feature = "tracing")]
+            tracing::trace!(target: "pushback", gauge, result, ?waited, "waited in line");
+        }
+        let _ = (gauge, clock, result);
+    }
+}

@@ -1,0 +1,219 @@
+//! Requests with bodies: those that are refused, and those that never end.
+
+use axum::{body::to_bytes, extract::Request as AxumRequest, response::IntoResponse, routing::post};
+use http_body::Frame;
+use http_body_util::channel::Channel;
+use pushback::http::{RequestBody, SenderStalled};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::*;
+use crate::wire::{PATIENCE, head, line, send, serve, until};
+
+const MIB: usize = 1 << 20;
+
+/// Reads all that is sent, and says how much it was, or what went wrong.
+async fn receive(request: AxumRequest) -> Response<Body> {
+    match to_bytes(request.into_body(), usize::MAX).await {
+        Ok(all) => format!("{} bytes", all.len()).into_response(),
+        Err(error) => {
+            let mut cause: Option<&dyn std::error::Error> = Some(&error);
+            while let Some(error) = cause {
+                if error.is::<SenderStalled>() {
+                    return StatusCode::REQUEST_TIMEOUT.into_response();
+                }
+                cause = error.source();
+            }
+            StatusCode::BAD_REQUEST.into_response()
+        }
+    }
+}
+
+struct Server {
+    address: String,
+    gauge: PressureGauge,
+    clock: ManualClock,
+}
+
+async fn server() -> Server {
+    let clock = ManualClock::new();
+    let gauge = PressureGauge::builder().limit(1).clock(clock.clone()).build().unwrap();
+    let app = Router::new().route("/", post(receive)).layer(BackpressureLayer::new(gauge.clone()));
+    Server { address: serve(app).await, gauge, clock }
+}
+
+impl Server {
+    async fn begins(&self, length: usize, more: &str) -> TcpStream {
+        send(&self.address, &format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n{more}\r\n"))
+            .await
+    }
+}
+
+#[tokio::test]
+async fn a_refused_client_that_sends_its_whole_upload_first_reads_the_answer_and_no_reset() {
+    let server = server().await;
+    let held = server.gauge.try_acquire().unwrap();
+    for _ in 0..20 {
+        let mut connection = server.begins(2 * MIB, "").await;
+        // Much more than what fits into the buffers of both systems, so that somebody must read it.
+        connection.write_all(&vec![b'x'; 2 * MIB]).await.unwrap();
+        assert!(head(&mut connection).await.starts_with("HTTP/1.1 429 "));
+        let mut text = [0; 17];
+        connection.read_exact(&mut text).await.unwrap();
+        assert_eq!(&text, b"Too many requests");
+        // The connection is as good as before.
+        connection.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        assert_eq!(line(&mut connection).await, "HTTP/1.1 429 Too Many Requests\r\n");
+    }
+    drop(held);
+}
+
+#[tokio::test]
+async fn under_expect_100_continue_nothing_is_asked_for() {
+    let server = server().await;
+    let held = server.gauge.try_acquire().unwrap();
+    let mut connection = server.begins(MIB, "Expect: 100-continue\r\n").await;
+    assert!(head(&mut connection).await.starts_with("HTTP/1.1 429 "), "and not 100");
+    let mut rest = Vec::new();
+    let end = timeout(PATIENCE, connection.read_to_end(&mut rest)).await;
+    assert!(end.is_ok(), "nobody waits for more, for time stands still");
+    drop(held);
+    let mut connection = server.begins(MIB, "Expect: 100-continue\r\n").await;
+    assert_eq!(head(&mut connection).await, "HTTP/1.1 100 Continue\r\n\r\n");
+    assert_eq!(server.gauge.snapshot().in_flight, 1, "1xx is no answer yet");
+    connection.write_all(&vec![b'x'; MIB]).await.unwrap();
+    assert!(head(&mut connection).await.starts_with("HTTP/1.1 200 "));
+    until(|| server.gauge.snapshot().in_flight == 0).await;
+}
+
+#[tokio::test]
+async fn what_is_read_on_is_bounded_in_bytes() {
+    let server = server().await;
+    let _held = server.gauge.try_acquire().unwrap();
+    let mut connection = server.begins(1 << 30, "").await;
+    let (mut read, mut write) = connection.split();
+    // The client sends as fast as it can, and is cut off long before its gigabyte.
+    let sent = async {
+        let mut sent = 0;
+        while write.write_all(&[b'x'; 64 << 10]).await.is_ok() {
+            sent += 64 << 10;
+        }
+        sent
+    };
+    let heard = async {
+        let mut start = [0; 12];
+        read.read_exact(&mut start).await.map(|_| start)
+    };
+    let (sent, heard) = tokio::join!(sent, heard);
+    assert_eq!(&heard.unwrap(), b"HTTP/1.1 429");
+    // What the systems buffer comes on top of the 4 MiB.
+    assert!((4 * MIB..64 * MIB).contains(&sent), "{sent} bytes");
+}
+
+#[tokio::test]
+async fn what_is_read_on_is_bounded_in_time() {
+    let server = server().await;
+    let _held = server.gauge.try_acquire().unwrap();
+    let mut connection = server.begins(MIB, "").await;
+    assert!(head(&mut connection).await.starts_with("HTTP/1.1 429 "));
+    let closed = async {
+        let mut rest = Vec::new();
+        let _ = connection.read_to_end(&mut rest).await; // an end or a reset, as the system likes it
+    };
+    let later = async {
+        loop {
+            server.clock.advance(Duration::from_millis(100));
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = closed => (),
+        () = later => (),
+        () = tokio::time::sleep(PATIENCE) => panic!("it is read for ever"),
+    }
+}
+
+#[tokio::test]
+async fn a_sender_that_stalls_gives_the_place_back() {
+    let server = server().await;
+    let mut connection = server.begins(10, "").await;
+    connection.write_all(b"half").await.unwrap();
+    until(|| server.gauge.snapshot().in_flight == 1).await;
+    let answer = async { line(&mut connection).await };
+    let later = async {
+        loop {
+            server.clock.advance(Duration::from_secs(1));
+            tokio::task::yield_now().await;
+        }
+    };
+    let answer = tokio::select! { line = answer => line, () = later => unreachable!() };
+    assert_eq!(answer, "HTTP/1.1 408 Request Timeout\r\n");
+    until(|| server.gauge.snapshot().in_flight == 0).await;
+    assert_eq!(server.gauge.snapshot().overloaded, 1, "a 408 says that time ran out");
+}
+
+/// Hands its caller the request's body, as a handler sees it.
+#[derive(Clone, Default)]
+struct Hands(Arc<std::sync::Mutex<Option<RequestBody<Channel<Bytes>>>>>);
+
+impl Service<Request<RequestBody<Channel<Bytes>>>> for Hands {
+    type Response = Response<Empty<Bytes>>;
+    type Error = Infallible;
+    type Future = std::future::Pending<Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<RequestBody<Channel<Bytes>>>) -> Self::Future {
+        *self.0.lock().unwrap() = Some(request.into_body());
+        std::future::pending()
+    }
+}
+
+#[test]
+fn only_the_time_that_the_handler_waits_for_the_sender_counts_as_a_stall() {
+    let clock = ManualClock::new();
+    let gauge = PressureGauge::builder().limit(1).clock(clock.clone()).build().unwrap();
+    let hands = Hands::default();
+    let (mut sender, body) = Channel::<Bytes>::new(8);
+    let mut service = BackpressureLayer::new(gauge).layer(hands.clone());
+    let mut call = Task::new(service.call(Request::post("/").body(body).unwrap()));
+    assert!(call.poll().is_pending());
+    let mut body = hands.0.lock().unwrap().take().unwrap();
+    for _ in 0..5 {
+        assert!(Task::new(body.frame()).poll().is_pending());
+        clock.advance(Duration::from_secs(9));
+        assert!(sender.try_send(Frame::data("part".into())).is_ok());
+        assert!(matches!(Task::new(body.frame()).poll(), Poll::Ready(Some(Ok(_)))), "it came in time");
+        clock.advance(Duration::from_secs(3_600)); // the handler works on the part
+    }
+    let mut reading = Task::new(body.frame());
+    assert!(reading.poll().is_pending());
+    clock.advance(Duration::from_secs(13));
+    let Poll::Ready(Some(Err(error))) = reading.poll_if_rung() else { panic!("the sender has stalled") };
+    assert!(error.is::<SenderStalled>(), "{error}");
+}
+
+#[tokio::test]
+async fn uploads_cut_off_at_every_byte_give_the_place_back() {
+    let server = server().await;
+    let whole = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
+    for end in 0..=whole.len() {
+        let mut connection = send(&server.address, &whole[..end]).await;
+        connection.shutdown().await.unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await.unwrap();
+        until(|| server.gauge.snapshot().in_flight == 0).await;
+        assert_eq!(
+            answer.contains("200 OK") && answer.ends_with("11 bytes"),
+            end == whole.len(),
+            "{end}: {answer}"
+        );
+    }
+    let snapshot = server.gauge.snapshot();
+    assert!(snapshot.admitted > 20 && snapshot.refused.total() == 0, "{snapshot:?}");
+}
