@@ -21,6 +21,7 @@
 
 mod body;
 mod classify;
+mod connections;
 mod fields;
 mod future;
 mod hold;
@@ -49,6 +50,9 @@ use tower_service::Service;
 
 pub use body::{ReaderStalled, ResponseBody};
 pub use classify::{Classify, RequestHead, ResponseHead};
+#[cfg(feature = "axum")]
+pub use connections::CappedListener;
+pub use connections::{Connection, Connections, NextConnection};
 pub use future::ResponseFuture;
 pub use hold::{Hold, Place};
 pub use reply::Reply;

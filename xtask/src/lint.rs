@@ -9,7 +9,7 @@ pub(crate) fn all() -> Result<(), String> {
     run(&mut cargo("fmt --all --check"))?;
     run(&mut cargo("clippy --workspace --all-targets --all-features -- --deny warnings"))?;
     // Each feature of the library alone, and none.
-    for features in ["", "http", "metrics", "tracing"] {
+    for features in ["", "http", "axum", "metrics", "tracing"] {
         let library = format!(
             "clippy --package pushback --no-default-features --features={features} -- --deny warnings"
         );

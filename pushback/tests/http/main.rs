@@ -2,6 +2,7 @@
 #![cfg(feature = "http")]
 
 mod classify;
+mod connections;
 mod hold;
 #[path = "../support/mod.rs"]
 mod support;
