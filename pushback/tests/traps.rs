@@ -1,5 +1,5 @@
-//! Four traps of the usual recipes, reproduced with their own crates (tower 0.5.3, axum 0.8.9), and beside each of them the
-//! same situation with this crate's layer. docs/compare.md tells them.
+//! Five traps of the usual recipes, reproduced with their own crates (tower 0.5.3, axum 0.8.9, tower-resilience-adaptive 0.14.0),
+//! and beside each of them the same situation with this crate's layer. docs/compare.md tells them.
 #![cfg(feature = "http")]
 
 #[expect(dead_code, reason = "other tests need the rest of it")]
@@ -34,6 +34,7 @@ use tower::{
     limit::{ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer},
     service_fn,
 };
+use tower_resilience_adaptive::{AdaptiveLimiterLayer, Aimd};
 use wire::{ask, line, serve};
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<String>, Infallible>> + Send>>;
@@ -257,4 +258,38 @@ async fn a_streaming_body_holds_its_place() {
     for _ in 1..CONNECTIONS {
         assert_eq!(line(&mut ask(&address).await).await, "HTTP/1.1 429 Too Many Requests\r\n");
     }
+}
+
+/// A service that can do nothing more and says so.
+async fn exhausted<Q>(_request: Request<Q>) -> Result<Response<Empty<Bytes>>, Infallible> {
+    let mut response = Response::new(Empty::new());
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    Ok(response)
+}
+
+/// Trap 5. A 503 that comes as a response, as it does in HTTP, counts as a success, so that a limit that finds itself grows while
+/// the service says that it can do no more.
+#[tokio::test]
+async fn an_adaptive_limit_takes_503_for_success_and_grows() {
+    let aimd = Aimd::builder().initial_limit(10).max_limit(100).build().unwrap();
+    let mut service = ServiceBuilder::new()
+        .layer(AdaptiveLimiterLayer::new(aimd))
+        .service(service_fn(exhausted::<Empty<Bytes>>));
+    for _ in 0..1_000 {
+        let response = call(&mut service, "/").await.unwrap();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+    assert_eq!(service.limit(), 100, "it began at 10, and every answer was 503");
+}
+
+#[tokio::test]
+async fn a_503_is_an_overload_and_no_success() {
+    let gauge = PressureGauge::new(10);
+    let mut service =
+        ServiceBuilder::new().layer(BackpressureLayer::new(gauge.clone())).service(service_fn(exhausted));
+    for _ in 0..1_000 {
+        drop(call(&mut service, "/").await.unwrap());
+    }
+    let snapshot = gauge.snapshot();
+    assert_eq!((snapshot.admitted, snapshot.overloaded, snapshot.in_flight), (1_000, 1_000, 0));
 }
