@@ -1,8 +1,8 @@
-//! The Debian packages that tests need: real foreign programs, not stand-ins.
+//! What tests need that cargo does not install: real foreign programs, not stand-ins.
 
-use std::{env, process::Command};
+use std::{env, path::Path, process::Command};
 
-use crate::command::run;
+use crate::command::{run, target};
 
 struct Package {
     name: &'static str,
@@ -11,13 +11,53 @@ struct Package {
     why: &'static str,
 }
 
-const PACKAGES: [Package; 2] = [
-    Package { name: "curl", program: "curl", why: "a foreign client for the demo" },
-    Package { name: "hey", program: "hey", why: "a foreign load generator for the demo" },
+const PACKAGES: [Package; 4] = [
+    Package { name: "curl", program: "curl", why: "a foreign client" },
+    Package { name: "hey", program: "hey", why: "a foreign load generator" },
+    Package { name: "nghttp2-client", program: "h2load", why: "a foreign load generator over HTTP/2" },
+    Package { name: "python3-venv", program: "python3", why: "runs grpcio, a foreign gRPC client" },
 ];
+
+/// What is installed from PyPI, into a folder of the target's own.
+const FROM_PYPI: &str = "grpcio==1.85.1";
 
 /// Makes sure that all are there: installs them, or says what is missing and how to get it.
 pub(crate) fn ensure(install: bool) -> Result<(), String> {
+    debian(install)?;
+    pypi(install)
+}
+
+fn pypi(install: bool) -> Result<(), String> {
+    let environment = target().join("foreign-python");
+    // Behind the installation, so that one which broke off is done again.
+    let done = environment.join(FROM_PYPI);
+    if done.is_file() {
+        return Ok(());
+    }
+    if !install {
+        return Err(format!(
+            "the tests need {FROM_PYPI} from PyPI in {}: `cargo xtask test --install` installs it there",
+            environment.display()
+        ));
+    }
+    run(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
+    let python = environment.join("bin/python");
+    run(Command::new(python).args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        FROM_PYPI,
+    ]))?;
+    mark(&done)
+}
+
+fn mark(done: &Path) -> Result<(), String> {
+    std::fs::write(done, "").map_err(|error| format!("{}: {error}", done.display()))
+}
+
+fn debian(install: bool) -> Result<(), String> {
     let missing: Vec<&Package> = PACKAGES.iter().filter(|package| !is_there(package.program)).collect();
     if missing.is_empty() {
         return Ok(());

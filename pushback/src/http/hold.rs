@@ -16,6 +16,9 @@ use crate::{gauge::OwnedPermit, outcome::Outcome};
 /// | a stream, server-sent events | hold the place to their end | hold none | as the handler decides |
 /// | answer without a body (HEAD, 204, 304), upgrade (101, CONNECT) | head | head | as the handler decides |
 ///
+/// Handed over means to the server: an answer of one part, such as a text, is the server's at once, to be written out as the
+/// reader takes it, and holds no place for that. A stream is asked for its next part only when the last has been written.
+///
 /// In all cases the place comes back when the caller goes away or the answer is dropped unread. Informational
 /// answers (1xx) change nothing. What runs on behind an upgrade is the handler's own task, which the layer does not see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

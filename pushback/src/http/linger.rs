@@ -2,8 +2,9 @@
 //!
 //! Over HTTP/1, a client that is answered while it sends goes on sending. If nobody reads that, the server closes
 //! the connection with data unread, the client's system is told so by a reset, and throws the answer away. So it is read and
-//! forgotten behind the answer: at most so much, for so long, from so many clients. HTTP/2 needs none of this: a stream can
-//! be ended alone.
+//! forgotten behind the answer: at most so much, for so long, from so many clients. HTTP/2 needs none of this: the
+//! server ends the stream behind the answer with `RST_STREAM(NO_ERROR)`, and clients must not throw the answer away for it
+//! (RFC 9113, 8.1), though curl 7.88 does.
 
 use std::{
     future::Future,
