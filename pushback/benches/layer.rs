@@ -25,7 +25,7 @@ fn main() {
         (arguments.next(), arguments.next().and_then(|count| count.parse().ok()))
     else {
         println!(
-            "say what to run (plain, identity, admitted, around, fixed-429, refused, refused-around) and how many requests"
+            "say what to run (plain, identity, admitted, around, fixed-429, identity-429, refused, refused-around) and how many requests"
         );
         return;
     };
@@ -38,6 +38,10 @@ fn main() {
         "around" => run(&BackpressureLayer::new(gauge).layer(served), requests, StatusCode::OK),
         "fixed-429" => {
             run(&Router::new().route("/", get(fixed_429)), requests, StatusCode::TOO_MANY_REQUESTS);
+        }
+        "identity-429" => {
+            let fixed = Router::new().route("/", get(fixed_429)).layer(Identity::new());
+            run(&fixed, requests, StatusCode::TOO_MANY_REQUESTS);
         }
         "refused" => {
             gauge.set_limit(0);

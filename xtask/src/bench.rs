@@ -2,6 +2,7 @@
 
 mod layer;
 mod primitives;
+mod served;
 
 use std::path::PathBuf;
 

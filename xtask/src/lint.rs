@@ -17,5 +17,7 @@ pub(crate) fn all() -> Result<(), String> {
     }
     run(cargo("doc --workspace --all-features --no-deps --document-private-items")
         .env("RUSTDOCFLAGS", "--deny warnings"))?;
+    // What would be published builds alone.
+    run(&mut cargo("package --package pushback --all-features --allow-dirty"))?;
     msrv::check()
 }

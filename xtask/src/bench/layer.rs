@@ -13,13 +13,15 @@ use crate::{
 const REQUESTS: [u64; 2] = [2_000, 4_000];
 
 /// What is compared with what, and what must come out; without a figure it is for information.
-const ROWS: [(&str, &str, Option<f64>); 5] = [
+const ROWS: [(&str, &str, Option<f64>); 7] = [
     ("around", "plain", Some(1.05)),
     ("admitted", "plain", Some(1.05)),
     // What axum's `Router::layer` spends on any layer, even on one that does nothing.
     ("identity", "plain", None),
+    ("admitted", "identity", None),
     ("refused-around", "fixed-429", Some(1.1)),
     ("refused", "fixed-429", Some(1.1)),
+    ("refused", "identity-429", None),
 ];
 
 pub(crate) fn run() -> Result<(), String> {
@@ -41,6 +43,7 @@ pub(crate) fn run() -> Result<(), String> {
         let mark = if is_missed { "  missed" } else { "" };
         println!("{ours:<16}{mine:>10.0}   {other:<12}{theirs:>10.0}{must:>8}{ratio:>8.3}{mark}");
     }
+    super::served::run()?;
     verdict(missed)
 }
 
