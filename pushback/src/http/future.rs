@@ -74,11 +74,6 @@ struct Waiting<S, Q> {
 /// A request with a place, and the service that is not yet ready for it.
 struct Unready<S, Q> {
     service: S,
-    call: Call<Q>,
-}
-
-/// What the service will be called with.
-struct Call<Q> {
     request: Request<RequestBody<Q>>,
     asked: Asked,
 }
@@ -130,8 +125,11 @@ where
 
     pub(super) fn exempt(shared: &Arc<Shared>, service: &mut S, request: Request<Q>) -> Self {
         let asked = Asked { is_grpc: false, stopwatch: None };
-        let call = Call { request: request.map(RequestBody::exempt), asked };
-        ResponseFuture { shared: Arc::clone(shared), state: State::called(service, Claim::Nothing, call) }
+        let request = request.map(RequestBody::exempt);
+        ResponseFuture {
+            shared: Arc::clone(shared),
+            state: State::called(service, Claim::Nothing, request, asked),
+        }
     }
 
     pub(super) fn refused(
@@ -171,16 +169,16 @@ where
         let stopwatch =
             IS_TIMED.then(|| Stopwatch::start(shared.gauge.now(), !request.body().is_end_stream()));
         let request = request.map(|body| RequestBody::new(body, shared, stopwatch.as_ref()));
-        State::called(service, claim, Call { request, asked: Asked { is_grpc, stopwatch } })
+        State::called(service, claim, request, Asked { is_grpc, stopwatch })
     }
 
-    #[inline]
     /// Calls the service if it is ready, which nearly all services always are, before anything is moved to where it
     /// would wait. If not, it is asked again by the task that waits, whose waker it then gets; and this very instance goes
     /// along, with what it may have reserved, so that nothing is left behind in a service that nobody calls.
-    fn called(service: &mut S, claim: Claim, call: Call<Q>) -> Self {
+    #[inline]
+    fn called(service: &mut S, claim: Claim, request: Request<RequestBody<Q>>, asked: Asked) -> Self {
         match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(())) => State::running(service, claim, call),
+            Poll::Ready(Ok(())) => State::Running { response: service.call(request), claim, asked },
             Poll::Ready(Err(error)) => {
                 claim.record(Outcome::Ignore);
                 State::Failed { error: Some(error) }
@@ -188,14 +186,9 @@ where
             Poll::Pending => {
                 let another = service.clone();
                 let service = std::mem::replace(service, another);
-                State::Readying { claim, unready: Some(Box::new(Unready { service, call })) }
+                State::Readying { claim, unready: Some(Box::new(Unready { service, request, asked })) }
             }
         }
-    }
-
-    #[inline]
-    fn running(service: &mut S, claim: Claim, call: Call<Q>) -> Self {
-        State::Running { response: service.call(call.request), claim, asked: call.asked }
     }
 }
 
@@ -227,8 +220,8 @@ where
                         claim.take().record(Outcome::Ignore);
                         return Poll::Ready(Err(error));
                     }
-                    let Unready { mut service, call } = *unready.take().expect(POLLED_AGAIN);
-                    State::running(&mut service, claim.take(), call)
+                    let Unready { mut service, request, asked } = *unready.take().expect(POLLED_AGAIN);
+                    State::Running { response: service.call(request), claim: claim.take(), asked }
                 }
                 StateProjection::Running { response, claim, asked } => {
                     let unwinding = IgnoredIfUnwinding(claim);
