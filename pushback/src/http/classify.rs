@@ -122,7 +122,8 @@ impl Classify {
         Ok(self)
     }
 
-    /// The cost, priority and deadline of a request. It runs for each request, before anything is decided.
+    /// The cost, priority and deadline of a request. It runs for each request, before anything is decided. What an untrusted
+    /// peer may not say, it does not see.
     pub fn arrival(
         mut self,
         arrival_of: impl Fn(&RequestHead<'_>) -> Arrival + Send + Sync + 'static,
@@ -148,19 +149,20 @@ impl Classify {
 
     /// Looks at a request, and takes off what an untrusted peer may not say.
     pub(super) fn class<Q>(&self, request: &mut Request<Q>, gauge: &PressureGauge) -> Class {
-        if !self.exempt.is_empty() && self.exempt.iter().any(|path| path == request.uri().path()) {
+        let trusted = self.trust.as_ref().filter(|trust| trust.is_trusted(&RequestHead::of(request)));
+        if let (Some(trust), None) = (&self.trust, trusted) {
+            // First of all, so that nobody behind this believes them, on exempt paths neither.
+            trust.strip(request.headers_mut());
+        }
+        if self.exempt.iter().any(|path| path == request.uri().path()) {
             return Class::Exempt;
         }
         let arrival = self.arrival.as_ref().map(|arrival_of| arrival_of(&RequestHead::of(request)));
         let arrival = arrival.unwrap_or_default();
-        match &self.trust {
+        match trusted {
             None => Class::Asks { arrival, is_trusted: false },
-            Some(trust) if trust.is_trusted(&RequestHead::of(request)) => {
-                Class::Asks { arrival: trust.heed(arrival, request.headers(), gauge), is_trusted: true }
-            }
             Some(trust) => {
-                trust.strip(request.headers_mut());
-                Class::Asks { arrival, is_trusted: false }
+                Class::Asks { arrival: trust.heed(arrival, request.headers(), gauge), is_trusted: true }
             }
         }
     }

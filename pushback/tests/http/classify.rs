@@ -103,6 +103,15 @@ fn priority_counts_from_trusted_peers_and_is_taken_off_others() {
 }
 
 #[test]
+fn on_exempt_paths_too_a_stranger_may_not_say_more() {
+    let mirror = Mirror::default();
+    let classify = Classify::new().trust(trust()).exempt(["/healthz"]).unwrap();
+    let mut service = BackpressureLayer::new(PressureGauge::new(1)).classify(classify).layer(mirror.clone());
+    assert!(Task::new(service.call(with_headers("/healthz", &[("priority", "u=0")]))).poll().is_ready());
+    assert!(mirror.0.lock().unwrap().is_empty());
+}
+
+#[test]
 fn deadlines_count_from_trusted_peers_only_and_the_soonest_counts() {
     let clock = ManualClock::new();
     let gauge = PressureGauge::builder().limit(1).clock(clock.clone()).build().unwrap();
