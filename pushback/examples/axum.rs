@@ -1,4 +1,4 @@
-//! An axum service with all that the layer offers: two gauges, priorities, health checks that always pass, a cap on connections.
+//! An axum service with all that the layer offers: two gauges, priorities, a path that always passes, a cap on connections.
 //!
 //! `cargo run --example axum --features axum`, and then, on another terminal:
 //!
@@ -32,7 +32,7 @@ fn app() -> Result<Router, Box<dyn Error>> {
         .limit(10)
         .line(Line::fifo(100).wait_at_most(Duration::from_millis(500)))
         .build()?;
-    let classify = Classify::new().exempt(["/healthz"])?.arrival(|request| match request.uri.path() {
+    let classify = Classify::new().exempt(["/version"])?.arrival(|request| match request.uri.path() {
         "/checkout" => Arrival::new().priority(Priority::Critical),
         "/report" => Arrival::new().priority(Priority::Low).cost(5),
         _ => Arrival::new(),
@@ -42,7 +42,7 @@ fn app() -> Result<Router, Box<dyn Error>> {
     Ok(Router::new()
         .route("/checkout", get(work))
         .route("/report", get(work))
-        .route("/healthz", get(async || "alive\n"))
+        .route("/version", get(async || "1\n"))
         .route_layer(patient)
         .route("/request", get(work).layer(quick)))
 }
@@ -52,7 +52,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:3000").await?;
     println!("listening on http://{}", listener.local_addr()?);
     let capped = Connections::at_most(1_000)?.listen(listener);
-    axum::serve(capped, app()?).await?;
+    // Probes come by a way of their own, which no crowd of connections can block.
+    let probes = TcpListener::bind("127.0.0.1:3001").await?;
+    println!("for probes: http://{}/healthz", probes.local_addr()?);
+    let health = Router::new().route("/healthz", get(async || "alive\n"));
+    tokio::try_join!(axum::serve(capped, app()?).into_future(), axum::serve(probes, health).into_future())?;
     Ok(())
 }
 

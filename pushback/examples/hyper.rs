@@ -35,7 +35,7 @@ async fn serve(
     let service = BackpressureLayer::new(gauge.clone()).layer(service_fn(work));
     let connections = Connections::at_most(1_000)?;
     let mut server = auto::Builder::new(TokioExecutor::new());
-    // Idle connections count under the cap, so they must end.
+    // Idle connections are closed by the cap; this is for those that send a byte now and then.
     server.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30));
     let graceful = GracefulShutdown::new();
     loop {
@@ -43,9 +43,18 @@ async fn serve(
             let next = connections.next().await; // pauses at the cap
             listener.accept().await.map(|(stream, _peer)| next.hold(stream))
         };
-        let stream = tokio::select! {
-            accepted = accepted => accepted?,
+        let accepted = tokio::select! {
+            accepted = accepted => accepted,
             _ = &mut stop => break,
+        };
+        let stream = match accepted {
+            Ok(stream) => stream,
+            Err(error) => {
+                // Out of file descriptors, perhaps, or the client has gone: the server goes on.
+                eprintln!("cannot accept: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
         };
         let service = TowerToHyperService::new(service.clone());
         let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();

@@ -80,6 +80,7 @@ impl Default for Arrival {
 ///
 /// [`Reason::Displaced`]: crate::Reason::Displaced
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Priority {
     /// Must be served if anything is: a checkout, a login.
     Critical,

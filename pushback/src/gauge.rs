@@ -177,8 +177,8 @@ impl PressureGauge {
 
     /// [`acquire`](Self::acquire) for a call with a cost, a priority or a deadline.
     ///
-    /// A call of high cost at the front waits until enough places are free; nobody of its priority overtakes it meanwhile, so
-    /// it does not starve, and the others wait no longer than it does.
+    /// A call of high cost at the front waits until enough places are free; nobody of its priority or below overtakes it
+    /// meanwhile. While more important calls keep coming, it may wait as long as the line lets anybody wait.
     ///
     /// # Errors
     ///
@@ -243,16 +243,27 @@ impl PressureGauge {
         self.core.name()
     }
 
-    /// A place, if there is one and nobody waits. If not, nothing has happened: whoever asks goes on to wait.
+    /// The answer of [`acquire_for`](Self::acquire_for), if it needs no lock: a place, or a refusal at a full line. If
+    /// not, nothing has happened, and whoever asks goes on to wait.
     #[cfg(feature = "http")]
-    pub(crate) fn acquire_now(&self, arrival: Arrival) -> Option<OwnedPermit> {
-        self.core.take(arrival).map(|held| OwnedPermit::new(self.clone(), held))
+    pub(crate) fn acquire_at_once(&self, arrival: Arrival) -> Option<Result<OwnedPermit, Rejected>> {
+        let answer = self.core.at_once(arrival)?;
+        Some(match answer {
+            Ok(held) => Ok(OwnedPermit::new(self.clone(), held)),
+            Err(reason) => Err(self.core.rejection(reason)),
+        })
     }
 
     /// The time by the gauge's own clock.
     #[cfg(feature = "http")]
     pub(crate) fn now(&self) -> Instant {
         self.core.now()
+    }
+
+    /// Faults of others that were recovered from on the gauge's behalf.
+    #[cfg(feature = "http")]
+    pub(crate) fn count_faults(&self, faults: u64) {
+        self.core.count_faults(faults);
     }
 
     /// Wakes somebody later, by the gauge's own clock.

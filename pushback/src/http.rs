@@ -25,13 +25,14 @@ mod connections;
 mod fields;
 mod future;
 mod hold;
+mod holding;
 mod linger;
 mod pace;
 mod patrol;
 mod refusal;
 mod reply;
 mod shared;
-mod stopwatch;
+mod stream;
 mod trust;
 mod upload;
 
@@ -112,10 +113,14 @@ impl BackpressureLayer {
 
     /// How long a peer may make no progress while the service waits for it, 1 ms to 24 h; 10 s if nothing is said.
     ///
-    /// The reader of an answer makes progress when it takes the next part of its body, and the sender of an upload when its next
-    /// part comes. Whoever makes none for so long, or a quarter longer, has the body ended with [`ReaderStalled`] or
-    /// [`SenderStalled`], and its place goes to somebody else: ten slow readers must not freeze a limit of ten. A service that
-    /// has nothing to say for a while, as with server-sent events, is nobody's stall.
+    /// The reader of an answer makes progress when it takes the next part of its body, of at most 64 KiB, and the sender of an
+    /// upload when its next part comes. Whoever makes none for so long, or a quarter longer, has the body ended with
+    /// [`ReaderStalled`] or [`SenderStalled`], and its place goes to somebody else: ten slow readers must not freeze a limit of
+    /// ten. A service that has nothing to say for a while, as with server-sent events, is nobody's stall, and neither is a
+    /// sender who is silent after the service has answered, as in a gRPC call with streams both ways.
+    ///
+    /// Servers and systems buffer what they send, some hundred KiB for each connection, and tell nobody how much of it was
+    /// read. So a reader must take about that much in this time; give more time where readers are as slow.
     ///
     /// # Errors
     ///
@@ -147,7 +152,7 @@ impl<S, Q, B> Service<Request<Q>> for Backpressure<S>
 where
     S: Service<Request<RequestBody<Q>>, Response = Response<B>> + Clone,
     Q: Body + Send + 'static,
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     type Response = Response<ResponseBody<B>>;
     type Error = S::Error;
@@ -170,8 +175,9 @@ where
                     }
                     Err(rejected) => ResponseFuture::refused(shared, rejected, request, is_trusted),
                 },
-                Over::InLine => match shared.gauge.acquire_now(arrival) {
-                    Some(permit) => ResponseFuture::admitted(shared, permit, &mut self.inner, request),
+                Over::InLine => match shared.gauge.acquire_at_once(arrival) {
+                    Some(Ok(permit)) => ResponseFuture::admitted(shared, permit, &mut self.inner, request),
+                    Some(Err(rejected)) => ResponseFuture::refused(shared, rejected, request, is_trusted),
                     None => {
                         let acquire = shared.gauge.acquire_for(arrival).into_owned();
                         ResponseFuture::in_line(shared, acquire, self.inner.clone(), request, is_trusted)

@@ -115,21 +115,19 @@ impl Core {
 
     /// Admits a call, refuses it, or puts it in line, where `waker` is woken when its turn comes.
     pub(crate) fn enter(self: &Arc<Self>, arrival: Arrival, waker: impl FnOnce() -> Waker) -> Entry {
-        let cost = arrival.places();
-        if arrival.until().is_some_and(|deadline| self.has_passed(deadline)) {
-            return self.turn_away(Reason::DeadlinePassed, cost).into();
+        if let Some(answer) = self.at_once(arrival) {
+            return answer.into();
         }
-        if self.slots.take(cost) {
-            return Entry::Admitted(Held { cost, place: Place::Real });
-        }
-        let level = arrival.level();
-        if u32::from(level) >= self.room.load(Ordering::Relaxed) || self.why_never(cost).is_some() {
-            return self.turn_away(Reason::LineFull, cost).into();
-        }
+        let (cost, level) = (arrival.places(), arrival.level());
         let mut waker = Some(waker()); // what is not used is dropped outside of the lock
         let entered = self.with_line(|core, locked, now| {
             // What was seen without the lock is asked again under it.
             core.why_never(cost).map_or(Ok(()), Err)?;
+            if arrival.until().is_some_and(|deadline| deadline <= now) {
+                return Err(Reason::DeadlinePassed);
+            }
+            // Whoever is to go or to be served by now does not stand in anybody's way.
+            core.serve_line(locked, now);
             if core.slots.take(cost) {
                 return Ok(Turn::Now(Place::Real));
             }
@@ -155,6 +153,22 @@ impl Core {
             Ok(Turn::Now(place)) => Entry::Admitted(Held { cost, place }),
             Err(reason) => self.turn_away(reason, cost).into(),
         }
+    }
+
+    /// The answer to a call that may wait, if it needs no lock.
+    pub(crate) fn at_once(self: &Arc<Self>, arrival: Arrival) -> Option<Result<Held, Reason>> {
+        let cost = arrival.places();
+        if arrival.until().is_some_and(|deadline| self.has_passed(deadline)) {
+            return Some(self.turn_away(Reason::DeadlinePassed, cost));
+        }
+        if self.slots.take(cost) {
+            return Some(Ok(Held { cost, place: Place::Real }));
+        }
+        let takes_it = u32::from(arrival.level()) < self.room.load(Ordering::Relaxed);
+        if takes_it && self.why_never(cost).is_none() {
+            return None;
+        }
+        Some(self.turn_away(Reason::LineFull, cost))
     }
 
     /// What became of a call in line: its answer, once, or that it still waits. A refusal was counted when it was
@@ -190,14 +204,6 @@ impl Core {
             }
             Place::Phantom => self.give_phantom_back(),
         }
-    }
-
-    /// Admits a call if that needs no wait, and counts nothing if not.
-    #[cfg(feature = "http")]
-    pub(crate) fn take(&self, arrival: Arrival) -> Option<Held> {
-        let cost = arrival.places();
-        let in_time = arrival.until().is_none_or(|deadline| !self.has_passed(deadline));
-        (in_time && self.slots.take(cost)).then_some(Held { cost, place: Place::Real })
     }
 
     #[inline(never)]

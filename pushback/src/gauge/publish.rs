@@ -22,6 +22,7 @@ impl PressureGauge {
     /// | `pushback_ended_total` | calls that ended otherwise than well, by `outcome`: `overload`, `ignore`, `cancelled` |
     /// | `pushback_left_line_total` | calls whose caller gave up in line |
     /// | `pushback_phantoms` | calls that a dry run lets run beside the limit |
+    /// | `pushback_would_wait_total` | calls that without the dry run would have waited in line |
     /// | `pushback_would_refuse_total` | calls that a dry run would have refused, by `reason` |
     /// | `pushback_faults_total` | faults the gauge recovered from; anything but 0 is a bug |
     ///
@@ -46,6 +47,7 @@ impl PressureGauge {
         counter!("pushback_faults_total", "gauge" => name).absolute(snapshot.faults);
         if let Some(dry_run) = snapshot.dry_run {
             gauge!("pushback_phantoms", "gauge" => name).set(dry_run.phantoms);
+            counter!("pushback_would_wait_total", "gauge" => name).absolute(dry_run.would_wait);
             for (reason, count) in dry_run.would_refuse.iter() {
                 counter!("pushback_would_refuse_total", "gauge" => name, "reason" => reason.as_str())
                     .absolute(count);
@@ -73,6 +75,10 @@ fn describe() {
     describe_counter!("pushback_ended_total", "Calls that ended otherwise than well, by outcome.");
     describe_counter!("pushback_left_line_total", "Calls whose caller gave up in line.");
     describe_gauge!("pushback_phantoms", "Calls that a dry run lets run beside the limit.");
+    describe_counter!(
+        "pushback_would_wait_total",
+        "Calls that without the dry run would have waited in line."
+    );
     describe_counter!("pushback_would_refuse_total", "Calls that a dry run would have refused, by reason.");
     describe_counter!("pushback_faults_total", "Faults the gauge recovered from.");
     describe_histogram!(

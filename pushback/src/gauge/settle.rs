@@ -43,7 +43,7 @@ impl Core {
         drop(guard);
         let panics = u64::from(alarm.is_some_and(|when| self.set_alarm(when).is_err())) + wakes.wake();
         if panics > 0 {
-            self.lock().get_or_insert_default().faults += panics;
+            self.count_faults(panics);
         }
         answer
     }
@@ -63,6 +63,10 @@ impl Core {
         }
     }
 
+    pub(crate) fn count_faults(&self, faults: u64) {
+        self.lock().get_or_insert_default().faults += faults;
+    }
+
     fn settle(&self, locked: &mut Locked, now: Instant) {
         if self.modes.is(Mode::CLOSED) {
             self.end_line(locked);
@@ -72,7 +76,7 @@ impl Core {
         self.room.store(self.room(locked), Ordering::Relaxed);
     }
 
-    fn serve_line(&self, locked: &mut Locked, now: Instant) {
+    pub(super) fn serve_line(&self, locked: &mut Locked, now: Instant) {
         self.refuse_expired(locked, now);
         if !locked.queue.is_empty() {
             self.slots.shut_gate();

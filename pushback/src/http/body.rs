@@ -4,6 +4,7 @@ use std::{
     error::Error,
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -13,10 +14,11 @@ use pin_project_lite::pin_project;
 
 use super::{
     BoxError,
-    classify::outcome_of_trailers,
-    patrol::{Stalled, Watch},
+    holding::{Holding, IgnoredIfUnwinding, Part},
+    patrol::{Held, Patrol, Stalled, Watch},
+    stream::{PART_MAX, Stream},
 };
-use crate::outcome::Outcome;
+use crate::gauge::OwnedPermit;
 
 pin_project! {
     /// A response's body: the inner service's, which may hold the place to its end, or the short text of a refusal.
@@ -31,10 +33,15 @@ pin_project! {
     #[derive(Debug)]
     #[project = KindProjection]
     enum Kind<B> {
-        Service {
+        /// Of the service, with no place to hold, or small and known to be.
+        Plain {
             #[pin]
             body: B,
-            held: Option<Held>,
+            held: Option<Holding>,
+        },
+        /// Of the service, which the patrol can end.
+        Stream {
+            stream: Stream<B>,
         },
         Refusal {
             text: Option<Bytes>,
@@ -42,17 +49,10 @@ pin_project! {
     }
 }
 
-/// The place that a body holds.
-#[derive(Debug)]
-pub(super) struct Held {
-    pub(super) watch: Watch,
-    /// A gRPC call says only behind its last message how it went.
-    pub(super) trailers_tell: bool,
-}
-
 impl<B> ResponseBody<B> {
-    pub(super) fn service(body: B, held: Option<Held>) -> Self {
-        ResponseBody { kind: Kind::Service { body, held } }
+    /// A body that holds no place.
+    pub(super) fn free(body: B) -> Self {
+        ResponseBody { kind: Kind::Plain { body, held: None } }
     }
 
     pub(super) fn refusal(text: &'static str) -> Self {
@@ -68,10 +68,24 @@ impl<B> ResponseBody<B> {
     }
 }
 
+impl<B: Body + Send + 'static> ResponseBody<B> {
+    /// A body that holds a place to its end.
+    pub(super) fn holding(body: B, patrol: &Arc<Patrol>, permit: OwnedPermit, trailers_tell: bool) -> Self {
+        let is_small = body.size_hint().exact().is_some_and(|length| length <= PART_MAX as u64);
+        let kind = if is_small {
+            let held = Held { permit: Some(permit), body: None };
+            Kind::Plain { body, held: Some(Holding { watch: Watch::peer(patrol, held), trailers_tell }) }
+        } else {
+            Kind::Stream { stream: Stream::new(body, patrol, permit, trailers_tell) }
+        };
+        ResponseBody { kind }
+    }
+}
+
 /// An empty answer that holds no place, for other layers that answer by themselves.
 impl<B: Default> Default for ResponseBody<B> {
     fn default() -> Self {
-        ResponseBody { kind: Kind::Service { body: B::default(), held: None } }
+        ResponseBody::free(B::default())
     }
 }
 
@@ -82,62 +96,38 @@ where
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Part> {
         match self.project().kind.project() {
             KindProjection::Refusal { text } => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
-            KindProjection::Service { mut body, held } => {
-                let frame = body.as_mut().poll_frame(cx).map_err(Into::into);
-                if held.is_some() && watch_over(held, &frame, &*body).is_err() {
-                    return Poll::Ready(Some(Err(ReaderStalled.into())));
+            KindProjection::Stream { stream } => stream.poll_frame(cx),
+            KindProjection::Plain { body, held: None } => body.poll_frame(cx).map_err(Into::into),
+            KindProjection::Plain { mut body, held } => {
+                let unwinding = IgnoredIfUnwinding(held);
+                let part = body.as_mut().poll_frame(cx).map_err(Into::into);
+                drop(unwinding);
+                match Holding::look(held, &part, body.is_end_stream()) {
+                    Ok(()) => part,
+                    Err(Stalled) => Poll::Ready(Some(Err(ReaderStalled.into()))),
                 }
-                frame
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Service { body, .. } => body.is_end_stream(),
+            Kind::Plain { body, .. } => body.is_end_stream(),
+            Kind::Stream { stream } => stream.is_end_stream(),
             Kind::Refusal { text } => text.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Service { body, .. } => body.size_hint(),
+            Kind::Plain { body, .. } => body.size_hint(),
+            Kind::Stream { stream } => stream.size_hint(),
             Kind::Refusal { text } => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
         }
     }
-}
-
-/// What a body's next frame, or that there is none yet, means for the place that it holds.
-fn watch_over<E>(
-    held: &mut Option<Held>,
-    frame: &Poll<Option<Result<Frame<Bytes>, E>>>,
-    body: &impl Body,
-) -> Result<(), Stalled> {
-    let Some(Held { watch, trailers_tell }) = held else { return Ok(()) };
-    match frame {
-        // The reader is there, and the service has nothing for it yet.
-        Poll::Pending => return watch.awaits_us(),
-        Poll::Ready(Some(Ok(frame))) => {
-            if let (true, Some(trailers)) = (*trailers_tell, frame.trailers_ref()) {
-                watch.record(outcome_of_trailers(trailers));
-            }
-            if !body.is_end_stream() {
-                return watch.awaits_peer();
-            }
-        }
-        // The service broke off, which says nothing about the load.
-        Poll::Ready(Some(Err(_))) => watch.record(Outcome::Ignore),
-        Poll::Ready(None) => (),
-    }
-    // Nothing comes after this, so whoever keeps the body around keeps no place.
-    *held = None;
-    Ok(())
 }
 
 /// A response's body was broken off: its reader made no progress for longer than [`BackpressureLayer::stall`], and the

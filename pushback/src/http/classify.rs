@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use ::http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use ::http::{
+    Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+    header::CONTENT_TYPE,
+};
 
 use super::trust::Trust;
 use crate::{
@@ -20,8 +23,8 @@ use crate::{
 /// |---|---|
 /// | status 1xx, 2xx, 3xx; gRPC `OK` | `Success` |
 /// | status 429, 503, and 408 and 504, which say that the handler timed out; gRPC `RESOURCE_EXHAUSTED`, `UNAVAILABLE`, `DEADLINE_EXCEEDED` | `Overload` |
-/// | other 4xx and 5xx, other gRPC statuses, a service's error, a response body that breaks off, a panic | `Ignore`: a fast failure is no good latency |
-/// | the caller goes away before the head, or before the trailers of a gRPC call; gRPC `CANCELLED` | `Cancelled` |
+/// | other 4xx and 5xx, other gRPC statuses or none at the end, a service's error, a response body that breaks off, a panic, a sender that stalled | `Ignore`: a fast failure is no good latency |
+/// | the caller goes away before the head, or before the end of a gRPC call; gRPC `CANCELLED` | `Cancelled` |
 ///
 /// ```
 /// use pushback::{Arrival, PressureGauge, Priority, http::{BackpressureLayer, Classify}};
@@ -65,7 +68,7 @@ pub struct RequestHead<'a> {
 }
 
 impl<'a> RequestHead<'a> {
-    fn of<Q>(request: &'a Request<Q>) -> Self {
+    pub(super) fn of<Q>(request: &'a Request<Q>) -> Self {
         RequestHead {
             method: request.method(),
             uri: request.uri(),
@@ -167,18 +170,25 @@ impl Classify {
         }
     }
 
-    /// What a response's head says; `None` if only the trailers will say it.
-    pub(super) fn outcome_of<B>(&self, response: &Response<B>, is_grpc: bool) -> Option<Outcome> {
+    /// What a response's head says; `None` if only the trailers will say it. `may_be_grpc` if the request was.
+    pub(super) fn outcome_of<B>(&self, response: &Response<B>, may_be_grpc: bool) -> Option<Outcome> {
         if let Some(outcome_of) = &self.outcome {
             let (status, headers, extensions) =
                 (response.status(), response.headers(), response.extensions());
             return Some(outcome_of(&ResponseHead { status, headers, extensions }));
         }
-        if is_grpc && response.status() == StatusCode::OK {
+        if may_be_grpc && response.status() == StatusCode::OK && is_grpc(response.headers()) {
             return response.headers().get(GRPC_STATUS).map(outcome_of_grpc);
         }
         Some(outcome_of_status(response.status()))
     }
+}
+
+/// Whether a request or a response is gRPC by what it says its body is. Not grpc-web, whose callers read statuses from the body.
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+    let rest = content_type.strip_prefix(b"application/grpc");
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
 const GRPC_STATUS: &str = "grpc-status";

@@ -3,11 +3,14 @@
 use std::{
     fmt, io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::patrol::{Patrol, Stalled, Watch};
 use crate::{
     gauge::{BuildError, OwnedPermit, PressureGauge},
     line::Line,
@@ -22,9 +25,10 @@ use crate::{
 /// priority, so it is the last resort behind the gauge: choose a cap well above the limit, and below what the process may have
 /// open.
 ///
-/// All connections count, idle ones too: close those by the server's own timeouts (hyper's `header_read_timeout`), or whoever opens
-/// enough of them keeps everybody else out. Probes must reach the service at the cap as well: serve health checks
-/// on a listener of their own, without a cap.
+/// All connections count, idle ones too, so one on which nothing moves is closed: after 10 s if nothing has ever come, and after
+/// 5 minutes ([`idle`](Self::idle)) else. A client that sends a byte now and then keeps its connection; hyper's
+/// `header_read_timeout` bounds that in an accept loop of your own. Probes must reach the service at the cap as well: serve health
+/// checks on a listener of their own, without a cap.
 ///
 /// With hyper, in an accept loop of your own:
 ///
@@ -37,8 +41,11 @@ use crate::{
 ///     let connections = Connections::at_most(10_000)?;
 ///     loop {
 ///         let next = connections.next().await; // pauses at the cap
-///         let (stream, _peer) = listener.accept().await?;
-///         tokio::spawn(serve(next.hold(stream)));
+///         match listener.accept().await {
+///             Ok((stream, _peer)) => drop(tokio::spawn(serve(next.hold(stream)))),
+///             // Out of file descriptors, perhaps, or the client has gone: the server goes on.
+///             Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+///         }
 ///     }
 /// }
 /// # let _ = accept;
@@ -69,7 +76,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 #[derive(Debug, Clone)]
 pub struct Connections {
     gauge: PressureGauge,
+    patrol: Arc<Patrol>,
 }
+
+/// How long a client may take for its first byte.
+const FIRST_BYTE: Duration = Duration::from_secs(10);
+/// Longer than heartbeats and keep-alives of most clients.
+const IDLE: Duration = Duration::from_secs(300);
+const IDLE_MIN: Duration = Duration::from_secs(1);
+const IDLE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 impl Connections {
     /// A cap of 1 to [`u32::MAX`] connections. Clones are the same cap.
@@ -82,16 +97,28 @@ impl Connections {
             return Err(BuildError::new("at_most", cap.to_string(), "1 to 4294967295 connections"));
         }
         // Acceptors are few, and wait as long as it takes.
-        let line = Line::fifo(u32::MAX).wait_at_most(std::time::Duration::MAX);
+        let line = Line::fifo(u32::MAX).wait_at_most(Duration::MAX);
         let gauge = PressureGauge::builder().name("connections").limit(cap).line(line).build()?;
-        Ok(Connections { gauge })
+        Ok(Connections { patrol: Patrol::new(&gauge, IDLE), gauge })
+    }
+
+    /// How long nothing may move on a connection, 1 s to 24 h; 5 minutes if nothing is said.
+    ///
+    /// # Errors
+    ///
+    /// If it is out of range.
+    pub fn idle(self, bound: Duration) -> Result<Self, BuildError> {
+        if !(IDLE_MIN..=IDLE_MAX).contains(&bound) {
+            return Err(BuildError::new("idle", format!("{bound:?}"), "1 s to 24 h"));
+        }
+        Ok(Connections { patrol: Patrol::new(&self.gauge, bound), gauge: self.gauge })
     }
 
     /// Waits until another connection may be accepted.
     pub async fn next(&self) -> NextConnection {
         loop {
             match self.gauge.acquire().await {
-                Ok(permit) => return NextConnection { permit },
+                Ok(permit) => return NextConnection { permit, patrol: Arc::clone(&self.patrol) },
                 // Nobody closes this gauge or changes its limit, so there is no other reason.
                 Err(rejected) => debug_assert_eq!(rejected.reason, Reason::WaitedTooLong),
             }
@@ -115,12 +142,14 @@ impl Connections {
 #[must_use = "a place that is dropped at once caps nothing"]
 pub struct NextConnection {
     permit: OwnedPermit,
+    patrol: Arc<Patrol>,
 }
 
 impl NextConnection {
     /// The connection that was accepted, which counts until it is dropped.
     pub fn hold<Io>(self, io: Io) -> Connection<Io> {
-        Connection { io, _permit: self.permit }
+        let first_byte = FIRST_BYTE.min(self.patrol.bound());
+        Connection { io, watch: Watch::at_most(&self.patrol, first_byte), _permit: self.permit }
     }
 }
 
@@ -134,6 +163,7 @@ impl fmt::Debug for NextConnection {
 #[derive(Debug)]
 pub struct Connection<Io> {
     io: Io,
+    watch: Watch,
     _permit: OwnedPermit,
 }
 
@@ -149,19 +179,33 @@ impl<Io> Connection<Io> {
     }
 }
 
+impl<Io> Connection<Io> {
+    /// Something moved, or it did not: then whoever polls is woken when that has lasted too long.
+    fn look<T>(&self, moved: Poll<io::Result<T>>, cx: &Context<'_>) -> Poll<io::Result<T>> {
+        let is_idle =
+            if moved.is_pending() { self.watch.wake_when_stalled(cx) } else { self.watch.awaits_peer() };
+        match is_idle {
+            Err(Stalled) if moved.is_pending() => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            _ => moved,
+        }
+    }
+}
+
 impl<Io: AsyncRead + Unpin> AsyncRead for Connection<Io> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buffer)
+        let read = Pin::new(&mut self.io).poll_read(cx, buffer);
+        self.look(read, cx)
     }
 }
 
 impl<Io: AsyncWrite + Unpin> AsyncWrite for Connection<Io> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.look(written, cx)
     }
 
     fn poll_write_vectored(
@@ -169,7 +213,8 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Connection<Io> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        self.look(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -206,5 +251,63 @@ impl<L: axum::serve::Listener> axum::serve::Listener for CappedListener<L> {
 
     fn local_addr(&self) -> io::Result<L::Addr> {
         self.listener.local_addr()
+    }
+}
+
+#[cfg(all(test, not(pushback_loom)))]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+    use crate::clock::ManualClock;
+
+    async fn connection(clock: &ManualClock) -> (Connection<DuplexStream>, DuplexStream) {
+        let gauge = PressureGauge::builder().limit(1).clock(clock.clone()).build().unwrap();
+        let connections = Connections { patrol: Patrol::new(&gauge, IDLE), gauge };
+        let (ours, client) = duplex(100);
+        (connections.next().await.hold(ours), client)
+    }
+
+    /// Reads while the time goes on; what came, and after how long.
+    async fn read(
+        connection: &mut Connection<DuplexStream>,
+        clock: &ManualClock,
+    ) -> (io::Result<u8>, Duration) {
+        let mut waited = Duration::ZERO;
+        let later = async {
+            loop {
+                tokio::task::yield_now().await;
+                clock.advance(Duration::from_millis(500));
+                waited += Duration::from_millis(500);
+            }
+        };
+        let answer =
+            tokio::select! { biased; answer = connection.read_u8() => answer, () = later => unreachable!() };
+        (answer, waited)
+    }
+
+    #[tokio::test]
+    async fn a_connection_on_which_nothing_comes_ends_after_ten_seconds_and_later_after_five_minutes() {
+        let clock = ManualClock::new();
+        let (mut silent, _client) = connection(&clock).await;
+        let (answer, waited) = read(&mut silent, &clock).await;
+        assert_eq!(answer.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!((10..=11).contains(&waited.as_secs()), "{waited:?}");
+
+        let (mut slow, mut client) = connection(&clock).await;
+        client.write_all(b"ab").await.unwrap();
+        assert_eq!(read(&mut slow, &clock).await.0.unwrap(), b'a');
+        assert_eq!(read(&mut slow, &clock).await.0.unwrap(), b'b');
+        clock.advance(Duration::from_secs(200));
+        slow.write_all(b"c").await.unwrap();
+        let (answer, waited) = read(&mut slow, &clock).await;
+        assert_eq!(answer.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!((300..=302).contains(&waited.as_secs()), "what was written counts too: {waited:?}");
+    }
+
+    #[test]
+    fn an_idle_bound_out_of_range_is_an_error() {
+        let error = Connections::at_most(1).unwrap().idle(Duration::ZERO).unwrap_err();
+        assert_eq!(error.to_string(), "idle is 0ns; allowed: 1 s to 24 h");
     }
 }

@@ -1,26 +1,27 @@
 //! A request's way: in line, then the inner service readied, then called.
 
 use std::{
+    fmt,
     future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
+    time::{Duration, Instant},
 };
 
-use ::http::{Request, Response, Version};
+use ::http::{Method, Request, Response};
 use bytes::Bytes;
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    RequestBody, ResponseBody,
-    body::Held,
+    BoxError, RequestBody, ResponseBody,
+    classify::is_grpc,
     hold::{Hold, Place},
-    patrol::Watch,
-    refusal::{Form, Refusal},
+    refusal::Refusal,
     shared::Shared,
-    stopwatch::Stopwatch,
+    upload::Upload,
 };
 use crate::{
     gauge::{Acquire, OwnedPermit},
@@ -79,10 +80,13 @@ struct Unready<S, Q> {
 }
 
 /// What must be known of a request when its response comes.
+#[derive(Default)]
 struct Asked {
-    is_grpc: bool,
-    /// If somebody wants to know how long it takes.
-    stopwatch: Option<Stopwatch>,
+    may_be_grpc: bool,
+    /// When it came, if somebody wants to know how long it takes.
+    came: Option<Instant>,
+    /// If it had a body.
+    upload: Option<Arc<Upload>>,
 }
 
 /// What a running request holds.
@@ -124,12 +128,9 @@ where
     }
 
     pub(super) fn exempt(shared: &Arc<Shared>, service: &mut S, request: Request<Q>) -> Self {
-        let asked = Asked { is_grpc: false, stopwatch: None };
-        let request = request.map(RequestBody::exempt);
-        ResponseFuture {
-            shared: Arc::clone(shared),
-            state: State::called(service, Claim::Nothing, request, asked),
-        }
+        let request = request.map(|body| RequestBody::new(body, None));
+        let state = State::called(service, Claim::Nothing, request, Asked::default());
+        ResponseFuture { shared: Arc::clone(shared), state }
     }
 
     pub(super) fn refused(
@@ -164,12 +165,11 @@ where
         } else {
             Claim::Permit(permit)
         };
-        let is_grpc =
-            request.version() == Version::HTTP_2 && Form::asked_for(request.headers()) == Form::Grpc;
-        let stopwatch =
-            IS_TIMED.then(|| Stopwatch::start(shared.gauge.now(), !request.body().is_end_stream()));
-        let request = request.map(|body| RequestBody::new(body, shared, stopwatch.as_ref()));
-        State::called(service, claim, request, Asked { is_grpc, stopwatch })
+        let came = IS_TIMED.then(|| shared.gauge.now());
+        let upload = (!request.body().is_end_stream()).then(|| Upload::new(shared, came));
+        let may_be_grpc = *request.method() == Method::POST && is_grpc(request.headers());
+        let request = request.map(|body| RequestBody::new(body, upload.as_ref()));
+        State::called(service, claim, request, Asked { may_be_grpc, came, upload })
     }
 
     /// Calls the service if it is ready, which nearly all services always are, before anything is moved to where it
@@ -196,7 +196,7 @@ impl<S, Q, B> Future for ResponseFuture<S, Q>
 where
     S: Service<Request<RequestBody<Q>>, Response = Response<B>> + Clone,
     Q: Body + Send + 'static,
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     type Output = Result<Response<ResponseBody<B>>, S::Error>;
 
@@ -215,13 +215,17 @@ where
                     }
                 }
                 StateProjection::Readying { claim, unready } => {
+                    let unwinding = IgnoredIfUnwinding(claim);
                     let service = &mut unready.as_mut().expect(POLLED_AGAIN).service;
                     if let Err(error) = ready!(service.poll_ready(cx)) {
+                        drop(unwinding);
                         claim.take().record(Outcome::Ignore);
                         return Poll::Ready(Err(error));
                     }
                     let Unready { mut service, request, asked } = *unready.take().expect(POLLED_AGAIN);
-                    State::Running { response: service.call(request), claim: claim.take(), asked }
+                    let response = service.call(request);
+                    drop(unwinding);
+                    State::Running { response, claim: claim.take(), asked }
                 }
                 StateProjection::Running { response, claim, asked } => {
                     let unwinding = IgnoredIfUnwinding(claim);
@@ -251,35 +255,37 @@ const IS_TIMED: bool = cfg!(feature = "metrics");
 const POLLED_AGAIN: &str = "a finished ResponseFuture was polled again";
 
 /// The response's head is there. Whether the place is held any longer depends on the rule, and on whether there is a body.
-#[inline]
-fn answered<B: Body>(
+fn answered<B: Body + Send + 'static>(
     shared: &Arc<Shared>,
     claim: Claim,
     response: Response<B>,
     asked: &Asked,
 ) -> Response<ResponseBody<B>> {
-    let is_grpc = asked.is_grpc;
-    if let Some(stopwatch) = &asked.stopwatch {
-        telemetry::served(shared.gauge.name(), stopwatch.stop(shared.gauge.now()));
+    let has_stalled = asked.upload.as_ref().is_some_and(|upload| upload.answered());
+    if let Some(came) = asked.came {
+        let upload = asked.upload.as_ref().map_or(Duration::ZERO, |upload| upload.took());
+        let time = shared.gauge.now().saturating_duration_since(came).saturating_sub(upload);
+        telemetry::served(shared.gauge.name(), time);
     }
-    let held = match claim {
-        Claim::Nothing => None,
-        Claim::Place(place) => {
-            // The trailers are not waited for: they may come long after the handler has let go.
-            place.record(shared.classify.outcome_of(&response, is_grpc).unwrap_or(Outcome::Success));
-            None
-        }
-        Claim::Permit(mut permit) => {
-            let outcome = shared.classify.outcome_of(&response, is_grpc);
-            let is_over = shared.hold == Hold::Head || response.body().is_end_stream();
-            // Where the trailers tell, a body that ends without them was broken off.
-            let unsaid = if is_over { Outcome::Success } else { Outcome::Cancelled };
-            permit.record(outcome.unwrap_or(unsaid));
-            (!is_over)
-                .then(|| Held { watch: Watch::peer(shared, Some(permit)), trailers_tell: outcome.is_none() })
-        }
+    let outcome = if has_stalled {
+        Some(Outcome::Ignore)
+    } else {
+        shared.classify.outcome_of(&response, asked.may_be_grpc)
     };
-    response.map(|body| ResponseBody::service(body, held))
+    match claim {
+        Claim::Permit(mut permit) if shared.hold == Hold::Body && !response.body().is_end_stream() => {
+            // Where the trailers will tell, a body that is dropped before them was of no more use to its caller.
+            permit.record(outcome.unwrap_or(Outcome::Cancelled));
+            response.map(|body| ResponseBody::holding(body, &shared.patrol, permit, outcome.is_none()))
+        }
+        // The trailers are not waited for: they may come long after the place is given back. Without a body there are none,
+        // and the service said nothing.
+        claim => {
+            let unsaid = if response.body().is_end_stream() { Outcome::Ignore } else { Outcome::Success };
+            claim.record(outcome.unwrap_or(unsaid));
+            response.map(ResponseBody::free)
+        }
+    }
 }
 
 impl Claim {
@@ -306,5 +312,11 @@ impl Drop for IgnoredIfUnwinding<'_> {
         if std::thread::panicking() {
             self.0.take().record(Outcome::Ignore);
         }
+    }
+}
+
+impl<S: Service<Request<RequestBody<Q>>>, Q> fmt::Debug for ResponseFuture<S, Q> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }

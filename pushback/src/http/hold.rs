@@ -22,6 +22,7 @@ use crate::{gauge::OwnedPermit, outcome::Outcome};
 /// In all cases the place comes back when the caller goes away or the answer is dropped unread. Informational
 /// answers (1xx) change nothing. What runs on behind an upgrade is the handler's own task, which the layer does not see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Hold {
     /// To the last byte of the response's body. A reader that stalls loses the place: see
     /// [`BackpressureLayer::stall`](super::BackpressureLayer::stall).
@@ -35,7 +36,7 @@ pub enum Hold {
 }
 
 /// The place of a request under [`Hold::Task`], in the request's extensions. Clones are the same place; it is given back
-/// when the last of them is dropped.
+/// when the last of them is dropped. Behind two layers that both hold for a task, it is the inner layer's.
 ///
 /// ```
 /// use axum::{Extension, Router, routing::post};

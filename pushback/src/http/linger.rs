@@ -56,7 +56,7 @@ where
         shared.lingering.clients.fetch_sub(1, Ordering::Relaxed);
         return;
     }
-    let client = Client { watch: Watch::at_most(shared, TIME_MAX), shared: Arc::clone(shared) };
+    let client = Client { watch: Watch::at_most(&shared.patrol, TIME_MAX), shared: Arc::clone(shared) };
     runtime.spawn(Linger { body, client, bytes_left: BYTES_MAX });
 }
 

@@ -39,7 +39,8 @@ pub(super) struct Wait {
 struct Counts {
     at: Instant,
     refused: u64,
-    completed: u64,
+    /// How many calls were admitted: where calls are refused, one is admitted when another has completed.
+    admitted: u64,
 }
 
 impl Pace {
@@ -56,10 +57,12 @@ impl Pace {
             let now = gauge.now();
             if seen.is_none_or(|seen| now.saturating_duration_since(seen.at) >= WINDOW) {
                 let counts = Counts::of(gauge, now);
-                if let Some(before) = *seen {
-                    self.seconds.store(counts.seconds_since(before), Ordering::Relaxed);
+                let seconds = seen.map_or(Some(SECONDS_MIN), |before| counts.seconds_since(before));
+                // Where nothing has completed yet, it is looked at again later.
+                if let Some(seconds) = seconds {
+                    self.seconds.store(seconds, Ordering::Relaxed);
+                    *seen = Some(counts);
                 }
-                *seen = Some(counts);
             }
         }
         let base = Duration::from_secs(self.seconds.load(Ordering::Relaxed));
@@ -90,17 +93,18 @@ impl Wait {
 impl Counts {
     fn of(gauge: &PressureGauge, at: Instant) -> Self {
         let snapshot = gauge.snapshot();
-        let completed = snapshot.admitted.saturating_sub(u64::from(snapshot.in_flight));
-        Counts { at, refused: snapshot.refused.total(), completed }
+        Counts { at, refused: snapshot.refused.total(), admitted: snapshot.admitted }
     }
 
-    /// How many seconds' worth of work was refused for each second's worth that was done.
-    fn seconds_since(self, before: Counts) -> u64 {
+    /// How many seconds' worth of work was refused for each second's worth that was done; `None` if it is too early to say,
+    /// because work that takes longer than a second has not completed yet.
+    fn seconds_since(self, before: Counts) -> Option<u64> {
         let refused = self.refused.saturating_sub(before.refused);
-        match self.completed.saturating_sub(before.completed) {
-            0 if refused == 0 => SECONDS_MIN,
-            0 => SECONDS_MAX,
-            completed => refused.div_ceil(completed).clamp(SECONDS_MIN, SECONDS_MAX),
+        match self.admitted.saturating_sub(before.admitted) {
+            0 if refused == 0 => Some(SECONDS_MIN),
+            0 if self.at.saturating_duration_since(before.at) < Duration::from_secs(SECONDS_MAX) => None,
+            0 => Some(SECONDS_MAX),
+            completed => Some(refused.div_ceil(completed).clamp(SECONDS_MIN, SECONDS_MAX)),
         }
     }
 }
@@ -113,21 +117,25 @@ mod tests {
     #[test]
     fn the_wait_is_what_was_refused_over_what_was_completed() {
         let at = ManualClock::new().now();
-        let counts = |refused, completed| Counts { at, refused, completed };
-        for (refused, completed, seconds) in [
-            (0, 0, 1),
-            (0, 9, 1),
-            (5, 10, 1),
-            (10, 10, 1),
-            (11, 10, 2),
-            (400, 10, 40),
-            (999, 10, 60),
-            (1, 0, 60),
-        ] {
-            let before = counts(100, 100);
-            let after = counts(100 + refused, 100 + completed);
-            assert_eq!(after.seconds_since(before), seconds, "{refused} refused, {completed} completed");
+        let counts = |at, refused, admitted| Counts { at, refused, admitted };
+        for (refused, completed, seconds) in
+            [(0, 0, 1), (0, 9, 1), (5, 10, 1), (10, 10, 1), (11, 10, 2), (400, 10, 40), (999, 10, 60)]
+        {
+            let before = counts(at, 100, 100);
+            let after = counts(at + WINDOW, 100 + refused, 100 + completed);
+            assert_eq!(
+                after.seconds_since(before),
+                Some(seconds),
+                "{refused} refused, {completed} completed"
+            );
         }
+        let stuck =
+            |seconds| counts(at + Duration::from_secs(seconds), 101, 100).seconds_since(counts(at, 100, 100));
+        assert_eq!(
+            (stuck(1), stuck(59), stuck(60)),
+            (None, None, Some(60)),
+            "long work is no standstill at first"
+        );
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! Who keeps a place and makes no progress: readers of answers and senders of uploads that stall.
+//! Peers that make no progress: readers of answers, senders of uploads, idle connections.
 //!
-//! There is one alarm for all bodies of a layer, and a request's way reads no clock. Each body has an entry, and whoever
+//! There is one alarm for all that a patrol watches, and a request's way reads no clock. Each has an entry, and whoever
 //! awaits its peer has some patience there. A sweep takes one from it; progress gives all of it back; whose patience is
 //! used up has stalled. So a peer is given up on between the bound and the bound plus one period.
 
 use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
@@ -15,37 +17,52 @@ use std::{
 
 use slab::Slab;
 
-use super::shared::Shared;
 use crate::{
     clock::{Alarm, Ring},
-    gauge::{OwnedPermit, thread_stripe},
+    gauge::{OwnedPermit, PressureGauge, thread_stripe},
     outcome::Outcome,
     telemetry,
 };
 
 /// How many threads can come and go without waiting for each other.
 const SHARDS: usize = 8;
-/// The time between two sweeps, for all but very short bounds.
+/// The time between two sweeps is a quarter of the bound, so that it is kept to that, within these limits.
+const PERIODS_IN_BOUND: u32 = 4;
+const PERIOD_MIN: Duration = Duration::from_millis(25);
 const PERIOD_MAX: Duration = Duration::from_millis(500);
-/// A bound is at least this many periods, so that it is kept to a quarter.
-const PERIODS_MIN: u32 = 4;
+/// An empty shard with room for more gives it back.
+const ROOM_KEPT: usize = 256;
 
-#[derive(Debug)]
 pub(super) struct Patrol {
+    /// Whose clock it is, and whose name.
+    gauge: PressureGauge,
     shards: [Mutex<Slab<Entry>>; SHARDS],
     /// Whether a sweep is to come.
     is_armed: AtomicBool,
+    /// When. A ring for any other time is in vain, and does no harm.
+    due: Mutex<Option<Instant>>,
+    bound: Duration,
     period: Duration,
     /// How many sweeps a peer may take for its next step.
     patience: u32,
 }
 
-#[derive(Debug)]
 struct Entry {
-    permit: Option<OwnedPermit>,
+    held: Held,
     awaited: Awaited,
-    patience: u32,
     waker: Option<Waker>,
+}
+
+/// What goes to others, or ends, when the peer has stalled.
+#[derive(Default)]
+pub(super) struct Held {
+    pub(super) permit: Option<OwnedPermit>,
+    pub(super) body: Option<Arc<dyn Abort>>,
+}
+
+/// Something that can be ended while nobody looks at it.
+pub(super) trait Abort: Send + Sync {
+    fn abort(&self);
 }
 
 /// Whose next step it is.
@@ -57,19 +74,49 @@ enum Awaited {
 }
 
 impl Patrol {
-    pub(super) fn new(stall: Duration) -> Self {
-        let period = PERIOD_MAX.min(stall / PERIODS_MIN);
-        Patrol {
+    pub(super) fn new(gauge: &PressureGauge, stall: Duration) -> Arc<Self> {
+        let period = (stall / PERIODS_IN_BOUND).clamp(PERIOD_MIN, PERIOD_MAX);
+        Arc::new(Patrol {
+            gauge: gauge.clone(),
             shards: std::array::from_fn(|_| Mutex::new(Slab::new())),
             is_armed: AtomicBool::new(false),
+            due: Mutex::new(None),
+            bound: stall,
             period,
             patience: sweeps(stall, period),
-        }
+        })
+    }
+
+    /// How long a peer may take for a step.
+    pub(super) fn bound(&self) -> Duration {
+        self.bound
     }
 
     fn shard(&self, number: usize) -> MutexGuard<'_, Slab<Entry>> {
-        self.shards[number].lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.shards[number])
     }
+
+    /// Makes sure that a sweep is to come.
+    fn arm(self: &Arc<Self>) {
+        if self.is_armed.load(Ordering::SeqCst) || self.is_armed.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let me = Arc::downgrade(self) as Weak<dyn Ring>; // an alarm must not keep the layer alive
+        let set = catch_unwind(AssertUnwindSafe(|| {
+            let when = self.gauge.now() + self.period;
+            *locked(&self.due) = Some(when);
+            self.gauge.ring_at(when, Alarm::new(me, when));
+        }));
+        if set.is_err() {
+            // A clock that panics is another's fault, and whoever comes next tries again.
+            self.is_armed.store(false, Ordering::SeqCst);
+            self.gauge.count_faults(1);
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How many sweeps last at least this long. One more than fit, for the first may come at once.
@@ -78,76 +125,80 @@ fn sweeps(time: Duration, period: Duration) -> u32 {
     u32::try_from(fit).unwrap_or(u32::MAX).saturating_add(1)
 }
 
+impl fmt::Debug for Patrol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Patrol").field("bound", &self.bound).finish_non_exhaustive()
+    }
+}
+
 /// The peer has made no progress for longer than it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stalled;
 
-/// A body that the patrol knows. Dropping it ends that, and gives back the place that it holds.
-#[derive(Debug)]
+/// What the patrol knows of. Dropping it ends that, and gives back the place that it holds.
 pub(super) struct Watch {
-    shared: Arc<Shared>,
+    patrol: Arc<Patrol>,
     shard: usize,
     key: usize,
 }
 
 impl Watch {
-    /// A body whose peer is awaited from now on, for as long as a peer may take.
-    pub(super) fn peer(shared: &Arc<Shared>, permit: Option<OwnedPermit>) -> Self {
-        Watch::new(shared, permit, shared.patrol.patience)
+    /// The peer is awaited from now on, for as long as a peer may take.
+    pub(super) fn peer(patrol: &Arc<Patrol>, held: Held) -> Self {
+        Watch::new(patrol, held, patrol.patience)
     }
 
-    /// The same, for no longer than this in all.
-    pub(super) fn at_most(shared: &Arc<Shared>, time: Duration) -> Self {
-        Watch::new(shared, None, sweeps(time, shared.patrol.period))
+    /// The same, but for its first step the peer has no more than this.
+    pub(super) fn at_most(patrol: &Arc<Patrol>, time: Duration) -> Self {
+        Watch::new(patrol, Held::default(), sweeps(time, patrol.period))
     }
 
-    fn new(shared: &Arc<Shared>, permit: Option<OwnedPermit>, patience: u32) -> Self {
+    fn new(patrol: &Arc<Patrol>, held: Held, sweeps_left: u32) -> Self {
         let shard = thread_stripe() % SHARDS;
-        let awaited = Awaited::Peer { sweeps_left: patience };
-        let key = shared.patrol.shard(shard).insert(Entry { permit, awaited, patience, waker: None });
-        let watch = Watch { shared: Arc::clone(shared), shard, key };
-        watch.shared.arm();
-        watch
+        let awaited = Awaited::Peer { sweeps_left };
+        let key = patrol.shard(shard).insert(Entry { held, awaited, waker: None });
+        patrol.arm();
+        Watch { patrol: Arc::clone(patrol), shard, key }
     }
 
     /// The peer took a step, and now it is our turn.
     pub(super) fn awaits_us(&self) -> Result<(), Stalled> {
-        self.step(|_| Awaited::Us)
+        self.step(Awaited::Us)
     }
 
     /// The peer got what it waited for, and now it is its turn.
     pub(super) fn awaits_peer(&self) -> Result<(), Stalled> {
-        self.step(|entry| Awaited::Peer { sweeps_left: entry.patience })?;
-        self.shared.arm();
+        self.step(Awaited::Peer { sweeps_left: self.patrol.patience })?;
+        self.patrol.arm();
         Ok(())
     }
 
-    fn step(&self, next: impl FnOnce(&Entry) -> Awaited) -> Result<(), Stalled> {
-        let mut entries = self.shared.patrol.shard(self.shard);
+    fn step(&self, next: Awaited) -> Result<(), Stalled> {
+        let mut entries = self.patrol.shard(self.shard);
         let entry = &mut entries[self.key];
         if entry.awaited == Awaited::Stalled {
             return Err(Stalled);
         }
-        entry.awaited = next(entry);
+        entry.awaited = next;
         Ok(())
     }
 
     /// Whoever polls now is woken when the peer has stalled.
     pub(super) fn wake_when_stalled(&self, cx: &Context<'_>) -> Result<(), Stalled> {
-        let mut waker = Some(cx.waker().clone());
-        let mut entries = self.shared.patrol.shard(self.shard);
+        let mut waker = Some(cx.waker().clone()); // cloned outside of the lock, as the old one is dropped
+        let mut entries = self.patrol.shard(self.shard);
         let entry = &mut entries[self.key];
         if entry.awaited == Awaited::Stalled {
             return Err(Stalled);
         }
-        std::mem::swap(&mut entry.waker, &mut waker); // the old one is dropped outside of the lock
+        std::mem::swap(&mut entry.waker, &mut waker);
         drop(entries);
         Ok(())
     }
 
     /// How the call went that holds the place.
     pub(super) fn record(&self, outcome: Outcome) {
-        if let Some(permit) = &mut self.shared.patrol.shard(self.shard)[self.key].permit {
+        if let Some(permit) = &mut self.patrol.shard(self.shard)[self.key].held.permit {
             permit.record(outcome);
         }
     }
@@ -155,35 +206,38 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let entry = self.shared.patrol.shard(self.shard).remove(self.key);
+        let entry = self.patrol.shard(self.shard).remove(self.key);
         drop(entry); // outside of the lock: it may wake the next in line
     }
 }
 
-impl Shared {
-    /// Makes sure that a sweep is to come.
-    fn arm(self: &Arc<Self>) {
-        if self.patrol.is_armed.load(Ordering::SeqCst) || self.patrol.is_armed.swap(true, Ordering::SeqCst) {
-            return;
-        }
-        let when = self.gauge.now() + self.patrol.period;
-        let me = Arc::downgrade(self) as Weak<dyn Ring>; // an alarm must not keep the layer alive
-        self.gauge.ring_at(when, Alarm::new(me, when));
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").finish_non_exhaustive()
     }
 }
 
-impl Ring for Shared {
-    fn ring(self: Arc<Self>, _when: Instant) {
+impl Ring for Patrol {
+    fn ring(self: Arc<Self>, when: Instant) {
+        {
+            let mut due = locked(&self.due);
+            if *due != Some(when) {
+                return;
+            }
+            *due = None;
+        }
         // Before the look around: whoever begins to await its peer from now on arms the next sweep itself.
-        self.patrol.is_armed.store(false, Ordering::SeqCst);
-        let mut stalled = Vec::new();
+        self.is_armed.store(false, Ordering::SeqCst);
+        let (mut held, mut wakers) = (Vec::new(), Vec::new());
         let mut is_peer_awaited = false;
         for number in 0..SHARDS {
-            for (_, entry) in self.patrol.shard(number).iter_mut() {
+            let mut entries = self.shard(number);
+            for (_, entry) in entries.iter_mut() {
                 match &mut entry.awaited {
                     Awaited::Peer { sweeps_left: 0 | 1 } => {
                         entry.awaited = Awaited::Stalled;
-                        stalled.push((entry.permit.take(), entry.waker.take()));
+                        held.push(std::mem::take(&mut entry.held));
+                        wakers.extend(entry.waker.take());
                     }
                     Awaited::Peer { sweeps_left } => {
                         *sweeps_left -= 1;
@@ -192,19 +246,39 @@ impl Ring for Shared {
                     Awaited::Us | Awaited::Stalled => (),
                 }
             }
+            if entries.is_empty() && entries.capacity() > ROOM_KEPT {
+                *entries = Slab::new();
+            }
         }
         if is_peer_awaited {
             self.arm();
         }
-        if !stalled.is_empty() {
-            telemetry::stalled(self.gauge.name(), stalled.len());
+        self.end(held, wakers);
+    }
+}
+
+impl Patrol {
+    /// Ends what has stalled: the places first, for somebody waits for them. The rest is other people's code, of which one
+    /// that panics must not keep the others from their turn.
+    fn end(&self, held: Vec<Held>, wakers: Vec<Waker>) {
+        if held.is_empty() {
+            return;
         }
-        // Last, for wakers are other people's code and may panic.
-        for (permit, waker) in stalled {
+        telemetry::stalled(self.gauge.name(), held.len());
+        let mut bodies = Vec::new();
+        for Held { permit, body } in held {
             drop(permit);
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+            bodies.extend(body);
+        }
+        let mut panics = 0;
+        for body in bodies {
+            panics += u64::from(catch_unwind(AssertUnwindSafe(|| body.abort())).is_err());
+        }
+        for waker in wakers {
+            panics += u64::from(catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err());
+        }
+        if panics > 0 {
+            self.gauge.count_faults(panics);
         }
     }
 }
@@ -212,16 +286,72 @@ impl Ring for Shared {
 #[cfg(all(test, not(pushback_loom)))]
 mod tests {
     use super::*;
+    use crate::clock::ManualClock;
 
     #[test]
     fn a_bound_is_kept_for_at_least_as_long_as_it_says() {
-        for (stall, period, patience) in [(10_000, 500, 21), (1_000, 250, 5), (2_001, 500, 6), (1, 0, 5)] {
-            let stall = Duration::from_millis(stall);
-            let patrol = Patrol::new(stall);
-            let expected =
-                if period == 0 { Duration::from_micros(250) } else { Duration::from_millis(period) };
-            assert_eq!((patrol.period, patrol.patience), (expected, patience), "{stall:?}");
+        for (stall, period, patience) in [(10_000, 500, 21), (1_000, 250, 5), (2_001, 500, 6), (1, 25, 2)] {
+            let (stall, period) = (Duration::from_millis(stall), Duration::from_millis(period));
+            let patrol = Patrol::new(&PressureGauge::new(1), stall);
+            assert_eq!((patrol.period, patrol.patience), (period, patience), "{stall:?}");
             assert!(patrol.period * (patrol.patience - 1) >= stall);
         }
+    }
+
+    fn patrol(clock: &ManualClock) -> Arc<Patrol> {
+        let gauge = PressureGauge::builder().limit(10).clock(clock.clone()).build().unwrap();
+        Patrol::new(&gauge, Duration::from_secs(1))
+    }
+
+    #[test]
+    fn a_ring_in_vain_takes_nobodys_patience() {
+        let clock = ManualClock::new();
+        let patrol = patrol(&clock);
+        let watch = Watch::peer(&patrol, Held::default());
+        let due = locked(&patrol.due).unwrap();
+        for _ in 0..100 {
+            Arc::clone(&patrol).ring(due + Duration::from_millis(1));
+        }
+        clock.advance(Duration::from_millis(999));
+        assert_eq!(watch.awaits_us(), Ok(()));
+    }
+
+    #[test]
+    fn no_alarm_is_set_while_nobody_is_awaited() {
+        let clock = ManualClock::new();
+        let patrol = patrol(&clock);
+        let watch = Watch::peer(&patrol, Held::default());
+        assert!(locked(&patrol.due).is_some());
+        assert_eq!(watch.awaits_us(), Ok(()));
+        clock.advance(Duration::from_secs(10));
+        assert!(locked(&patrol.due).is_none());
+        assert_eq!(watch.awaits_peer(), Ok(()));
+        assert!(locked(&patrol.due).is_some());
+        clock.advance(Duration::from_secs(2));
+        assert_eq!(watch.awaits_us(), Err(Stalled));
+    }
+
+    /// A waker that panics.
+    struct Panics;
+
+    impl std::task::Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker panics");
+        }
+    }
+
+    #[test]
+    fn a_waker_that_panics_keeps_no_place_and_is_counted() {
+        let clock = ManualClock::new();
+        let patrol = patrol(&clock);
+        let held = || Held { permit: Some(patrol.gauge.try_acquire().unwrap().into_owned()), body: None };
+        let watches = [Watch::peer(&patrol, held()), Watch::peer(&patrol, held())];
+        for watch in &watches {
+            let waker = Arc::new(Panics).into();
+            assert_eq!(watch.wake_when_stalled(&Context::from_waker(&waker)), Ok(()));
+        }
+        clock.advance(Duration::from_secs(2));
+        let snapshot = patrol.gauge.snapshot();
+        assert_eq!((snapshot.in_flight, snapshot.faults), (0, 2));
     }
 }

@@ -1,13 +1,17 @@
 //! The answer to one refused request, in the form it understands.
 
 use ::http::{
-    HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
-    header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+    HeaderName, HeaderValue, Method, Response, StatusCode, Version,
+    header::{ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TE},
 };
 
-use super::{ResponseBody, pace::Wait};
+use http_body::Body;
+
+use super::{RequestHead, ResponseBody, classify::is_grpc, pace::Wait};
 use crate::rejected::Reason;
 
+/// When to try again, in milliseconds (gRPC's retry design, A6).
+const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 /// Tells trusted peers why they were refused.
 const REASON: HeaderName = HeaderName::from_static("pushback-reason");
 
@@ -18,6 +22,12 @@ pub(super) struct Refusal {
     pub(super) form: Form,
     pub(super) reason: Reason,
     pub(super) wait: Wait,
+    /// It never fits, however often it is tried.
+    pub(super) is_final: bool,
+    /// It asks for the head alone.
+    pub(super) is_head: bool,
+    /// The connection ends with this answer, because the server is going away.
+    pub(super) closes: bool,
     /// The gauge is one caller's quota.
     pub(super) is_quota: bool,
     /// The caller may know the reason.
@@ -35,13 +45,13 @@ pub(super) enum Form {
 }
 
 impl Form {
-    pub(super) fn asked_for(headers: &HeaderMap) -> Self {
-        let content_type = headers.get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
-        if let Some(rest) = content_type.strip_prefix(b"application/grpc") {
-            // Not grpc-web, whose callers read statuses from the body.
-            if matches!(rest.first(), None | Some(b'+' | b';')) {
-                return Form::Grpc;
-            }
+    pub(super) fn asked_for(request: &RequestHead<'_>) -> Self {
+        let headers = request.headers;
+        // Over HTTP/1 it is gRPC only if somebody translates, who says that trailers are understood.
+        let may_be_grpc = *request.method == Method::POST
+            && (request.version >= Version::HTTP_2 || headers.get(TE).is_some_and(|te| te == "trailers"));
+        if may_be_grpc && is_grpc(headers) {
+            return Form::Grpc;
         }
         if headers.get_all(ACCEPT).iter().any(accepts_problem) { Form::Problem } else { Form::Text }
     }
@@ -62,7 +72,10 @@ fn accepts_problem(accept: &HeaderValue) -> bool {
 }
 
 impl Refusal {
-    pub(super) fn response<B>(self) -> Response<ResponseBody<B>> {
+    pub(super) fn response<B>(self) -> Response<ResponseBody<B>>
+    where
+        ResponseBody<B>: Body,
+    {
         let mut response = match self.form {
             Form::Text => self.http("text/plain; charset=utf-8", ResponseBody::refusal(self.text())),
             Form::Problem => {
@@ -70,6 +83,15 @@ impl Refusal {
             }
             Form::Grpc => self.grpc(),
         };
+        if self.is_head {
+            // HTTP/2 servers send what they are given, and an answer to HEAD must not have it (RFC 9110, 9.3.2).
+            let length = response.body().size_hint().exact().unwrap_or_default();
+            response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+            *response.body_mut() = ResponseBody::empty();
+        }
+        if self.closes {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if self.is_trusted {
             response.headers_mut().insert(REASON, HeaderValue::from_static(self.reason.as_str()));
         }
@@ -83,7 +105,9 @@ impl Refusal {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         // RFC 6585 forbids caches to keep a 429; any other status could be kept if somebody says how long.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(RETRY_AFTER, HeaderValue::from(self.wait.seconds));
+        if !self.is_final {
+            headers.insert(RETRY_AFTER, HeaderValue::from(self.wait.seconds));
+        }
         response
     }
 
@@ -94,8 +118,11 @@ impl Refusal {
         headers.insert("grpc-status", self.grpc_status());
         // It needs no percent-encoding.
         headers.insert("grpc-message", HeaderValue::from_static(self.text()));
-        if self.reason != Reason::DeadlinePassed {
-            headers.insert("grpc-retry-pushback-ms", HeaderValue::from(self.wait.milliseconds));
+        if self.is_final {
+            // Whatever cannot be read as a time says: never.
+            headers.insert(PUSHBACK, HeaderValue::from_static("-1"));
+        } else if self.reason != Reason::DeadlinePassed {
+            headers.insert(PUSHBACK, HeaderValue::from(self.wait.milliseconds));
         }
         response
     }
@@ -105,7 +132,7 @@ impl Refusal {
             Reason::DeadlinePassed => "4", // DEADLINE_EXCEEDED
             // UNAVAILABLE: this server cannot take it, and another one may.
             Reason::Closed => "14",
-            _ if self.is_quota => "8", // RESOURCE_EXHAUSTED
+            _ if self.is_quota || self.is_final => "8", // RESOURCE_EXHAUSTED
             _ => "14",
         })
     }
@@ -114,26 +141,23 @@ impl Refusal {
         if self.reason == Reason::Closed { "Shutting down" } else { "Too many requests" }
     }
 
-    /// Limit and in flight are not for strangers, and neither is the gauge's name.
+    /// Limit, in flight and the gauge's name are for nobody, and the reason is not for strangers.
     fn problem(self) -> String {
-        let Refusal { status, reason, .. } = self;
-        format!(
-            r#"{{"type":"about:blank","title":"{}","status":{},"reason":"{reason}"}}"#,
-            self.text(),
-            status.as_u16()
-        )
+        let (text, status) = (self.text(), self.status.as_u16());
+        let reason = if self.is_trusted { format!(r#","reason":"{}""#, self.reason) } else { String::new() };
+        format!(r#"{{"type":"about:blank","title":"{text}","status":{status}{reason}}}"#)
     }
 }
 
 #[cfg(all(test, not(pushback_loom)))]
 mod tests {
+    use ::http::Request;
+
     use super::*;
 
     fn form(name: &'static str, value: &'static str) -> Form {
-        Form::asked_for(&HeaderMap::from_iter([(
-            ::http::HeaderName::from_static(name),
-            HeaderValue::from_static(value),
-        )]))
+        let request = Request::post("/").version(Version::HTTP_2).header(name, value).body(()).unwrap();
+        Form::asked_for(&RequestHead::of(&request))
     }
 
     #[test]
@@ -158,6 +182,22 @@ mod tests {
         ] {
             assert_eq!(form("content-type", content_type), expected, "{content_type}");
         }
-        assert_eq!(Form::asked_for(&HeaderMap::new()), Form::Text);
+    }
+
+    #[test]
+    fn grpc_is_a_post_over_http_2_or_one_that_understands_trailers() {
+        let form = |method: &str, version, te: Option<&str>| {
+            let mut request = Request::builder().method(method).version(version);
+            request = request.header("content-type", "application/grpc");
+            if let Some(te) = te {
+                request = request.header("te", te);
+            }
+            Form::asked_for(&RequestHead::of(&request.body(()).unwrap()))
+        };
+        assert_eq!(form("POST", Version::HTTP_2, None), Form::Grpc);
+        assert_eq!(form("POST", Version::HTTP_11, Some("trailers")), Form::Grpc);
+        assert_eq!(form("POST", Version::HTTP_11, None), Form::Text);
+        assert_eq!(form("GET", Version::HTTP_2, None), Form::Text);
+        assert_eq!(form("CONNECT", Version::HTTP_11, Some("trailers")), Form::Text);
     }
 }

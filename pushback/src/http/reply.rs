@@ -1,8 +1,9 @@
 //! What a refused request is told.
 
-use ::http::{HeaderMap, StatusCode};
+use ::http::{Method, StatusCode, Version};
 
 use super::{
+    RequestHead,
     pace::Pace,
     refusal::{Form, Refusal},
 };
@@ -25,6 +26,9 @@ use crate::{
 /// gRPC callers are told the same in their own way: HTTP 200 with trailers only, `UNAVAILABLE`, which their retry policies
 /// know, and the time in `grpc-retry-pushback-ms`. Above a [`quota`](Reply::quota) it is `RESOURCE_EXHAUSTED`, and for a call
 /// whose own deadline has passed `DEADLINE_EXCEEDED`, without a time, for nobody waits for it any more.
+///
+/// A call that costs more than the whole limit never fits: it hears no `Retry-After`, or `RESOURCE_EXHAUSTED` with a pushback of
+/// -1, which means never.
 ///
 /// ```
 /// use http::StatusCode;
@@ -115,14 +119,18 @@ impl Replier {
         &self,
         gauge: &PressureGauge,
         rejected: Rejected,
-        asked: &HeaderMap,
+        request: &RequestHead<'_>,
         is_trusted: bool,
     ) -> Refusal {
         Refusal {
             status: self.reply.statuses[rejected.reason.index()],
-            form: Form::asked_for(asked),
+            form: Form::asked_for(request),
             reason: rejected.reason,
             wait: self.pace.wait(gauge),
+            // Under a limit of 0 nothing fits, which is an operator's doing and will pass.
+            is_final: rejected.reason == Reason::CostAboveLimit && rejected.limit > 0,
+            is_head: *request.method == Method::HEAD,
+            closes: rejected.reason == Reason::Closed && request.version < Version::HTTP_2,
             is_quota: self.reply.is_quota,
             is_trusted,
         }

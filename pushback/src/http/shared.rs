@@ -1,12 +1,12 @@
 //! What all services of one layer share.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use ::http::Request;
 use http_body::Body;
 
 use super::{
-    Classify, Hold, Reply,
+    Classify, Hold, Reply, RequestHead,
     linger::{Lingering, is_still_sending, linger},
     patrol::Patrol,
     refusal::Refusal,
@@ -43,14 +43,13 @@ impl Settings {
 }
 
 /// The settings at work, with what they need to know while they are.
-#[derive(Debug)]
 pub(super) struct Shared {
     pub(super) gauge: PressureGauge,
     pub(super) over: Over,
     pub(super) hold: Hold,
     pub(super) classify: Classify,
     replier: Replier,
-    pub(super) patrol: Patrol,
+    pub(super) patrol: Arc<Patrol>,
     pub(super) lingering: Lingering,
 }
 
@@ -58,12 +57,12 @@ impl Shared {
     pub(super) fn new(settings: &Settings) -> Self {
         let Settings { gauge, over, hold, stall, classify, reply } = settings.clone();
         Shared {
+            patrol: Patrol::new(&gauge, stall),
             gauge,
             over,
             hold,
             classify,
             replier: Replier::new(reply),
-            patrol: Patrol::new(stall),
             lingering: Lingering::default(),
         }
     }
@@ -79,10 +78,16 @@ impl Shared {
     where
         Q: Body + Send + 'static,
     {
-        let refusal = self.replier.refuse(&self.gauge, rejected, request.headers(), is_trusted);
+        let refusal = self.replier.refuse(&self.gauge, rejected, &RequestHead::of(&request), is_trusted);
         if is_still_sending(&request) {
             linger(self, request.into_body());
         }
         refusal
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
     }
 }

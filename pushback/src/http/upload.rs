@@ -4,8 +4,12 @@ use std::{
     error::Error,
     fmt,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     task::{Context, Poll},
+    time::{Duration, Instant},
 };
 
 use http_body::{Body, Frame, SizeHint};
@@ -13,61 +17,92 @@ use pin_project_lite::pin_project;
 
 use super::{
     BoxError,
-    patrol::{Stalled, Watch},
+    patrol::{Held, Stalled, Watch},
     shared::Shared,
-    stopwatch::Stopwatch,
 };
 
 pin_project! {
     /// A request's body. It is the caller's own, but that a sender who stalls ends it with [`SenderStalled`]: a handler that
-    /// reads holds a place, and ten slow senders must not freeze a limit of ten.
+    /// reads holds a place, and ten slow senders must not freeze a limit of ten. Once the service has answered, it may take as
+    /// long as it likes.
     #[derive(Debug)]
     pub struct RequestBody<Q> {
         #[pin]
         body: Q,
-        upload: Option<Box<Upload>>,
+        sender: Option<Box<Sender>>,
     }
 }
 
-/// What is kept of a body that was not at its end when the request came.
+/// Who still sends.
 #[derive(Debug)]
-struct Upload {
-    shared: Arc<Shared>,
-    stopwatch: Option<Stopwatch>,
-    /// While the handler waits for the sender.
+struct Sender {
+    upload: Arc<Upload>,
+    /// While the handler waits for it.
     watch: Option<Watch>,
 }
 
+/// What is to be known of a request's body when its response comes.
+pub(super) struct Upload {
+    shared: Arc<Shared>,
+    /// When the request came, if somebody wants to know how long the service takes.
+    came: Option<Instant>,
+    /// How long after it came the last part of the body was handed over, in nanoseconds.
+    part_after: AtomicU64,
+    has_stalled: AtomicBool,
+    is_answered: AtomicBool,
+}
+
+impl Upload {
+    pub(super) fn new(shared: &Arc<Shared>, came: Option<Instant>) -> Arc<Self> {
+        Arc::new(Upload {
+            shared: Arc::clone(shared),
+            came,
+            part_after: AtomicU64::new(0),
+            has_stalled: AtomicBool::new(false),
+            is_answered: AtomicBool::new(false),
+        })
+    }
+
+    /// The response's head is there; says whether the sender had stalled before.
+    pub(super) fn answered(&self) -> bool {
+        self.is_answered.store(true, Ordering::Relaxed);
+        self.has_stalled.load(Ordering::Relaxed)
+    }
+
+    /// How long after the request came its body was handed over.
+    pub(super) fn took(&self) -> Duration {
+        Duration::from_nanos(self.part_after.load(Ordering::Relaxed))
+    }
+
+    fn handed_over_a_part(&self) {
+        if let Some(came) = self.came {
+            let after = self.shared.gauge.now().saturating_duration_since(came);
+            self.part_after.store(u64::try_from(after.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+    }
+}
+
 impl<Q: Body> RequestBody<Q> {
-    pub(super) fn new(body: Q, shared: &Arc<Shared>, stopwatch: Option<&Stopwatch>) -> Self {
-        let upload = (!body.is_end_stream()).then(|| {
-            Box::new(Upload { shared: Arc::clone(shared), stopwatch: stopwatch.cloned(), watch: None })
-        });
-        RequestBody { body, upload }
+    pub(super) fn new(body: Q, upload: Option<&Arc<Upload>>) -> Self {
+        let sender = upload.map(|upload| Box::new(Sender { upload: Arc::clone(upload), watch: None }));
+        RequestBody { body, sender }
     }
 
-    /// A body that nobody watches over.
-    pub(super) fn exempt(body: Q) -> Self {
-        RequestBody { body, upload: None }
-    }
-
-    /// The body as it came.
+    /// The body as it came, which nobody watches over.
     pub fn into_inner(self) -> Q {
         self.body
     }
 }
 
-impl Upload {
-    fn awaits_sender(&mut self, cx: &Context<'_>) -> Result<(), Stalled> {
-        let watch = self.watch.get_or_insert_with(|| Watch::peer(&self.shared, None));
-        watch.wake_when_stalled(cx)
-    }
-
-    fn received(&mut self) {
-        self.watch = None;
-        if let Some(stopwatch) = &self.stopwatch {
-            stopwatch.restart(self.shared.gauge.now());
+impl Sender {
+    fn is_awaited(&mut self, cx: &Context<'_>) -> Result<(), Stalled> {
+        if self.upload.is_answered.load(Ordering::Relaxed) {
+            self.watch = None;
+            return Ok(());
         }
+        let patrol = &self.upload.shared.patrol;
+        let watch = self.watch.get_or_insert_with(|| Watch::peer(patrol, Held::default()));
+        watch.wake_when_stalled(cx)
     }
 }
 
@@ -84,10 +119,12 @@ where
     ) -> Poll<Option<Result<Frame<Q::Data>, BoxError>>> {
         let this = self.project();
         let frame = this.body.poll_frame(cx).map_err(Into::into);
-        let Some(upload) = this.upload else { return frame };
+        let Some(sender) = this.sender else { return frame };
         if frame.is_ready() {
-            upload.received();
-        } else if upload.awaits_sender(cx).is_err() {
+            sender.watch = None;
+            sender.upload.handed_over_a_part();
+        } else if sender.is_awaited(cx).is_err() {
+            sender.upload.has_stalled.store(true, Ordering::Relaxed);
             return Poll::Ready(Some(Err(SenderStalled.into())));
         }
         frame
@@ -99,6 +136,12 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl fmt::Debug for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upload").finish_non_exhaustive()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Mutex, task::Waker};
 
 use axum::Extension;
-use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use http_body::{Body as _, Frame};
 use pushback::http::{Hold, Place, ReaderStalled, ResponseBody};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,7 +18,11 @@ const STALL: Duration = Duration::from_secs(10);
 const STALL_FOUND: Duration = Duration::from_secs(13);
 
 /// A body that does what it was told, and has nothing to say after that.
-struct Scripted(VecDeque<Step>);
+struct Scripted {
+    steps: VecDeque<Step>,
+    /// What a service's body holds, as it would a file.
+    _file: Arc<()>,
+}
 
 #[derive(Clone, Copy)]
 enum Step {
@@ -36,7 +40,7 @@ impl http_body::Body for Scripted {
         mut self: Pin<&mut Self>,
         _cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let Some(step) = self.0.pop_front() else { return Poll::Pending };
+        let Some(step) = self.steps.pop_front() else { return Poll::Pending };
         Poll::Ready(match step {
             Step::Data(text) => Some(Ok(Frame::data(Bytes::from_static(text.as_bytes())))),
             Step::GrpcStatus(status) => {
@@ -52,7 +56,7 @@ impl http_body::Body for Scripted {
 
 /// Answers with a scripted body, once.
 #[derive(Clone)]
-struct Says(Arc<Mutex<VecDeque<Step>>>);
+struct Says(Arc<Mutex<VecDeque<Step>>>, Arc<()>);
 
 impl<Q> Service<Request<Q>> for Says {
     type Response = Response<Scripted>;
@@ -63,8 +67,14 @@ impl<Q> Service<Request<Q>> for Says {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _request: Request<Q>) -> Self::Future {
-        ready(Ok(Response::new(Scripted(std::mem::take(&mut *self.0.lock().unwrap())))))
+    fn call(&mut self, request: Request<Q>) -> Self::Future {
+        let steps = std::mem::take(&mut *self.0.lock().unwrap());
+        let is_grpc = request.headers().contains_key(header::CONTENT_TYPE);
+        let mut response = Response::new(Scripted { steps, _file: self.1.clone() });
+        if is_grpc {
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        }
+        ready(Ok(response))
     }
 }
 
@@ -73,6 +83,8 @@ struct Answered {
     gauge: PressureGauge,
     clock: ManualClock,
     body: Pin<Box<ResponseBody<Scripted>>>,
+    /// What the service's body holds.
+    file: std::sync::Weak<()>,
 }
 
 impl Answered {
@@ -83,6 +95,7 @@ impl Answered {
     fn grpc(steps: &[Step]) -> Self {
         let mut request = request("/");
         *request.version_mut() = Version::HTTP_2;
+        *request.method_mut() = Method::POST;
         request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         Answered::to(request, steps)
     }
@@ -90,10 +103,13 @@ impl Answered {
     fn to(request: Request<Empty<Bytes>>, steps: &[Step]) -> Self {
         let clock = ManualClock::new();
         let gauge = PressureGauge::builder().limit(1).clock(clock.clone()).build().unwrap();
-        let says = Says(Arc::new(Mutex::new(steps.iter().copied().collect())));
+        let held_by_body = Arc::new(());
+        let says = Says(Arc::new(Mutex::new(steps.iter().copied().collect())), held_by_body.clone());
         let mut service = BackpressureLayer::new(gauge.clone()).layer(says);
         let Poll::Ready(Ok(response)) = Task::new(service.call(request)).poll() else { panic!("it is free") };
-        Answered { gauge, clock, body: Box::pin(response.into_body()) }
+        drop(service);
+        let file = Arc::downgrade(&held_by_body);
+        Answered { gauge, clock, body: Box::pin(response.into_body()), file }
     }
 
     fn next(&mut self) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
@@ -130,7 +146,27 @@ fn a_body_that_is_never_asked_for_loses_the_place() {
     let answer = Answered::with(&[Step::Data("one")]);
     answer.clock.advance(STALL);
     assert_eq!(answer.in_flight(), 1);
+    assert!(answer.file.upgrade().is_some());
     answer.clock.advance(STALL_FOUND - STALL);
+    assert_eq!(answer.in_flight(), 0);
+    assert!(answer.file.upgrade().is_none(), "and what the body holds is let go, though nobody asked");
+}
+
+#[test]
+fn a_large_part_is_handed_over_in_several_so_that_slow_readers_are_seen_to_go_on() {
+    static LARGE: [u8; 200 << 10] = [b'x'; 200 << 10];
+    let large = std::str::from_utf8(&LARGE).unwrap();
+    let mut answer = Answered::with(&[Step::Data(large), Step::Data("end"), Step::End]);
+    let mut lengths = Vec::new();
+    while answer.in_flight() == 1 {
+        answer.clock.advance(STALL);
+        match answer.next() {
+            Poll::Ready(Some(Ok(frame))) => lengths.push(frame.into_data().unwrap().len()),
+            Poll::Ready(None) => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(lengths, [64 << 10, 64 << 10, 64 << 10, 8 << 10, 3]);
     assert_eq!(answer.in_flight(), 0);
 }
 
@@ -142,6 +178,37 @@ fn a_service_that_is_silent_is_nobodys_stall() {
     answer.clock.advance(STALL * 1_000);
     assert_eq!(answer.in_flight(), 1, "server-sent events hold their place as long as they last");
     assert!(answer.next().is_pending());
+}
+
+/// Panics when it is asked for its second part.
+struct Fragile(bool);
+
+impl http_body::Body for Fragile {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        assert!(!std::mem::replace(&mut self.0, true), "the body panics");
+        Poll::Ready(Some(Ok(Frame::data("first".into()))))
+    }
+}
+
+#[test]
+fn a_body_that_panics_gives_the_place_back_and_is_no_success() {
+    let gauge = PressureGauge::new(1);
+    let fragile = tower::service_fn(async |_| Ok::<_, Infallible>(Response::new(Fragile(false))));
+    let mut service = BackpressureLayer::new(gauge.clone()).layer(fragile);
+    let Poll::Ready(Ok(response)) = Task::new(service.call(request("/"))).poll() else {
+        panic!("it is free")
+    };
+    let mut body = response.into_body();
+    assert!(matches!(Task::new(body.frame()).poll(), Poll::Ready(Some(Ok(_)))));
+    assert!(catch_unwind(AssertUnwindSafe(|| Task::new(body.frame()).poll().is_ready())).is_err());
+    let snapshot = gauge.snapshot();
+    assert_eq!((snapshot.in_flight, snapshot.ignored, snapshot.faults), (0, 1, 0));
 }
 
 #[test]
@@ -188,6 +255,11 @@ fn what_ends_a_body_says_how_the_call_went() {
         let steps = [Step::Data("message"), Step::GrpcStatus(status), Step::End];
         assert_eq!(ended(Answered::grpc(&steps)), expected, "grpc-status {status}");
     }
+    assert_eq!(
+        ended(Answered::grpc(&[Step::Data("message"), Step::End])),
+        (0, 1, 0),
+        "the service said nothing"
+    );
     let unread = Answered::grpc(&[Step::Data("message")]);
     drop(unread.body);
     assert_eq!(unread.gauge.snapshot().cancelled, 1, "nobody waited for the trailers");

@@ -84,7 +84,14 @@ fn the_place_is_held_until_the_body_was_read_and_the_refusal_is_a_response() {
 
 /// What a full gauge answers to a request with these headers.
 fn refusal(layer: &BackpressureLayer, headers: &[(&str, &str)]) -> (Response<()>, String) {
-    let mut request = request("/");
+    refusal_of(layer, Request::post("/").version(http::Version::HTTP_2).body(Empty::new()).unwrap(), headers)
+}
+
+fn refusal_of(
+    layer: &BackpressureLayer,
+    mut request: Request<Empty<Bytes>>,
+    headers: &[(&str, &str)],
+) -> (Response<()>, String) {
     for (name, value) in headers {
         request.headers_mut().insert(name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap());
     }
@@ -122,10 +129,7 @@ fn callers_are_answered_in_the_form_they_understand_and_strangers_learn_no_numbe
     for layer in [BackpressureLayer::new(gauge.clone()), BackpressureLayer::waiting(gauge)] {
         let (head, text) = refusal(&layer, &[("accept", "application/problem+json")]);
         assert_eq!(head.headers()[header::CONTENT_TYPE], "application/problem+json");
-        assert_eq!(
-            text,
-            r#"{"type":"about:blank","title":"Too many requests","status":429,"reason":"cost_above_limit"}"#
-        );
+        assert_eq!(text, r#"{"type":"about:blank","title":"Too many requests","status":429}"#);
         let (head, text) = refusal(&layer, &[("content-type", "application/grpc+proto")]);
         assert_eq!((head.status(), text.as_str()), (StatusCode::OK, ""), "trailers only");
         assert_eq!(head.headers()[header::CONTENT_TYPE], "application/grpc");
@@ -360,4 +364,38 @@ fn axum_takes_the_layer_on_routers_and_on_routes() {
 
 fn ready_for_requests<S: Service<Request<Empty<Bytes>>>>(service: &mut S) -> bool {
     smol::block_on(service.ready()).is_ok()
+}
+
+#[test]
+fn a_refused_head_has_the_length_and_no_body_over_http_2_too() {
+    let layer = BackpressureLayer::new(PressureGauge::new(0));
+    for version in [http::Version::HTTP_11, http::Version::HTTP_2] {
+        let request = Request::head("/").version(version).body(Empty::new()).unwrap();
+        let (head, text) = refusal_of(&layer, request, &[]);
+        assert_eq!((head.status(), text.as_str()), (StatusCode::TOO_MANY_REQUESTS, ""));
+        assert_eq!(head.headers()[header::CONTENT_LENGTH], "17");
+    }
+}
+
+#[test]
+fn a_server_that_goes_away_closes_its_http_1_connections() {
+    let gauge = PressureGauge::new(1);
+    gauge.close();
+    let layer = BackpressureLayer::new(gauge);
+    let (head, _) = refusal_of(&layer, request("/"), &[]);
+    assert_eq!(head.headers()[header::CONNECTION], "close");
+    let (head, _) = refusal(&layer, &[]);
+    assert!(!head.headers().contains_key(header::CONNECTION), "HTTP/2 forbids it");
+}
+
+#[test]
+fn a_call_that_never_fits_is_not_asked_to_come_back() {
+    let classify = pushback::http::Classify::new().arrival(|_| pushback::Arrival::new().cost(5));
+    let layer = BackpressureLayer::new(PressureGauge::new(4)).classify(classify);
+    assert!(!refusal(&layer, &[]).0.headers().contains_key(header::RETRY_AFTER));
+    let (head, _) = refusal(&layer, &[("content-type", "application/grpc")]);
+    assert_eq!(
+        (&head.headers()["grpc-status"], &head.headers()["grpc-retry-pushback-ms"]),
+        (&"8".parse().unwrap(), &"-1".parse().unwrap())
+    );
 }

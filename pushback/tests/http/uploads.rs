@@ -152,7 +152,12 @@ async fn a_sender_that_stalls_gives_the_place_back() {
     let answer = tokio::select! { line = answer => line, () = later => unreachable!() };
     assert_eq!(answer, "HTTP/1.1 408 Request Timeout\r\n");
     until(|| server.gauge.snapshot().in_flight == 0).await;
-    assert_eq!(server.gauge.snapshot().overloaded, 1, "a 408 says that time ran out");
+    let snapshot = server.gauge.snapshot();
+    assert_eq!(
+        (snapshot.ignored, snapshot.overloaded),
+        (1, 0),
+        "it was the sender who was slow, not the service"
+    );
 }
 
 /// Hands its caller the request's body, as a handler sees it.
@@ -196,6 +201,44 @@ fn only_the_time_that_the_handler_waits_for_the_sender_counts_as_a_stall() {
     clock.advance(Duration::from_secs(13));
     let Poll::Ready(Some(Err(error))) = reading.poll_if_rung() else { panic!("the sender has stalled") };
     assert!(error.is::<SenderStalled>(), "{error}");
+}
+
+/// Answers at once and goes on reading, as a gRPC call with streams both ways does.
+#[derive(Clone, Default)]
+struct BothWays(Arc<std::sync::Mutex<Option<RequestBody<Channel<Bytes>>>>>);
+
+impl Service<Request<RequestBody<Channel<Bytes>>>> for BothWays {
+    type Response = Response<Channel<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<RequestBody<Channel<Bytes>>>) -> Self::Future {
+        let mut body = request.into_body();
+        assert!(Task::new(body.frame()).poll().is_pending(), "it waits for the sender before it answers");
+        *self.0.lock().unwrap() = Some(body);
+        ready(Ok(Response::new(Channel::new(1).1)))
+    }
+}
+
+#[test]
+fn after_the_answer_a_sender_may_be_silent_for_as_long_as_it_likes() {
+    let clock = ManualClock::new();
+    let gauge = PressureGauge::builder().limit(1).clock(clock.clone()).build().unwrap();
+    let both_ways = BothWays::default();
+    let (mut sender, body) = Channel::<Bytes>::new(1);
+    let mut service =
+        BackpressureLayer::new(gauge.clone()).hold(pushback::http::Hold::Head).layer(both_ways.clone());
+    assert!(Task::new(service.call(Request::post("/").body(body).unwrap())).poll().is_ready());
+    let mut body = both_ways.0.lock().unwrap().take().unwrap();
+    clock.advance(Duration::from_secs(3_600));
+    assert!(Task::new(body.frame()).poll().is_pending());
+    clock.advance(Duration::from_secs(3_600));
+    assert!(sender.try_send(Frame::data("at last".into())).is_ok());
+    assert!(matches!(Task::new(body.frame()).poll(), Poll::Ready(Some(Ok(_)))));
 }
 
 #[tokio::test]
