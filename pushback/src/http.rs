@@ -5,15 +5,16 @@
 //! use pushback::{PressureGauge, http::BackpressureLayer};
 //!
 //! let gauge = PressureGauge::new(10);
-//! let app: Router = Router::new().route("/request", get(|| async { "done" })).layer(BackpressureLayer::new(gauge));
+//! let app: Router =
+//!     Router::new().route("/request", get(|| async { "done" })).route_layer(BackpressureLayer::new(gauge));
 //! # let _ = app;
 //! ```
 //!
-//! `Router::layer` covers unknown paths and methods too, which are then refused like the rest; `route_layer` covers only what
-//! the routes serve.
+//! `route_layer` covers what the routes serve; `Router::layer` would cover unknown paths and methods too.
 //!
 //! A refusal is 429 with `Retry-After`, problem details (RFC 9457) for callers that accept them, and in gRPC's own words for gRPC
-//! callers; [`Reply`] changes the status. It says why, and neither the limit nor the gauge's name.
+//! callers; [`Reply`] changes the status. It says neither the limit nor the gauge's name, and why only to peers whom [`Trust`]
+//! trusts.
 //!
 //! A request is decided when it is there: in `call`, not in `poll_ready`, where a connection that has sent nothing would
 //! already take a place. The refusal is a response, and the inner service's error type stays as it is. The state is in
@@ -118,6 +119,9 @@ impl BackpressureLayer {
     /// [`ReaderStalled`] or [`SenderStalled`], and its place goes to somebody else: ten slow readers must not freeze a limit of
     /// ten. A service that has nothing to say for a while, as with server-sent events, is nobody's stall, and neither is a
     /// sender who is silent after the service has answered, as in a gRPC call with streams both ways.
+    ///
+    /// Whoever sends or takes a little now and then makes progress, however slowly: bound the whole of a request by a timeout, such
+    /// as tower-http's, where that matters.
     ///
     /// Servers and systems buffer what they send, some hundred KiB for each connection, and tell nobody how much of it was
     /// read. So a reader must take about that much in this time; give more time where readers are as slow.

@@ -26,6 +26,8 @@ impl PressureGauge {
     /// | `pushback_would_refuse_total` | calls that a dry run would have refused, by `reason` |
     /// | `pushback_faults_total` | faults the gauge recovered from; anything but 0 is a bug |
     ///
+    /// Exporters for Prometheus make summaries of the two times below unless they are given buckets.
+    ///
     /// Recorded as it happens: `pushback_time_in_line_seconds` by `result` (`admitted`, `refused`, `left`), and by the HTTP layer
     /// `pushback_service_time_seconds`, from the end of a request's body to its response's head.
     pub fn publish_metrics(&self) {

@@ -231,6 +231,23 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Connection<Io> {
 }
 
 /// A listener behind a cap; [`Connections::listen`] makes it.
+///
+/// Handlers that want the peer's address need one more step, `tap_io`, by which axum finds it:
+///
+/// ```
+/// use std::net::SocketAddr;
+/// use axum::{Router, extract::ConnectInfo, routing::get, serve::ListenerExt};
+/// use pushback::http::Connections;
+/// use tokio::net::TcpListener;
+///
+/// async fn serve(listener: TcpListener) -> Result<(), Box<dyn std::error::Error>> {
+///     let app = Router::new().route("/", get(async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.to_string()));
+///     let capped = Connections::at_most(10_000)?.listen(listener).tap_io(|_| ());
+///     axum::serve(capped, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
+///     Ok(())
+/// }
+/// # let _ = serve;
+/// ```
 #[cfg(feature = "axum")]
 #[derive(Debug)]
 pub struct CappedListener<L> {

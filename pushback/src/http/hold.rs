@@ -16,8 +16,10 @@ use crate::{gauge::OwnedPermit, outcome::Outcome};
 /// | a stream, server-sent events | hold the place to their end | hold none | as the handler decides |
 /// | answer without a body (HEAD, 204, 304), upgrade (101, CONNECT) | head | head | as the handler decides |
 ///
-/// Handed over means to the server: an answer of one part, such as a text, is the server's at once, to be written out as the
-/// reader takes it, and holds no place for that. A stream is asked for its next part only when the last has been written.
+/// Handed over means to the server: a small answer of one part, such as a text, is the server's at once, to be written out as
+/// the reader takes it, and holds no place for that. A stream is asked for its next part only when the last has been written.
+/// What servers buffer for clients that do not read is bounded by their own settings, such as hyper's
+/// `max_concurrent_streams`, and by [`Connections`](super::Connections).
 ///
 /// In all cases the place comes back when the caller goes away or the answer is dropped unread. Informational
 /// answers (1xx) change nothing. What runs on behind an upgrade is the handler's own task, which the layer does not see.
@@ -36,7 +38,8 @@ pub enum Hold {
 }
 
 /// The place of a request under [`Hold::Task`], in the request's extensions. Clones are the same place; it is given back
-/// when the last of them is dropped. Behind two layers that both hold for a task, it is the inner layer's.
+/// when the last of them is dropped. Behind two layers that both hold for a task, it is the inner layer's. Exempt
+/// requests have none.
 ///
 /// ```
 /// use axum::{Extension, Router, routing::post};
@@ -67,6 +70,15 @@ impl Place {
     /// Says how the work goes. The layer says it by the response's head; a later word replaces that.
     pub fn record(&self, outcome: Outcome) {
         self.permit.lock().unwrap_or_else(PoisonError::into_inner).record(outcome);
+    }
+}
+
+/// Work that panics says nothing about the load.
+impl Drop for Place {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.record(Outcome::Ignore);
+        }
     }
 }
 

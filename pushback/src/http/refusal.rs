@@ -105,7 +105,7 @@ impl Refusal {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         // RFC 6585 forbids caches to keep a 429; any other status could be kept if somebody says how long.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if !self.is_final {
+        if self.comes_back() {
             headers.insert(RETRY_AFTER, HeaderValue::from(self.wait.seconds));
         }
         response
@@ -121,10 +121,16 @@ impl Refusal {
         if self.is_final {
             // Whatever cannot be read as a time says: never.
             headers.insert(PUSHBACK, HeaderValue::from_static("-1"));
-        } else if self.reason != Reason::DeadlinePassed {
+        } else if self.comes_back() {
             headers.insert(PUSHBACK, HeaderValue::from(self.wait.milliseconds));
         }
         response
+    }
+
+    /// Whether it makes sense to ask this server again: not for what never fits, not when nobody waits any more, and not
+    /// when the server is going away, where whoever asks again at once reaches another one.
+    fn comes_back(self) -> bool {
+        !self.is_final && !matches!(self.reason, Reason::DeadlinePassed | Reason::Closed)
     }
 
     fn grpc_status(self) -> HeaderValue {

@@ -25,10 +25,11 @@ use crate::{
 ///
 /// gRPC callers are told the same in their own way: HTTP 200 with trailers only, `UNAVAILABLE`, which their retry policies
 /// know, and the time in `grpc-retry-pushback-ms`. Above a [`quota`](Reply::quota) it is `RESOURCE_EXHAUSTED`, and for a call
-/// whose own deadline has passed `DEADLINE_EXCEEDED`, without a time, for nobody waits for it any more.
+/// whose own deadline has passed `DEADLINE_EXCEEDED`.
 ///
-/// A call that costs more than the whole limit never fits: it hears no `Retry-After`, or `RESOURCE_EXHAUSTED` with a pushback of
-/// -1, which means never.
+/// No time is told to a call whose own deadline has passed, and none by a closed gauge, which closes its HTTP/1 connections, so
+/// that whoever asks again reaches another server. A call that costs more than the whole limit never fits: it hears no
+/// `Retry-After`, or `RESOURCE_EXHAUSTED` with a pushback of -1, which means never.
 ///
 /// ```
 /// use http::StatusCode;

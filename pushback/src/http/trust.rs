@@ -46,7 +46,8 @@ const TAKEN: [&str; 9] = [
 ///
 /// ```
 /// use std::net::SocketAddr;
-/// use axum::extract::ConnectInfo; // there with `into_make_service_with_connect_info::<SocketAddr>()`
+/// use axum::extract::ConnectInfo; // there with `into_make_service_with_connect_info::<SocketAddr>()`,
+/// // and behind a `CappedListener` with `.tap_io(|_| ())`
 /// use pushback::{PressureGauge, http::{BackpressureLayer, Classify, Trust}};
 ///
 /// let trust = Trust::new(|request| {
@@ -96,10 +97,11 @@ impl Trust {
         if let Some(priority) = urgency(headers.get_all(PRIORITY).iter()).map(priority_of) {
             arrival = arrival.priority(priority);
         }
-        let named = self.deadline.as_ref().and_then(|name| headers.get(name));
-        let named = named.and_then(|value| milliseconds(value.as_bytes()));
-        let grpc = headers.get(GRPC_TIMEOUT).and_then(|value| grpc_timeout(value.as_bytes()));
-        if let Some(patience) = [named, grpc].into_iter().flatten().min() {
+        let named = self.deadline.iter().flat_map(|name| headers.get_all(name));
+        let named = named.filter_map(|value| milliseconds(value.as_bytes()));
+        let grpc = headers.get_all(GRPC_TIMEOUT).into_iter();
+        let grpc = grpc.filter_map(|value| grpc_timeout(value.as_bytes()));
+        if let Some(patience) = named.chain(grpc).min() {
             // A deadline that the clock cannot express is none.
             let deadline = gauge.now().checked_add(patience);
             if let Some(soonest) = [deadline, arrival.until()].into_iter().flatten().min() {

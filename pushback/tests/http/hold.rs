@@ -296,6 +296,15 @@ fn a_place_held_for_a_task_is_given_back_when_the_task_lets_go_of_it() {
     kept.lock().unwrap().take().unwrap().record(pushback::Outcome::Overload);
     assert_eq!((gauge.snapshot().in_flight, gauge.snapshot().overloaded), (0, 1));
 
+    drop(smol::block_on(app.clone().oneshot(Request::get("/").body(Body::empty()).unwrap())));
+    let place = kept.lock().unwrap().take().unwrap();
+    let job = std::thread::spawn(move || {
+        let _place = place;
+        panic!("the job fails");
+    });
+    assert!(job.join().is_err());
+    assert_eq!((gauge.snapshot().in_flight, gauge.snapshot().ignored), (0, 1), "and it is no success");
+
     let missing = Request::get("/missing").body(Body::empty()).unwrap();
     drop(smol::block_on(app.oneshot(missing)));
     assert_eq!(gauge.snapshot().in_flight, 0, "whoever does not take it holds it to the head");

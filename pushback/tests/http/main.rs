@@ -384,6 +384,7 @@ fn a_server_that_goes_away_closes_its_http_1_connections() {
     let layer = BackpressureLayer::new(gauge);
     let (head, _) = refusal_of(&layer, request("/"), &[]);
     assert_eq!(head.headers()[header::CONNECTION], "close");
+    assert!(!head.headers().contains_key(header::RETRY_AFTER), "another one may serve it at once");
     let (head, _) = refusal(&layer, &[]);
     assert!(!head.headers().contains_key(header::CONNECTION), "HTTP/2 forbids it");
 }
