@@ -4,28 +4,20 @@
 #[path = "support/wire.rs"]
 mod wire;
 
-use std::{
-    convert::Infallible,
-    fs,
-    pin::Pin,
-    process::Stdio,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{fs, process::Stdio, time::Duration};
 
 use axum::{
     Router,
     body::{Body, Bytes},
     routing::{get, post},
 };
-use http_body::Frame;
 use pushback::{ManualClock, PressureGauge, http::BackpressureLayer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     process::Command,
     task::JoinSet,
 };
-use wire::{ask, head, send, serve, until};
+use wire::{Flood, ask, head, send, serve, until};
 
 const MIB: usize = 1 << 20;
 
@@ -82,28 +74,12 @@ async fn ten_thousand_refusals_of_a_mebibyte_leave_nothing_behind() {
     until(|| gauge.snapshot().in_flight == 0).await;
 }
 
-/// A body without an end, in parts as a file has them. A body of one part would be the server's at once, and no longer the
-/// service's.
-struct Endless;
-
-impl http_body::Body for Endless {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b'x'; 64 << 10])))))
-    }
-}
-
 /// A service with answers that do not fit into the buffers of both systems, behind a limit of `limit`.
 async fn large_answers(limit: u32) -> (String, PressureGauge, ManualClock) {
     let clock = ManualClock::new();
     let gauge = PressureGauge::builder().limit(limit).clock(clock.clone()).build().unwrap();
     let app = Router::new()
-        .route("/", get(async || Body::new(Endless)))
+        .route("/", get(async || Body::new(Flood)))
         .route("/small", get(async || "done"))
         .layer(BackpressureLayer::new(gauge.clone()));
     (serve(app).await, gauge, clock)

@@ -296,6 +296,7 @@ mod tests {
                 tokio::task::yield_now().await;
                 clock.advance(Duration::from_millis(500));
                 waited += Duration::from_millis(500);
+                assert!(waited < IDLE * 2, "it is kept for ever");
             }
         };
         let answer =

@@ -9,7 +9,7 @@ use pushback::http::{Hold, Place, ReaderStalled, ResponseBody};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::wire::{ask, head, line, send, serve, until};
+use crate::wire::{Flood, ask, head, line, send, serve, until};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -350,21 +350,6 @@ async fn a_client_that_goes_away_in_the_middle_of_a_body_gives_the_place_back() 
     assert_eq!(gauge.snapshot().in_flight, 1);
     drop(connection);
     until(|| gauge.snapshot().in_flight == 0).await;
-}
-
-/// A body without an end.
-struct Flood;
-
-impl http_body::Body for Flood {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b'x'; 1_000])))))
-    }
 }
 
 /// Takes the connection over, says a word on it, and lets go when it is told or the peer goes away.

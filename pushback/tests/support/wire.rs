@@ -1,8 +1,14 @@
 //! What tests need that speak HTTP/1 over a real connection, byte by byte.
 
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use axum::Router;
+use axum::{Router, body::Bytes};
+use http_body::{Body, Frame};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -58,4 +64,20 @@ pub(crate) async fn until(mut is_so: impl FnMut() -> bool) {
         }
     };
     timeout(PATIENCE, waiting).await.expect("it never came to that");
+}
+
+/// A body without an end, in parts as a file has them. A body of one part would be the server's at once, and no longer the
+/// service's.
+pub(crate) struct Flood;
+
+impl Body for Flood {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b'x'; 64 << 10])))))
+    }
 }

@@ -4,6 +4,8 @@
 //! before the gauge is, and the invariants of ARCHITECTURE.md are checked on the gauge's own snapshot. A failure
 //! prints its seed; `PUSHBACK_SEED=<seed> cargo test --test model` replays it.
 
+mod naive;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::{
@@ -13,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use naive::{Kind, Model};
 use pushback::{
     Acquire, Arrival, Clock, DryRunMode, Line, ManualClock, Outcome, OwnedPermit, PressureGauge, Priority,
     Reason,
@@ -38,181 +41,6 @@ fn a_gauge_does_what_a_naive_model_does() {
             run.step();
         }
         run.finish();
-    }
-}
-
-/// How a call was admitted, in the model's own words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Real,
-    Phantom,
-}
-
-struct Waiting {
-    id: u64,
-    cost: u32,
-    /// 0 is the most important.
-    level: usize,
-    since: Instant,
-    expires: Instant,
-    why: Reason,
-}
-
-/// What a gauge is, as naively as it can be said.
-struct Model {
-    limit: u32,
-    capacity: Option<u32>,
-    wait_max: Duration,
-    in_flight: Vec<(u64, u32, Kind)>,
-    line: VecDeque<Waiting>,
-    decided: BTreeMap<u64, Result<Kind, Reason>>,
-    closed: bool,
-    dry_run: bool,
-    admitted: u64,
-    left: u64,
-    refused: BTreeMap<&'static str, u64>,
-    would_refuse: u64,
-    would_wait: u64,
-}
-
-impl Model {
-    fn taken(&self) -> u32 {
-        self.in_flight.iter().filter(|(_, _, kind)| *kind == Kind::Real).map(|(_, cost, _)| cost).sum()
-    }
-
-    fn fits(&self, cost: u32) -> bool {
-        self.taken() + cost <= self.limit
-    }
-
-    fn refuse(&mut self, id: u64, cost: u32, reason: Reason) -> Result<Kind, Reason> {
-        if self.dry_run && reason != Reason::Closed {
-            self.would_refuse += 1;
-            self.in_flight.push((id, cost, Kind::Phantom));
-            return Ok(Kind::Phantom);
-        }
-        *self.refused.entry(reason.as_str()).or_default() += 1;
-        Err(reason)
-    }
-
-    fn admit(&mut self, id: u64, cost: u32) -> Result<Kind, Reason> {
-        self.admitted += 1;
-        self.in_flight.push((id, cost, Kind::Real));
-        Ok(Kind::Real)
-    }
-
-    /// The answer to a call that does not wait.
-    fn try_acquire(
-        &mut self,
-        id: u64,
-        cost: u32,
-        deadline: Option<Instant>,
-        now: Instant,
-    ) -> Result<Kind, Reason> {
-        match self.why_not(cost, deadline, now) {
-            None => self.admit(id, cost),
-            Some(reason) => self.refuse(id, cost, reason),
-        }
-    }
-
-    /// The answer to a call that may wait, or `None` if it waits.
-    fn acquire(
-        &mut self,
-        id: u64,
-        cost: u32,
-        level: usize,
-        deadline: Option<Instant>,
-        now: Instant,
-    ) -> Option<Result<Kind, Reason>> {
-        match self.why_not(cost, deadline, now) {
-            None => Some(self.admit(id, cost)),
-            Some(Reason::Full) => {
-                let goes_first = self.line.front().is_some_and(|front| front.level > level);
-                if goes_first && self.fits(cost) {
-                    return Some(self.admit(id, cost));
-                }
-                let capacity = self.capacity.unwrap_or(self.limit) as usize;
-                let is_full = self.line.len() >= capacity;
-                if is_full && self.line.back().is_none_or(|back| back.level <= level) {
-                    return Some(self.refuse(id, cost, Reason::LineFull));
-                }
-                if self.dry_run {
-                    self.would_wait += 1;
-                    self.in_flight.push((id, cost, Kind::Phantom));
-                    return Some(Ok(Kind::Phantom));
-                }
-                let patience = (now + self.wait_max, Reason::WaitedTooLong);
-                let (expires, why) = match deadline {
-                    Some(deadline) if deadline < patience.0 => (deadline, Reason::DeadlinePassed),
-                    _ => patience,
-                };
-                if is_full {
-                    let displaced = self.line.pop_back().unwrap();
-                    *self.refused.entry(Reason::Displaced.as_str()).or_default() += 1;
-                    self.decided.insert(displaced.id, Err(Reason::Displaced));
-                }
-                let behind = self.line.iter().take_while(|waiting| waiting.level <= level).count();
-                self.line.insert(behind, Waiting { id, cost, level, since: now, expires, why });
-                None
-            }
-            Some(reason) => Some(self.refuse(id, cost, reason)),
-        }
-    }
-
-    fn why_not(&self, cost: u32, deadline: Option<Instant>, now: Instant) -> Option<Reason> {
-        if self.closed {
-            Some(Reason::Closed)
-        } else if cost > self.limit {
-            Some(Reason::CostAboveLimit)
-        } else if deadline.is_some_and(|deadline| deadline <= now) {
-            Some(Reason::DeadlinePassed)
-        } else if !self.line.is_empty() || !self.fits(cost) {
-            Some(Reason::Full)
-        } else {
-            None
-        }
-    }
-
-    fn next_expiry(&self) -> Option<Instant> {
-        self.line.iter().map(|waiting| waiting.expires).min()
-    }
-
-    /// Lets everything happen that must happen now.
-    fn settle(&mut self, now: Instant) {
-        let limit = self.limit;
-        let closed = self.closed;
-        let why = |waiting: &Waiting| {
-            if closed {
-                Some(Reason::Closed)
-            } else if waiting.cost > limit {
-                Some(Reason::CostAboveLimit)
-            } else if waiting.expires <= now {
-                Some(waiting.why)
-            } else {
-                None
-            }
-        };
-        let (gone, staying): (Vec<_>, Vec<_>) =
-            self.line.drain(..).partition(|waiting| why(waiting).is_some());
-        self.line = staying.into();
-        for waiting in gone {
-            let reason = why(&waiting).unwrap();
-            *self.refused.entry(reason.as_str()).or_default() += 1;
-            self.decided.insert(waiting.id, Err(reason));
-        }
-        while let Some(front) = self.line.front() {
-            let (id, cost) = (front.id, front.cost);
-            let kind = if self.fits(cost) {
-                self.admitted += 1;
-                Kind::Real
-            } else if self.dry_run {
-                Kind::Phantom
-            } else {
-                break;
-            };
-            self.line.pop_front();
-            self.in_flight.push((id, cost, kind));
-            self.decided.insert(id, Ok(kind));
-        }
     }
 }
 
