@@ -1,11 +1,13 @@
 //! The gauge: admits, queues or refuses a call.
 
 mod acquire;
+mod adaptive;
 mod builder;
 mod core;
 mod drain;
 #[cfg(all(test, not(pushback_loom)))]
 mod faults;
+mod held;
 mod locked;
 #[cfg(all(test, pushback_loom))]
 mod models;
@@ -21,7 +23,7 @@ mod thread_waker;
 use std::{fmt, sync::Arc, time::Instant};
 
 pub use acquire::Acquire;
-pub use builder::{BuildError, Builder};
+pub use builder::Builder;
 pub use drain::Drain;
 pub use permit::{OwnedPermit, Permit};
 #[cfg(feature = "http")]
@@ -68,7 +70,7 @@ impl PressureGauge {
     /// A gauge for at most `limit` places in flight, 0 to [`u32::MAX`]; 0 admits nothing. Its line is as long as the
     /// limit. [`builder`](Self::builder) has all settings.
     pub fn new(limit: u32) -> Self {
-        PressureGauge { core: Core::new("gauge", limit, Line::default(), SystemClock::shared()) }
+        PressureGauge { core: Core::new("gauge", limit, None, Line::default(), SystemClock::shared()) }
     }
 
     /// Settings for a gauge.

@@ -65,7 +65,7 @@ use self::{
     classify::Class,
     shared::{Over, Settings, Shared},
 };
-use crate::gauge::{BuildError, PressureGauge};
+use crate::{gauge::PressureGauge, settings::BuildError};
 
 /// The error of a body, whatever it is: what hyper, axum and tonic take.
 type BoxError = Box<dyn Error + Send + Sync>;

@@ -8,12 +8,15 @@
 
 mod arrival;
 mod clock;
+mod dice;
 mod gauge;
 #[cfg(feature = "http")]
 pub mod http;
+pub mod limit;
 mod line;
 mod outcome;
 mod rejected;
+mod settings;
 mod slots;
 mod snapshot;
 mod sync;
@@ -21,8 +24,9 @@ mod telemetry;
 
 pub use arrival::{Arrival, Priority};
 pub use clock::{Alarm, Clock, ManualClock, SystemClock};
-pub use gauge::{Acquire, BuildError, Builder, Drain, DryRunMode, OwnedPermit, Permit, PressureGauge};
+pub use gauge::{Acquire, Builder, Drain, DryRunMode, OwnedPermit, Permit, PressureGauge};
 pub use line::Line;
 pub use outcome::Outcome;
 pub use rejected::{Reason, Rejected};
+pub use settings::BuildError;
 pub use snapshot::{DryRun, Refusals, Snapshot};

@@ -6,16 +6,19 @@ use std::{
 };
 
 /// From the top down; each may use those below it.
-const ORDER: [&str; 11] = [
+const ORDER: [&str; 14] = [
     "http",
     "gauge",
     "line",
+    "limit",
     "slots",
     "snapshot",
     "arrival",
     "outcome",
     "telemetry",
     "rejected",
+    "settings",
+    "dice",
     "clock",
     "sync",
 ];

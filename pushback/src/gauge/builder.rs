@@ -2,15 +2,15 @@
 
 use std::{
     collections::HashSet,
-    error::Error,
-    fmt,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use super::{DryRunMode, PressureGauge, core::Core};
 use crate::{
     clock::{Clock, SystemClock},
+    limit::{Limit, Start},
     line::Line,
+    settings::BuildError,
 };
 
 /// The longest name of a gauge, in bytes: it stands in logs, labels and errors.
@@ -21,7 +21,7 @@ const NAME_MAX: usize = 64;
 #[must_use = "a builder builds nothing until `build`"]
 pub struct Builder {
     name: String,
-    limit: Option<u32>,
+    limit: Option<Arc<dyn Limit>>,
     line: Line,
     mode: DryRunMode,
     clock: Option<Arc<dyn Clock>>,
@@ -45,9 +45,10 @@ impl Builder {
         self
     }
 
-    /// How many places there are, 0 to [`u32::MAX`]; this must be said. 0 admits nothing.
-    pub fn limit(mut self, places: u32) -> Self {
-        self.limit = Some(places);
+    /// How many places there are; this must be said. A number, 0 to [`u32::MAX`], is fixed, and 0 admits nothing; a
+    /// [`Limit`] such as [`Vegas`](crate::limit::Vegas) moves.
+    pub fn limit(mut self, limit: impl Limit) -> Self {
+        self.limit = Some(Arc::new(limit));
         self
     }
 
@@ -72,21 +73,15 @@ impl Builder {
     /// Builds the gauge, or says which setting is wrong.
     pub fn build(self) -> Result<PressureGauge, BuildError> {
         if self.name.is_empty() || self.name.len() > NAME_MAX || self.name.contains(char::is_control) {
-            return Err(BuildError {
-                key: "name",
-                value: format!("{:?}", self.name),
-                allowed: "1 to 64 bytes without control characters",
-            });
+            let allowed = "1 to 64 bytes without control characters";
+            return Err(BuildError::new("name", format!("{:?}", self.name), allowed));
         }
         let Some(limit) = self.limit else {
-            return Err(BuildError {
-                key: "limit",
-                value: "not set".to_owned(),
-                allowed: "0 to 4294967295 places",
-            });
+            return Err(BuildError::new("limit", "not set", "0 to 4294967295 places"));
         };
+        let Start { limit, controller } = limit.start()?;
         let clock = self.clock.unwrap_or_else(SystemClock::shared);
-        let core = Core::new(interned(&self.name), limit, self.line, clock);
+        let core = Core::new(interned(&self.name), limit, controller, self.line, clock);
         let gauge = PressureGauge { core };
         if self.mode == DryRunMode::On {
             gauge.set_dry_run(DryRunMode::On);
@@ -94,34 +89,6 @@ impl Builder {
         Ok(gauge)
     }
 }
-
-/// A setting is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BuildError {
-    key: &'static str,
-    value: String,
-    allowed: &'static str,
-}
-
-impl BuildError {
-    #[cfg(feature = "http")]
-    pub(crate) fn new(key: &'static str, value: String, allowed: &'static str) -> Self {
-        BuildError { key, value, allowed }
-    }
-
-    /// The setting's name.
-    pub fn key(&self) -> &'static str {
-        self.key
-    }
-}
-
-impl fmt::Display for BuildError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is {}; allowed: {}", self.key, self.value, self.allowed)
-    }
-}
-
-impl Error for BuildError {}
 
 /// Names live as long as the process, so that a refusal can carry its gauge's name and still be copied.
 fn interned(name: &str) -> &'static str {

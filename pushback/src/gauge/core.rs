@@ -9,10 +9,13 @@ use crate::{
     arrival::{Arrival, Priority},
     clock::Clock,
     gauge::{
+        adaptive::{Adaptive, Failed},
+        held::Held,
         locked::{Locked, Miss},
         modes::{Mode, Modes},
         tally::{EndedTally, RefusedTally},
     },
+    limit::Controller,
     line::{
         Line,
         queue::{Queue, Ticket, Waiter},
@@ -35,6 +38,8 @@ pub(crate) struct Core {
     pub(super) room: AtomicU32,
     pub(super) modes: Modes,
     pub(super) name: &'static str,
+    /// For a limit that moves. Never changed, and beside the word, for every call asks.
+    pub(super) adaptive: Option<Box<Adaptive>>,
     pub(super) locked: Mutex<Option<Box<Locked>>>,
 
     pub(super) refused: RefusedTally,
@@ -49,13 +54,6 @@ const _: () = assert!(
     std::mem::offset_of!(Core, refused) - std::mem::offset_of!(Core, slots) >= 64,
     "the admitted and the refused write different cache lines"
 );
-
-/// An admitted call: what is given back at its end.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Held {
-    pub(crate) cost: u32,
-    pub(crate) place: Place,
-}
 
 /// What became of a call that may wait.
 pub(crate) enum Entry {
@@ -79,8 +77,16 @@ enum Turn {
 }
 
 impl Core {
-    pub(crate) fn new(name: &'static str, limit: u32, line: Line, clock: Arc<dyn Clock>) -> Arc<Core> {
+    pub(crate) fn new(
+        name: &'static str,
+        limit: u32,
+        controller: Option<Box<dyn Controller>>,
+        line: Line,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Core> {
+        let adaptive = controller.map(|controller| Box::new(Adaptive::new(controller, limit, clock.now())));
         Arc::new(Core {
+            adaptive,
             slots: Slots::new(limit),
             room: AtomicU32::new(room(line.capacity(limit), &Queue::default())),
             modes: Modes::new(),
@@ -103,7 +109,7 @@ impl Core {
         let cost = arrival.places();
         let in_time = arrival.until().is_none_or(|deadline| !self.has_passed(deadline));
         if in_time && self.slots.take(cost) {
-            return Ok(Held { cost, place: Place::Real });
+            return Ok(self.held(cost, Place::Real));
         }
         if in_time && self.modes.all_usual() && cost <= self.slots.limit() {
             self.refused.count(Reason::Full);
@@ -150,7 +156,7 @@ impl Core {
         });
         match entered {
             Ok(Turn::Later(ticket)) => Entry::Waiting(ticket),
-            Ok(Turn::Now(place)) => Entry::Admitted(Held { cost, place }),
+            Ok(Turn::Now(place)) => Entry::Admitted(self.held(cost, place)),
             Err(reason) => self.turn_away(reason, cost).into(),
         }
     }
@@ -162,7 +168,7 @@ impl Core {
             return Some(self.turn_away(Reason::DeadlinePassed, cost));
         }
         if self.slots.take(cost) {
-            return Some(Ok(Held { cost, place: Place::Real }));
+            return Some(Ok(self.held(cost, Place::Real)));
         }
         let takes_it = u32::from(arrival.level()) < self.room.load(Ordering::Relaxed);
         if takes_it && self.why_never(cost).is_none() {
@@ -176,7 +182,7 @@ impl Core {
     pub(crate) fn poll_turn(&self, ticket: Ticket, cost: u32, mut waker: Waker) -> Entry {
         let verdict = self.lock().get_or_insert_default().queue.fetch(ticket, &mut waker);
         match verdict {
-            Some(verdict) => verdict.map(|place| Held { cost, place }).into(),
+            Some(verdict) => verdict.map(|place| self.held(cost, place)).into(),
             None => Entry::Waiting(ticket),
         }
     }
@@ -186,23 +192,57 @@ impl Core {
         let (verdict, waiter) = self.with_line(|_, locked, _| locked.queue.leave(ticket));
         drop(waiter);
         if let Some(Ok(place)) = verdict {
-            self.give_back(Held { cost, place }, Outcome::Cancelled);
+            let mut held = Held::new(cost, place);
+            held.record(Outcome::Cancelled);
+            self.give_back(held);
         }
+    }
+
+    /// A call that is admitted, measured from here on if the limit moves.
+    #[inline]
+    fn held(&self, cost: u32, place: Place) -> Held {
+        let held = Held::new(cost, place);
+        match &self.adaptive {
+            None => held,
+            Some(adaptive) => self.measured(held, adaptive),
+        }
+    }
+
+    #[inline(never)]
+    fn measured(&self, held: Held, adaptive: &Adaptive) -> Held {
+        let in_flight = u32::try_from(self.slots.in_flight().max(0)).unwrap_or(u32::MAX);
+        held.measured(adaptive.since(self.clock.now()), in_flight)
     }
 
     /// The one way back for every place.
     #[inline]
-    pub(crate) fn give_back(self: &Arc<Self>, held: Held, outcome: Outcome) {
+    pub(crate) fn give_back(self: &Arc<Self>, held: Held) {
+        let outcome = held.outcome();
         if outcome != Outcome::Success {
             self.ended.count(outcome);
         }
-        match held.place {
+        match held.place() {
             Place::Real => {
                 if self.slots.give_back(held.cost) == Gate::Shut {
                     self.look_after_line();
                 }
             }
             Place::Phantom => self.give_phantom_back(),
+        }
+        if let Some(adaptive) = &self.adaptive {
+            self.learn(held, adaptive);
+        }
+    }
+
+    /// The place is given back by now, so nobody waits for what is decided here.
+    #[inline(never)]
+    fn learn(self: &Arc<Self>, held: Held, adaptive: &Adaptive) {
+        match adaptive.observe(held, self.clock.now()) {
+            Ok(None) => (),
+            Ok(Some(next)) => {
+                self.move_limit(&next);
+            }
+            Err(Failed) => self.count_faults(1),
         }
     }
 
@@ -228,7 +268,7 @@ impl Core {
         let mut reason = self.why_never(cost).unwrap_or(seen);
         if self.modes.is(Mode::DRY_RUN) {
             match self.admit_phantom(reason) {
-                Ok(()) => return Ok(Held { cost, place: Place::Phantom }),
+                Ok(()) => return Ok(self.held(cost, Place::Phantom)),
                 Err(other) => reason = other,
             }
         }

@@ -8,11 +8,8 @@ use std::{
     task::{Context, Waker},
 };
 
-use super::{PressureGauge, core::Held};
-use crate::{
-    Line, Reason,
-    outcome::{Outcome, Place},
-};
+use super::{PressureGauge, held::Held};
+use crate::{Line, Reason, outcome::Place};
 
 #[test]
 fn a_poisoned_lock_is_counted_and_the_gauge_goes_on() {
@@ -36,7 +33,7 @@ fn a_poisoned_lock_is_counted_and_the_gauge_goes_on() {
 fn a_place_given_back_twice_is_counted_and_the_gauge_goes_on() {
     let gauge = PressureGauge::new(1);
     let core = Arc::clone(&gauge.core);
-    core.give_back(Held { cost: 1, place: Place::Real }, Outcome::Success);
+    core.give_back(Held::new(1, Place::Real));
     let snapshot = gauge.snapshot();
     assert_eq!((snapshot.in_flight, snapshot.faults), (0, 1), "in flight saturates");
     assert!(gauge.process(|| ()).is_ok());

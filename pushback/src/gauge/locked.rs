@@ -19,6 +19,8 @@ pub(crate) struct Locked {
     /// The alarms that are set and have not rung.
     pub(crate) alarms: BTreeSet<Instant>,
     pub(crate) faults: u64,
+    /// The number of the move that is in force, if the limit moves.
+    pub(crate) moved: u64,
     /// Who is to be woken once the lock is free.
     pub(crate) wakes: Wakes,
 }

@@ -4,21 +4,37 @@
 use std::time::Instant;
 use std::{sync::Arc, task::Waker};
 
-use super::{core::Core, locked::Locked, modes::Mode};
+use super::{adaptive::Move, core::Core, locked::Locked, modes::Mode};
 use crate::{rejected::Reason, snapshot::Snapshot, telemetry};
 
 impl Core {
     pub(crate) fn set_limit(self: &Arc<Self>, limit: u32) {
-        let before = self.with_line(|core, locked, _| {
-            let before = core.slots.limit();
-            core.slots.set_limit(limit);
-            // Who can never fit again must not stand in the way of the others.
-            for ticket in locked.queue.above(limit) {
-                core.decide(locked, ticket, Err(Reason::CostAboveLimit));
-            }
-            before
-        });
+        let before = match &self.adaptive {
+            None => self.with_line(|core, locked, _| core.change_limit(locked, limit)),
+            Some(adaptive) => self.move_limit(&adaptive.set(limit)),
+        };
         telemetry::limit_set(self.name, before, limit);
+    }
+
+    /// Moves the limit, unless a later move was quicker; gives the limit before.
+    pub(super) fn move_limit(self: &Arc<Self>, next: &Move) -> u32 {
+        self.with_line(|core, locked, _| {
+            if locked.moved > next.number {
+                return core.slots.limit();
+            }
+            locked.moved = next.number;
+            core.change_limit(locked, next.limit)
+        })
+    }
+
+    fn change_limit(&self, locked: &mut Locked, limit: u32) -> u32 {
+        let before = self.slots.limit();
+        self.slots.set_limit(limit);
+        // Who can never fit again must not stand in the way of the others.
+        for ticket in locked.queue.above(limit) {
+            self.decide(locked, ticket, Err(Reason::CostAboveLimit));
+        }
+        before
     }
 
     pub(crate) fn close(self: &Arc<Self>) {

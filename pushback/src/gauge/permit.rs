@@ -2,7 +2,7 @@
 
 use std::{fmt, mem::ManuallyDrop};
 
-use super::{PressureGauge, core::Held};
+use super::{PressureGauge, held::Held};
 use crate::outcome::Outcome;
 
 /// A place in flight, borrowed from its gauge. Dropping it gives the place back, whatever happened: a return, `?`, a
@@ -29,7 +29,6 @@ use crate::outcome::Outcome;
 pub struct Permit<'gauge> {
     gauge: &'gauge PressureGauge,
     held: Held,
-    outcome: Option<Outcome>,
 }
 
 /// A place in flight that can be moved anywhere: into another thread, a task, a response's body.
@@ -39,13 +38,12 @@ pub struct Permit<'gauge> {
 pub struct OwnedPermit {
     gauge: PressureGauge,
     held: Held,
-    outcome: Option<Outcome>,
 }
 
 impl<'gauge> Permit<'gauge> {
     #[inline]
     pub(super) fn new(gauge: &'gauge PressureGauge, held: Held) -> Self {
-        Permit { gauge, held, outcome: None }
+        Permit { gauge, held }
     }
 
     /// How many places the call takes.
@@ -55,7 +53,7 @@ impl<'gauge> Permit<'gauge> {
 
     /// Says how the call goes; the last word before the drop counts. See [`Outcome`] for what counts without one.
     pub fn record(&mut self, outcome: Outcome) {
-        self.outcome = Some(outcome);
+        self.held.record(outcome);
     }
 
     /// The same place, free to be moved.
@@ -63,13 +61,13 @@ impl<'gauge> Permit<'gauge> {
     pub fn into_owned(self) -> OwnedPermit {
         // The place goes over to the new permit, so this one must not give it back.
         let this = ManuallyDrop::new(self);
-        OwnedPermit { gauge: this.gauge.clone(), held: this.held, outcome: this.outcome }
+        OwnedPermit { gauge: this.gauge.clone(), held: this.held }
     }
 }
 
 impl OwnedPermit {
     pub(super) fn new(gauge: PressureGauge, held: Held) -> Self {
-        OwnedPermit { gauge, held, outcome: None }
+        OwnedPermit { gauge, held }
     }
 
     /// How many places the call takes.
@@ -79,7 +77,7 @@ impl OwnedPermit {
 
     /// Says how the call goes; the last word before the drop counts. See [`Outcome`] for what counts without one.
     pub fn record(&mut self, outcome: Outcome) {
-        self.outcome = Some(outcome);
+        self.held.record(outcome);
     }
 
     /// The gauge that the place belongs to.
@@ -91,25 +89,14 @@ impl OwnedPermit {
 impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.gauge.core.give_back(self.held, outcome_at_drop(self.outcome));
+        self.gauge.core.give_back(self.held);
     }
 }
 
 impl Drop for OwnedPermit {
     #[inline]
     fn drop(&mut self) {
-        self.gauge.core.give_back(self.held, outcome_at_drop(self.outcome));
-    }
-}
-
-/// A plain drop is a success, so that whoever knows nothing of outcomes does not starve a limit that learns from
-/// them; a call that panics says nothing about the load, and neither does one that seems cancelled because of it.
-#[inline]
-fn outcome_at_drop(recorded: Option<Outcome>) -> Outcome {
-    match recorded {
-        None | Some(Outcome::Cancelled) if std::thread::panicking() => Outcome::Ignore,
-        None => Outcome::Success,
-        Some(outcome) => outcome,
+        self.gauge.core.give_back(self.held);
     }
 }
 

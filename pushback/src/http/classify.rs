@@ -8,11 +8,7 @@ use ::http::{
 };
 
 use super::trust::Trust;
-use crate::{
-    arrival::Arrival,
-    gauge::{BuildError, PressureGauge},
-    outcome::Outcome,
-};
+use crate::{arrival::Arrival, gauge::PressureGauge, outcome::Outcome, settings::BuildError};
 
 /// What a request is to the gauge: exempt, or an [`Arrival`] with its cost, priority and deadline; and what its
 /// response says about the load.

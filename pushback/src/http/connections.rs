@@ -12,9 +12,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::patrol::{Patrol, Stalled, Watch};
 use crate::{
-    gauge::{BuildError, OwnedPermit, PressureGauge},
+    gauge::{OwnedPermit, PressureGauge},
     line::Line,
     rejected::Reason,
+    settings::BuildError,
     snapshot::Snapshot,
 };
 

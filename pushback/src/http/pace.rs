@@ -1,12 +1,12 @@
 //! When a refused caller should come back.
 
 use std::{
-    hash::{BuildHasher, Hasher, RandomState},
     sync::Mutex,
     time::{Duration, Instant},
 };
 
 use crate::{
+    dice,
     gauge::PressureGauge,
     sync::{AtomicU64, Ordering},
 };
@@ -45,8 +45,7 @@ struct Counts {
 
 impl Pace {
     pub(super) fn new(seed: Option<u64>) -> Self {
-        // std's hasher is seeded by the operating system, which is random enough to spread callers.
-        let seed = seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
+        let seed = seed.unwrap_or_else(dice::any_seed);
         Pace { seen: Mutex::new(None), seconds: AtomicU64::new(SECONDS_MIN), dice: AtomicU64::new(seed) }
     }
 
@@ -69,14 +68,9 @@ impl Pace {
         Wait::rounded(base.mul_f64(1.0 + 0.5 * self.roll()), self.roll())
     }
 
-    /// The next random number, 0 to 1, by SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators",
-    /// 2014).
+    /// The next random number, 0 to 1.
     fn roll(&self) -> f64 {
-        const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
-        let mut z = self.dice.fetch_add(GOLDEN, Ordering::Relaxed).wrapping_add(GOLDEN);
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+        dice::number(self.dice.fetch_add(dice::STEP, Ordering::Relaxed).wrapping_add(dice::STEP))
     }
 }
 

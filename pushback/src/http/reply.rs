@@ -8,8 +8,9 @@ use super::{
     refusal::{Form, Refusal},
 };
 use crate::{
-    gauge::{BuildError, PressureGauge},
+    gauge::PressureGauge,
     rejected::{Reason, Rejected},
+    settings::BuildError,
 };
 
 /// What a refused request is told: the status by reason, and when to come back.

@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     arrival::{Arrival, Priority},
-    gauge::{BuildError, PressureGauge},
+    gauge::PressureGauge,
+    settings::BuildError,
 };
 
 const PRIORITY: HeaderName = HeaderName::from_static("priority");

@@ -1,5 +1,6 @@
 //! What a gauge promises, one promise a test. Time stands still unless a test moves it.
 
+mod adaptive;
 mod admit;
 mod line;
 mod operate;

@@ -1,0 +1,20 @@
+//! Random numbers that repeat with their seed, by SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number
+//! generators", 2014).
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+/// What the state moves on by from number to number.
+pub(crate) const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// The number, 0 to 1, that belongs to a state.
+pub(crate) fn number(state: u64) -> f64 {
+    let mut z = state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// A seed that differs each time: std's hasher is seeded by the operating system, which is random enough to spread callers.
+pub(crate) fn any_seed() -> u64 {
+    RandomState::new().build_hasher().finish()
+}

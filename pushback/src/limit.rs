@@ -1,0 +1,116 @@
+//! How many calls may run: settings of limits, and what moves them.
+//!
+//! A [`Limit`] is settings; a gauge makes a [`Controller`] from them, tells it of each call that ended, and does what it
+//! decides. *The controller does not own the limit.* It is told the one in force with each call, which an operator may have
+//! changed, and the gauge clamps what it decides and throws away what is no number, so that nothing can wind up.
+//!
+//! An algorithm is one file in `limit/` and two adjacent lines here.
+
+mod aimd;
+mod gradient2;
+#[cfg(all(test, not(pushback_loom)))]
+mod testing;
+mod vegas;
+mod window;
+
+use std::{borrow::Cow, fmt::Debug, ops::RangeInclusive, time::Duration};
+
+pub use aimd::Aimd;
+pub use gradient2::Gradient2;
+pub use vegas::Vegas;
+pub use window::{Seen, Window};
+
+use crate::{outcome::Outcome, settings::BuildError};
+
+/// Settings of a limit.
+///
+/// A number is the simplest: so many places, and nothing moves them.
+pub trait Limit: Debug + Send + Sync + 'static {
+    /// Where the limit begins, and who moves it from there.
+    ///
+    /// # Errors
+    ///
+    /// If a setting is wrong.
+    fn start(&self) -> Result<Start, BuildError>;
+}
+
+/// The beginning of a limit.
+#[derive(Debug)]
+pub struct Start {
+    /// The first limit, 0 to [`u32::MAX`] places.
+    pub limit: u32,
+    /// Who moves it; nobody, if it is fixed.
+    pub controller: Option<Box<dyn Controller>>,
+}
+
+/// What moves a limit while a gauge runs.
+///
+/// It has no clock and no randomness of its own: time comes with each call, and a controller that rolls dice takes a seed
+/// among its settings. So the same calls always give the same decisions.
+pub trait Controller: Debug + Send {
+    /// A call ended. `limit` is the one in force, with the fraction that was last decided if nobody else has changed it
+    /// since. Calls come in the order of their end, as far as threads let them.
+    ///
+    /// The gauge clamps what is decided to [`bounds`](Self::bounds), and a decision that is no finite number changes nothing and
+    /// is counted as a fault. So is a panic, after which the limit stays where it is until the next decision.
+    fn observe(&mut self, sample: &Sample, limit: f64) -> Option<Decision>;
+
+    /// Within which bounds the limit is kept.
+    fn bounds(&self) -> RangeInclusive<u32> {
+        1..=u32::MAX
+    }
+}
+
+/// A call that ended, as a controller sees it. One call gives at most one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sample {
+    /// When it was admitted, since the gauge was built; its wait in line is over then.
+    pub began: Duration,
+    /// When it ended.
+    pub ended: Duration,
+    /// The places that were taken right after it was admitted, its own among them: 1 or more.
+    pub in_flight: u32,
+    /// How it went. [`Outcome::Ignore`] is never shown to a controller.
+    pub outcome: Outcome,
+}
+
+impl Sample {
+    /// How long it took.
+    pub fn time(&self) -> Duration {
+        self.ended.saturating_sub(self.began)
+    }
+}
+
+/// Where a limit moves, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// The limit from now on; the gauge admits the whole places of it.
+    pub limit: f64,
+    /// Why, in a few words for an operator: `nothing queued: grew`.
+    pub why: Cow<'static, str>,
+}
+
+impl Decision {
+    /// A decision for a reason that is always told the same way.
+    pub fn new(limit: f64, why: &'static str) -> Self {
+        Decision { limit, why: Cow::Borrowed(why) }
+    }
+}
+
+impl Limit for u32 {
+    fn start(&self) -> Result<Start, BuildError> {
+        Ok(Start { limit: *self, controller: None })
+    }
+}
+
+/// The first limit of a setting, if its bounds are in order and it lies within them.
+fn checked(initial: u32, bounds: &RangeInclusive<u32>) -> Result<u32, BuildError> {
+    if *bounds.start() == 0 || bounds.is_empty() {
+        let value = format!("{} to {}", bounds.start(), bounds.end());
+        return Err(BuildError::new("bounds", value, "1 or more places, the smaller first"));
+    }
+    if !bounds.contains(&initial) {
+        return Err(BuildError::new("initial", initial.to_string(), "a limit within its bounds"));
+    }
+    Ok(initial)
+}

@@ -1,0 +1,188 @@
+//! A limit that moves: what the gauge tells its controller, and what it does with the answers.
+
+use std::{
+    future::Future,
+    ops::RangeInclusive,
+    pin::pin,
+    sync::{Arc, Mutex},
+    task::{Context, Waker},
+    time::Duration,
+};
+
+use pushback::{
+    BuildError, Line, ManualClock, Outcome, PressureGauge,
+    limit::{Controller, Decision, Limit, Sample, Start, Vegas},
+};
+
+/// Decides what it is told to, and keeps what it is told.
+#[derive(Debug, Clone, Default)]
+struct Scripted {
+    seen: Arc<Mutex<Vec<(Sample, f64)>>>,
+    next: Arc<Mutex<Vec<f64>>>,
+}
+
+impl Scripted {
+    fn deciding(decisions: impl IntoIterator<Item = f64>) -> Self {
+        let mut decisions: Vec<_> = decisions.into_iter().collect();
+        decisions.reverse();
+        Scripted { next: Arc::new(Mutex::new(decisions)), ..Scripted::default() }
+    }
+
+    fn seen(&self) -> Vec<(Sample, f64)> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+impl Limit for Scripted {
+    fn start(&self) -> Result<Start, BuildError> {
+        Ok(Start { limit: 4, controller: Some(Box::new(self.clone())) })
+    }
+}
+
+impl Controller for Scripted {
+    fn observe(&mut self, sample: &Sample, limit: f64) -> Option<Decision> {
+        self.seen.lock().unwrap().push((*sample, limit));
+        let next = self.next.lock().unwrap().pop()?;
+        assert!(next != -1.0, "a controller that panics");
+        Some(Decision::new(next, "told so"))
+    }
+
+    fn bounds(&self) -> RangeInclusive<u32> {
+        2..=50
+    }
+}
+
+fn gauge(limit: &Scripted, clock: &ManualClock) -> PressureGauge {
+    PressureGauge::builder().limit(limit.clone()).clock(clock.clone()).build().unwrap()
+}
+
+fn run(gauge: &PressureGauge, clock: &ManualClock, time: u64) {
+    let permit = gauge.try_acquire().unwrap();
+    clock.advance(Duration::from_millis(time));
+    drop(permit);
+}
+
+#[test]
+fn each_call_that_ended_is_told_once_with_its_times_and_whom_it_met() {
+    let (limit, clock) = (Scripted::default(), ManualClock::new());
+    let gauge = gauge(&limit, &clock);
+    let first = gauge.try_acquire().unwrap();
+    clock.advance(Duration::from_millis(5));
+    let mut second = gauge.try_acquire().unwrap().into_owned();
+    clock.advance(Duration::from_millis(10));
+    second.record(Outcome::Overload);
+    drop(second);
+    clock.advance(Duration::from_millis(1));
+    drop(first);
+    let ms = Duration::from_millis;
+    let told = |began, ended, in_flight, outcome| {
+        (Sample { began: ms(began), ended: ms(ended), in_flight, outcome }, 4.0)
+    };
+    assert_eq!(limit.seen(), [told(5, 15, 2, Outcome::Overload), told(0, 16, 1, Outcome::Success)]);
+}
+
+#[test]
+fn a_call_that_says_nothing_about_the_load_is_not_told() {
+    let (limit, clock) = (Scripted::default(), ManualClock::new());
+    let gauge = gauge(&limit, &clock);
+    let mut permit = gauge.try_acquire().unwrap();
+    permit.record(Outcome::Ignore);
+    drop(permit);
+    assert_eq!(limit.seen(), []);
+}
+
+#[test]
+fn the_wait_in_line_is_not_part_of_a_calls_time() {
+    let (limit, clock) = (Scripted::default(), ManualClock::new());
+    let gauge = gauge(&limit, &clock);
+    gauge.set_limit(1);
+    let first = gauge.try_acquire().unwrap();
+    let mut waiting = pin!(gauge.acquire());
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    clock.advance(Duration::from_millis(30));
+    drop(first);
+    let std::task::Poll::Ready(Ok(permit)) = waiting.poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("its turn has come");
+    };
+    clock.advance(Duration::from_millis(7));
+    drop(permit);
+    assert_eq!(limit.seen()[1].0.time(), Duration::from_millis(7));
+}
+
+#[test]
+fn decisions_keep_their_fraction_and_stay_in_bounds() {
+    let (limit, clock) = (Scripted::deciding([7.9, 1000.0, 0.3]), ManualClock::new());
+    let gauge = gauge(&limit, &clock);
+    let limits: Vec<u32> = (0..4)
+        .map(|_| {
+            run(&gauge, &clock, 1);
+            gauge.snapshot().limit
+        })
+        .collect();
+    assert_eq!(limits, [7, 50, 2, 2]);
+    let told: Vec<f64> = limit.seen().iter().map(|(_, limit)| *limit).collect();
+    assert_eq!(told, [4.0, 7.9, 50.0, 2.0]);
+}
+
+#[test]
+fn what_is_no_number_and_a_panic_change_nothing_and_are_counted() {
+    let (limit, clock) = (Scripted::deciding([9.0, f64::NAN, f64::INFINITY, -1.0, 10.0]), ManualClock::new());
+    let gauge = gauge(&limit, &clock);
+    for _ in 0..4 {
+        run(&gauge, &clock, 1);
+    }
+    let snapshot = gauge.snapshot();
+    assert_eq!((snapshot.limit, snapshot.faults, snapshot.in_flight), (9, 3, 0));
+    run(&gauge, &clock, 1);
+    assert_eq!(gauge.snapshot().limit, 10, "the next decision counts again");
+}
+
+#[test]
+fn an_operators_limit_is_where_the_controller_goes_on() {
+    let (limit, clock) = (Scripted::deciding([8.5]), ManualClock::new());
+    let gauge = gauge(&limit, &clock);
+    run(&gauge, &clock, 1);
+    gauge.set_limit(30);
+    run(&gauge, &clock, 1);
+    assert_eq!((gauge.snapshot().limit, limit.seen()[1].1), (30, 30.0));
+}
+
+#[test]
+fn a_limit_that_grows_admits_those_in_line() {
+    let (limit, clock) = (Scripted::deciding([6.0]), ManualClock::new());
+    let gauge = PressureGauge::builder()
+        .limit(limit.clone())
+        .line(Line::fifo(10))
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let mut held: Vec<_> = (0..4).map(|_| gauge.try_acquire().unwrap()).collect();
+    let mut waiting: Vec<_> = (0..3).map(|_| Box::pin(gauge.acquire())).collect();
+    let context = &mut Context::from_waker(Waker::noop());
+    assert!(waiting.iter_mut().all(|call| call.as_mut().poll(context).is_pending()));
+    held.pop();
+    assert_eq!((gauge.snapshot().limit, gauge.snapshot().in_line), (6, 0));
+}
+
+#[test]
+fn wrong_settings_are_named_when_the_gauge_is_built() {
+    let wrong = PressureGauge::builder().limit(Vegas::new().initial(2000)).build().unwrap_err();
+    assert_eq!(wrong.to_string(), "initial is 2000; allowed: a limit within its bounds");
+}
+
+#[test]
+fn calls_from_many_threads_leave_nothing_in_flight_and_a_limit_within_bounds() {
+    let gauge = PressureGauge::builder().limit(Vegas::new().bounds(1..=64).seed(7)).build().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..20_000 {
+                    let _ = gauge.process(|| std::hint::black_box(1 + 1));
+                }
+            });
+        }
+    });
+    let snapshot = gauge.snapshot();
+    assert_eq!((snapshot.in_flight, snapshot.faults), (0, 0));
+    assert!((1..=64).contains(&snapshot.limit), "{}", snapshot.limit);
+}
