@@ -103,6 +103,13 @@ impl Limit for u32 {
     }
 }
 
+/// For those who choose by name.
+impl Limit for Box<dyn Limit> {
+    fn start(&self) -> Result<Start, BuildError> {
+        (**self).start()
+    }
+}
+
 /// The first limit of a setting, if its bounds are in order and it lies within them.
 fn checked(initial: u32, bounds: &RangeInclusive<u32>) -> Result<u32, BuildError> {
     if *bounds.start() == 0 || bounds.is_empty() {
