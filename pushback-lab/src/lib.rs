@@ -1,9 +1,12 @@
 //! The lab: what puts services under load, and shows what came of it.
 
+mod arrivals;
 mod load;
 mod plot;
+pub mod sim;
 mod summary;
 
+pub use arrivals::{Arrivals, Schedule};
 pub use load::{Call, Closed, End, LoadError, Run, Target};
 pub use plot::{PlotError, draw};
 pub use summary::{Summary, Times};
