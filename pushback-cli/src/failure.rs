@@ -27,6 +27,11 @@ impl Failure {
         Failure { code: 2, message: format!("{message} (--help tells more)") }
     }
 
+    /// What the program was given is wrong.
+    pub(crate) fn wrong(message: impl fmt::Display) -> Self {
+        Failure { code: 2, message: message.to_string() }
+    }
+
     /// The run failed.
     pub(crate) fn run(message: impl fmt::Display) -> Self {
         Failure { code: 1, message: message.to_string() }

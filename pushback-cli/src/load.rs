@@ -50,20 +50,7 @@ fn patience(text: &str) -> Result<Duration, String> {
 }
 
 fn picture(text: &str) -> Result<PathBuf, String> {
-    let file = PathBuf::from(text);
-    if !file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg")) {
-        return Err("allowed: a file that ends in .svg".to_owned());
-    }
-    // Said now and not after a long run.
-    if file.exists() && !file.is_file() {
-        return Err("it exists and is not a file".to_owned());
-    }
-    match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
-            Err(format!("there is no folder {}", folder.display()))
-        }
-        _ => Ok(file),
-    }
+    settings::file(text, "svg")
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {

@@ -6,6 +6,7 @@ mod load;
 mod output;
 mod settings;
 mod shutdown;
+mod sim;
 
 use std::process::ExitCode;
 
@@ -25,6 +26,7 @@ struct Arguments {
 enum Command {
     Demo(demo::Arguments),
     Load(load::Arguments),
+    Sim(sim::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -40,12 +42,17 @@ fn run() -> Result<(), Failure> {
         Err(answer) if !answer.use_stderr() => return output::print(&answer.render().to_string()),
         Err(wrong) => return Err(Failure::usage(&wrong)),
     };
+    let command = match command {
+        Command::Sim(arguments) => return sim::run(&arguments),
+        other => other,
+    };
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Failure::run(format!("cannot start the runtime: {error}")))?;
     let done = runtime.block_on(async {
         match command {
             Command::Demo(arguments) => demo::run(arguments).await,
             Command::Load(arguments) => load::run(arguments).await,
+            Command::Sim(arguments) => sim::run(&arguments),
         }
     });
     // A name look-up that hangs in the operating system must not hold up the end.

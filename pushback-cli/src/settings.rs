@@ -3,6 +3,7 @@
 use std::{
     net::{SocketAddr, ToSocketAddrs},
     ops::RangeInclusive,
+    path::PathBuf,
     time::Duration,
 };
 
@@ -33,6 +34,24 @@ pub(crate) fn duration(text: &str, allowed: RangeInclusive<Duration>) -> Result<
         format!("allowed: {shortest} to {longest}, for example 150ms or 2s")
     };
     humantime::parse_duration(text).ok().filter(|duration| allowed.contains(duration)).ok_or_else(said)
+}
+
+/// A file to be written that has this ending.
+pub(crate) fn file(text: &str, ending: &str) -> Result<PathBuf, String> {
+    let file = PathBuf::from(text);
+    if !file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(ending)) {
+        return Err(format!("allowed: a file that ends in .{ending}"));
+    }
+    // Said now and not after a long run.
+    if file.exists() && !file.is_file() {
+        return Err("it exists and is not a file".to_owned());
+    }
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            Err(format!("there is no folder {}", folder.display()))
+        }
+        _ => Ok(file),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The lab: what puts services under load, and shows what came of it.
 
 mod arrivals;
+pub mod limits;
 mod load;
 mod plot;
 pub mod sim;

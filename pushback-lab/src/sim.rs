@@ -1,12 +1,22 @@
 //! The simulator: scenarios in virtual time, through the gauge that production runs.
 
 mod clock;
+mod contest;
+mod oracle;
 mod record;
+mod report;
 mod run;
 mod scenario;
+mod score;
 mod station;
+mod table;
 mod values;
 
+pub use contest::{Contest, PhaseStandings, ScenarioStandings, Standings};
+pub use oracle::{Oracle, SWEEP};
 pub use record::{PhaseRecord, Record, STEP, StepRecord};
+pub use report::report;
 pub use run::{Steering, run};
 pub use scenario::{Scenario, ScenarioError};
+pub use score::{Latency, RunScore, Standing, Summaries, Summary};
+pub use table::table;

@@ -45,9 +45,9 @@ pub struct PhaseRecord {
     /// How many times one of those was refused.
     pub healthy_refusals: u64,
     /// How long admitted calls took, in microseconds, in the first seconds of the phase.
-    pub settling: Histogram<u64>,
+    pub settling: Histogram<u32>,
     /// And after them.
-    pub settled: Histogram<u64>,
+    pub settled: Histogram<u32>,
 }
 
 /// A part of a run.
@@ -158,8 +158,8 @@ impl Notes {
 
 impl PhaseRecord {
     fn new(span: &Span, warmup: Nanos) -> Self {
-        // From a microsecond to ten minutes, to two digits: such a histogram can be built, and saturates beyond.
-        let histogram = Histogram::new_with_bounds(1, 600_000_000, 2).expect("the bounds are right");
+        // From a microsecond to a minute, to two digits: such a histogram can be built, and saturates beyond.
+        let histogram = Histogram::new_with_bounds(1, 60_000_000, 2).expect("the bounds are right");
         PhaseRecord {
             seconds: span.end.saturating_sub(span.begin.max(warmup)) as f64 / 1e9,
             requests: 0,

@@ -16,8 +16,7 @@ use std::{
 };
 
 use pushback::{
-    Acquire, Alarm, Arrival, BuildError, Line, Outcome, OwnedPermit, Permit, PressureGauge,
-    limit::Limit,
+    Acquire, Alarm, Arrival, BuildError, Line, Outcome, OwnedPermit, Permit, PressureGauge, limit::Limit,
 };
 use rand_xoshiro::{
     SplitMix64,
@@ -30,13 +29,21 @@ use super::{
     scenario::{HangUp, Phase, Scenario},
     station::Station,
 };
-use crate::arrivals::{Arrivals, Schedule};
+use crate::{
+    arrivals::{Arrivals, Schedule},
+    limits::Utilisation,
+};
 
 /// What steers the gauge of a run.
 #[derive(Debug)]
 pub enum Steering {
     /// A limit that moves, or does not.
-    Limit(Box<dyn Limit>),
+    Limit {
+        /// The limit.
+        limit: Box<dyn Limit>,
+        /// Where it looks if it wants to know how busy the service is.
+        utilisation: Utilisation,
+    },
     /// One fixed limit for each phase.
     ByPhase(Vec<u32>),
 }
@@ -53,6 +60,7 @@ pub fn run(scenario: &Scenario, steering: Steering, seed: u64) -> Result<Record,
 struct Simulation<'a> {
     scenario: &'a Scenario,
     limits: Vec<u32>,
+    utilisation: Option<Utilisation>,
     seed: u64,
     now: Nanos,
     end: Nanos,
@@ -126,11 +134,20 @@ enum What {
     Phase(usize),
     Step,
     Pause(bool),
-    Warm { phase: usize, station: usize },
+    Warm {
+        phase: usize,
+        station: usize,
+    },
     Ring(Alarm),
-    TimeOut { call: u32, generation: u32 },
+    TimeOut {
+        call: u32,
+        generation: u32,
+    },
     /// The service says no by itself.
-    Overloaded { call: u32, generation: u32 },
+    Overloaded {
+        call: u32,
+        generation: u32,
+    },
     Send(Request),
     /// A caller of a closed loop has thought.
     Ask(u32),
@@ -151,19 +168,22 @@ impl<'a> Simulation<'a> {
             })
             .collect();
         let clock = Arc::new(VirtualClock::new());
-        let line = scenario.line.map_or(Line::fifo(0), |line| {
-            Line::fifo(line.places.whole()).wait_at_most(line.wait.0)
-        });
+        let line = scenario
+            .line
+            .map_or(Line::fifo(0), |line| Line::fifo(line.places.whole()).wait_at_most(line.wait.0));
         let builder = PressureGauge::builder().line(line).clock(SharedClock(Arc::clone(&clock)));
-        let (gauge, limits) = match steering {
-            Steering::Limit(limit) => (builder.limit(limit).build()?, Vec::new()),
+        let (gauge, limits, utilisation) = match steering {
+            Steering::Limit { limit, utilisation } => {
+                (builder.limit(limit).build()?, Vec::new(), Some(utilisation))
+            }
             Steering::ByPhase(limits) => {
-                (builder.limit(limits.first().copied().unwrap_or(1)).build()?, limits)
+                (builder.limit(limits.first().copied().unwrap_or(1)).build()?, limits, None)
             }
         };
         Ok(Simulation {
             scenario,
             limits,
+            utilisation,
             seed,
             now: 0,
             end: begin,
@@ -303,7 +323,8 @@ impl Simulation<'_> {
 
     fn warm(&mut self, phase: usize, station: usize) {
         let settings = &self.scenario.stations[station];
-        let Some(change) = self.this_phase().change.get(&settings.name).filter(|_| phase == self.phase) else {
+        let Some(change) = self.this_phase().change.get(&settings.name).filter(|_| phase == self.phase)
+        else {
             return;
         };
         let (Some(warms), mut capacity) = (change.warms, settings.capacity(Some(change))) else { return };
@@ -331,6 +352,14 @@ impl Simulation<'_> {
 
     fn end_step(&mut self) {
         self.notes.limit(self.now, self.gauge.snapshot().limit);
+        if let Some(utilisation) = &self.utilisation {
+            let (now, step) = (self.now, nanos(STEP) as f64);
+            let busiest = self.stations.iter_mut().filter_map(|station| {
+                let busy = station.take_busy(now);
+                station.servers().map(|servers| busy / (servers * step))
+            });
+            utilisation.set(busiest.fold(0.0, f64::max).min(1.0));
+        }
         self.note(self.now + nanos(STEP), What::Step);
     }
 }
@@ -351,7 +380,8 @@ impl Simulation<'_> {
 
     fn come(&mut self, caller: Option<u32>) {
         self.requests += 1;
-        let request = Request { born: self.now, phase: self.phase, number: self.requests, attempt: 0, caller };
+        let request =
+            Request { born: self.now, phase: self.phase, number: self.requests, attempt: 0, caller };
         self.notes.came(request.born, request.phase);
         if let Some(share) = self.scenario.client.budget {
             // As many as ten may be saved up.
@@ -505,7 +535,8 @@ impl Simulation<'_> {
         self.in_service -= 1;
         self.give_back(index, permit);
         // Whoever is in no station is being told that there are too many.
-        let has_begun = self.call(index).place.is_some_and(|(station, ticket)| !self.stations[station].leave(ticket));
+        let has_begun =
+            self.call(index).place.is_some_and(|(station, ticket)| !self.stations[station].leave(ticket));
         if !has_begun {
             self.forget(index);
         }
@@ -533,9 +564,10 @@ impl Simulation<'_> {
     }
 
     fn think(&mut self, caller: u32, seed: u64) {
-        let think = self.this_phase().think.map_or(0.0, |think| {
-            -think.nanos() * (1.0 - number(&mut SplitMix64::seed_from_u64(seed))).ln()
-        });
+        let think = self
+            .this_phase()
+            .think
+            .map_or(0.0, |think| -think.nanos() * (1.0 - number(&mut SplitMix64::seed_from_u64(seed))).ln());
         #[expect(clippy::cast_possible_truncation, reason = "it saturates")]
         let at = self.now.saturating_add(think as Nanos);
         self.note(at, What::Ask(caller));

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, fmt, fs, path::Path, time::Duration};
 
+use include_dir::{Dir, include_dir};
 use serde::{Deserialize, Deserializer};
 
 use super::{
@@ -288,6 +289,24 @@ impl Scenario {
         Ok(scenario)
     }
 
+    /// Those that come with the lab, by name.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is wrong, which a test excludes.
+    pub fn shipped() -> Result<Vec<Self>, ScenarioError> {
+        static FOLDER: Dir = include_dir!("$CARGO_MANIFEST_DIR/scenarios");
+        let mut files: Vec<_> = FOLDER.files().collect();
+        files.sort_by_key(|file| file.path());
+        let read = |file: &include_dir::File| {
+            let name = file.path().file_stem().unwrap_or_default().to_string_lossy();
+            let text = file.contents_utf8().unwrap_or_default();
+            Scenario::parse(&name, text)
+                .map_err(|ScenarioError(problem)| ScenarioError(format!("{name}, {problem}")))
+        };
+        files.into_iter().map(read).collect()
+    }
+
     /// How long it is.
     pub fn lasts(&self) -> Duration {
         self.phases.iter().map(|phase| phase.lasts.0).sum()
@@ -297,7 +316,10 @@ impl Scenario {
     fn check(&self) -> Result<(), (String, String)> {
         let wrong = |key: &str, problem: String| Err((key.to_owned(), problem));
         if self.shows.is_empty() {
-            return wrong("", "the first line must be a comment that says what the scenario shows".to_owned());
+            return wrong(
+                "",
+                "the first line must be a comment that says what the scenario shows".to_owned(),
+            );
         }
         if self.stations.is_empty() || self.phases.is_empty() {
             return wrong("", "allowed: at least one [[station]] and one [[phase]]".to_owned());
@@ -315,7 +337,8 @@ impl Scenario {
             for name in phase.change.keys() {
                 if !self.stations.iter().any(|station| station.name == *name) {
                     let known: Vec<_> = self.stations.iter().map(|station| station.name.as_str()).collect();
-                    let problem = format!("there is no station '{name}' to change; allowed: {}", known.join(", "));
+                    let problem =
+                        format!("there is no station '{name}' to change; allowed: {}", known.join(", "));
                     return wrong(name, problem);
                 }
             }
@@ -330,14 +353,19 @@ fn in_line(text: &str, at: usize, problem: &str) -> String {
     let number = before.matches('\n').count() + 1;
     let line = text.lines().nth(number - 1).unwrap_or_default().trim();
     let problem = problem.replace('\n', " ");
-    if line.is_empty() { format!("line {number}: {problem}") } else { format!("line {number}: `{line}`: {problem}") }
+    if line.is_empty() {
+        format!("line {number}: {problem}")
+    } else {
+        format!("line {number}: `{line}`: {problem}")
+    }
 }
 
 impl Station {
     /// What it can do in a phase.
     pub(super) fn capacity(&self, change: Option<&Change>) -> Capacity {
         let change = change.copied().unwrap_or_default();
-        let count = |changed: Option<Count>, own: Option<Count>| changed.or(own).map_or(UNBOUNDED, |count| count.0);
+        let count =
+            |changed: Option<Count>, own: Option<Count>| changed.or(own).map_or(UNBOUNDED, |count| count.0);
         Capacity {
             slots: count(change.workers, self.workers),
             cores: count(change.cores, self.cores),
@@ -359,7 +387,13 @@ impl Work {
         match self {
             Work::Constant(time) => time.nanos(),
             Work::Exponential(mean) => -mean.nanos() * (1.0 - roll).ln(),
-            Work::Bimodal { most, few, share } => if roll < share.0 { few.nanos() } else { most.nanos() },
+            Work::Bimodal { most, few, share } => {
+                if roll < share.0 {
+                    few.nanos()
+                } else {
+                    most.nanos()
+                }
+            }
             Work::Pareto { mean, shape } => {
                 let least = mean.nanos() * (shape.0 - 1.0) / shape.0;
                 least * (1.0 - roll).powf(-1.0 / shape.0)

@@ -231,7 +231,9 @@ mod tests {
     fn past_the_knee_more_calls_get_less_done() {
         let station = |calls: u32| {
             let mut station = Station::new(Capacity { cores: 8.0, coherency: 0.01, ..capacity() });
-            (0..calls).for_each(|call| { station.enter(0, call, 1e6); });
+            (0..calls).for_each(|call| {
+                station.enter(0, call, 1e6);
+            });
             f64::from(calls) / station.next_end().unwrap() as f64
         };
         assert!(station(8) > station(4) && station(8) > station(16) && station(16) > station(32));
@@ -254,7 +256,9 @@ mod tests {
     #[test]
     fn more_workers_take_calls_out_of_the_queue_at_once_and_fewer_let_those_end_that_run() {
         let mut station = Station::new(Capacity { slots: 1.0, ..capacity() });
-        (0..4).for_each(|call| { station.enter(0, call, 100.0); });
+        (0..4).for_each(|call| {
+            station.enter(0, call, 100.0);
+        });
         station.change(10, Capacity { slots: 3.0, ..capacity() });
         station.change(20, Capacity { slots: 1.0, ..capacity() });
         assert_eq!(ends(&mut station), [(0, 100), (1, 110), (2, 110), (3, 210)]);
@@ -272,7 +276,9 @@ mod tests {
     #[test]
     fn busy_time_is_what_the_servers_worked() {
         let mut station = Station::new(Capacity { slots: 2.0, ..capacity() });
-        (0..3).for_each(|call| { station.enter(0, call, 100.0); });
+        (0..3).for_each(|call| {
+            station.enter(0, call, 100.0);
+        });
         ends(&mut station);
         assert_eq!((station.take_busy(400), station.take_busy(500)), (300.0, 0.0));
         assert_eq!(station.servers(), Some(2.0));

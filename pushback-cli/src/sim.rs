@@ -1,0 +1,93 @@
+//! `pushback sim`: limits against each other and the oracle, in virtual time.
+
+use std::{fs, path::PathBuf};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use pushback_lab::{
+    limits::Contender,
+    sim::{Contest, Scenario, report, table},
+};
+
+use crate::{failure::Failure, output, settings};
+
+const INITIAL_MAX: u64 = 2000;
+const SEEDS_MAX: u64 = 100;
+
+/// Simulate limits against each other and against the oracle: for each phase of a scenario the best fixed limit.
+///
+/// The gauge is the one that production runs; only the time is not real. Each limit begins at several wrong places and
+/// runs with several seeds; the same seeds give the same result.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Scenarios to run; without any, those that come with the program and are short
+    #[arg(value_name = "FILE.toml")]
+    files: Vec<PathBuf>,
+    /// Which limits, comma-separated; all if nothing is said. `fixed:N` is a fixed one
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = Contender::parse)]
+    limit: Vec<Contender>,
+    /// Where they begin, comma-separated, 1 to 2000
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 20, 1000], value_parser = initial, allow_hyphen_values = true)]
+    initial: Vec<u32>,
+    /// How many different runs of each, 1 to 100; 2 if nothing is said, and 5 with --full
+    #[arg(long, value_name = "N", value_parser = seeds, allow_hyphen_values = true)]
+    seeds: Option<u64>,
+    /// All scenarios that come with the program
+    #[arg(long, conflicts_with = "files")]
+    full: bool,
+    /// Report as JSON
+    #[arg(long)]
+    json: bool,
+    /// Write a page with plots, over what is in the file
+    #[arg(long, value_name = "FILE.html", value_parser = page, allow_hyphen_values = true)]
+    report: Option<PathBuf>,
+}
+
+fn initial(text: &str) -> Result<u32, String> {
+    settings::number(text, 1..=INITIAL_MAX)
+        .and_then(|number| u32::try_from(number).map_err(|error| error.to_string()))
+}
+
+fn seeds(text: &str) -> Result<u64, String> {
+    settings::number(text, 1..=SEEDS_MAX)
+}
+
+fn page(text: &str) -> Result<PathBuf, String> {
+    settings::file(text, "html")
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let contest = contest(arguments)?;
+    // It shows on a terminal only, on standard error, and goes away at the end.
+    let bar = ProgressBar::new(contest.runs() as u64).with_style(
+        ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {elapsed}, {eta} to go")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    let standings = contest.run(|| bar.inc(1)).map_err(Failure::run)?;
+    bar.finish_and_clear();
+    let text = if arguments.json {
+        serde_json::to_string_pretty(&standings).map_err(Failure::run)?
+    } else {
+        table(&standings)
+    };
+    output::print(&text)?;
+    if let Some(file) = &arguments.report {
+        let page = report(&standings).map_err(Failure::run)?;
+        fs::write(file, page)
+            .map_err(|error| Failure::run(format!("cannot write {}: {error}", file.display())))?;
+    }
+    Ok(())
+}
+
+fn contest(arguments: &Arguments) -> Result<Contest, Failure> {
+    let scenarios = if arguments.files.is_empty() {
+        let mut shipped = Scenario::shipped().map_err(Failure::run)?;
+        shipped.retain(|scenario| arguments.full || scenario.short);
+        shipped
+    } else {
+        let read = arguments.files.iter().map(|file| Scenario::read(file));
+        read.collect::<Result<_, _>>().map_err(Failure::wrong)?
+    };
+    let contenders = if arguments.limit.is_empty() { Contender::all() } else { arguments.limit.clone() };
+    let seeds = arguments.seeds.unwrap_or(if arguments.full { 5 } else { 2 });
+    Ok(Contest { scenarios, contenders, initials: arguments.initial.clone(), seeds })
+}

@@ -1,0 +1,113 @@
+//! The limits that run against each other: the library's, and baselines of others, one file each.
+//!
+//! Here all of them may go from 1 to 2000 places, or from the least that their rules allow, because the scenarios' optima lie
+//! between 3 and 800 and runs begin at 1, 20 and 1000; each type's own `new` has its source's bounds.
+//!
+//! Another one is a file in `limits/` and two adjacent lines here.
+
+mod utilisation;
+
+use std::{fmt, ops::RangeInclusive};
+
+use pushback::limit::{Aimd, Gradient2, Limit, Vegas};
+
+pub use utilisation::Utilisation;
+
+use crate::sim::Steering;
+
+/// A limit that takes part, by its name.
+#[derive(Clone)]
+pub struct Contender {
+    /// What it is called: `vegas`, `fixed:20`.
+    pub name: String,
+    /// Whether it never moves, so that one beginning is as good as another.
+    pub is_fixed: bool,
+    /// Whether it is there to fail, so that the scenarios are seen to tell good from bad.
+    pub is_mutant: bool,
+    make: Make,
+}
+
+#[derive(Clone, Copy)]
+enum Make {
+    Fixed(u32),
+    Named(fn(Wish) -> Box<dyn Limit>),
+}
+
+/// What a run wants of a limit.
+#[derive(Debug, Clone)]
+struct Wish {
+    initial: u32,
+    seed: u64,
+    utilisation: Utilisation,
+}
+
+/// The name of each, and how it is made; mutants are marked.
+const ALL: &[(&str, Kind, fn(Wish) -> Box<dyn Limit>)] = &[
+    ("aimd", Kind::Limit, |wish| Box::new(Aimd::new().bounds(BOUNDS).initial(wish.initial))),
+    ("vegas", Kind::Limit, |wish| {
+        Box::new(Vegas::new().bounds(BOUNDS).initial(wish.initial).seed(wish.seed))
+    }),
+    ("gradient2", Kind::Limit, |wish| {
+        Box::new(Gradient2::new().bounds(4..=MAX).initial(wish.initial.max(4)))
+    }),
+    ("frozen", Kind::Mutant, |wish| Box::new(wish.initial)),
+    ("minimum", Kind::Mutant, |_| Box::new(1)),
+    ("maximum", Kind::Mutant, |_| Box::new(MAX)),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Limit,
+    Mutant,
+}
+
+const MAX: u32 = 2000;
+const BOUNDS: RangeInclusive<u32> = 1..=MAX;
+
+impl Contender {
+    /// All of them.
+    pub fn all() -> Vec<Contender> {
+        ALL.iter().map(|(name, kind, make)| Contender::named(name, *kind, *make)).collect()
+    }
+
+    /// The one of this name, or a fixed limit: `fixed:20`.
+    ///
+    /// # Errors
+    ///
+    /// If there is none of this name; the error says which there are.
+    pub fn parse(name: &str) -> Result<Contender, String> {
+        if let Some(places) = name.strip_prefix("fixed:") {
+            let places = places.parse().ok().filter(|places| BOUNDS.contains(places));
+            let places = places.ok_or(format!("allowed: fixed:1 to fixed:{MAX}"))?;
+            let make = Make::Fixed(places);
+            return Ok(Contender { name: name.to_owned(), is_fixed: true, is_mutant: false, make });
+        }
+        let known = ALL.iter().find(|(known, ..)| *known == name);
+        let (name, kind, make) = known.ok_or_else(|| {
+            let names: Vec<_> = ALL.iter().map(|(name, ..)| *name).collect();
+            format!("allowed: {}, fixed:N", names.join(", "))
+        })?;
+        Ok(Contender::named(name, *kind, *make))
+    }
+
+    fn named(name: &str, kind: Kind, make: fn(Wish) -> Box<dyn Limit>) -> Self {
+        let is_mutant = kind == Kind::Mutant;
+        Contender { name: name.to_owned(), is_fixed: false, is_mutant, make: Make::Named(make) }
+    }
+
+    /// For one run.
+    pub(crate) fn steering(&self, initial: u32, seed: u64) -> Steering {
+        let utilisation = Utilisation::default();
+        let limit = match self.make {
+            Make::Fixed(places) => Box::new(places),
+            Make::Named(make) => make(Wish { initial, seed, utilisation: utilisation.clone() }),
+        };
+        Steering::Limit { limit, utilisation }
+    }
+}
+
+impl fmt::Debug for Contender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}

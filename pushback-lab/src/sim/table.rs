@@ -1,0 +1,77 @@
+//! Standings for a terminal.
+
+use std::fmt::Write;
+
+use super::{contest::Standings, score::Summary};
+
+/// Each limit over all scenarios, the best first, and then each scenario.
+pub fn table(standings: &Standings) -> String {
+    let mut text = String::new();
+    let _ = write_table(&mut text, standings);
+    text
+}
+
+fn write_table(text: &mut String, standings: &Standings) -> std::fmt::Result {
+    let order = best_first(standings);
+    writeln!(
+        text,
+        "{} scenarios, each from the limits {}, {} seeds; goodput in % of the oracle's\n",
+        standings.scenarios.len(),
+        standings.initials.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        standings.seeds
+    )?;
+    writeln!(
+        text,
+        "{:<18}{:>9}{:>9}{:>15}{:>22}{:>14}",
+        "limit", "worst", "mean", "mean of worst", "refused at half load", "converges in"
+    )?;
+    for (name, summary) in &order {
+        writeln!(
+            text,
+            "{name:<18}{:>9.1}{:>9.1}{:>15.1}{:>20.3} %{:>12.1} s",
+            summary.worst_percent_of_oracle,
+            summary.mean_percent_of_oracle,
+            summary.mean_worst_percent_of_oracle,
+            summary.false_refusals_percent_half_load,
+            summary.converges_in_seconds
+        )?;
+    }
+    let width = order.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max(11) + 1;
+    let longest =
+        standings.scenarios.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0).max(8) + 1;
+    write!(text, "\n{:<longest$}{:>14}", "scenario", "oracle's limit")?;
+    for (name, _) in &order {
+        write!(text, "{name:>width$}")?;
+    }
+    writeln!(text)?;
+    for scenario in &standings.scenarios {
+        let limits = scenario.phases.iter().map(|phase| phase.oracle_limit);
+        let (least, most) = (limits.clone().min().unwrap_or(0), limits.max().unwrap_or(0));
+        let oracle = if least == most { least.to_string() } else { format!("{least}–{most}") };
+        write!(text, "{:<longest$}{oracle:>14}", scenario.name)?;
+        for (name, _) in &order {
+            let cell = scenario.limits.get(*name).map_or(String::new(), |standing| {
+                format!("{:.0}/{:.0}", standing.worst_percent_of_oracle, standing.mean_percent_of_oracle)
+            });
+            write!(text, "{cell:>width$}")?;
+        }
+        writeln!(text)?;
+    }
+    for scenario in &standings.scenarios {
+        for line in &scenario.unexpected {
+            writeln!(text, "\nnot as expected: {}: {line}", scenario.name)?;
+        }
+    }
+    Ok(())
+}
+
+/// The best worst case comes first.
+pub(super) fn best_first(standings: &Standings) -> Vec<(&str, &Summary)> {
+    let mut order: Vec<_> =
+        standings.summary.iter().map(|(name, summary)| (name.as_str(), summary)).collect();
+    order.sort_by(|(_, a), (_, b)| {
+        let worst = b.worst_percent_of_oracle.total_cmp(&a.worst_percent_of_oracle);
+        worst.then(b.mean_percent_of_oracle.total_cmp(&a.mean_percent_of_oracle))
+    });
+    order
+}
