@@ -26,6 +26,11 @@ pub enum Arrivals {
         /// How many.
         size: u32,
     },
+    /// In clumps: the distances vary so many times as much as their mean, which is their coefficient of variation.
+    Clumps {
+        /// How many times; 1 would be a Poisson process.
+        variation: u32,
+    },
     /// As they once came, again and again, faster or slower as the mean rate asks.
     Recorded(Arc<[Duration]>),
 }
@@ -64,6 +69,13 @@ impl Iterator for Schedule {
         let seconds = match &self.arrivals {
             Arrivals::Steady => number as f64 / self.rate,
             Arrivals::Poisson => self.pass(self.rate),
+            Arrivals::Clumps { variation } => {
+                // Two exponential distances with balanced means: many short ones, few long ones.
+                let square = f64::from(*variation).powi(2);
+                let short = 0.5 + 0.5 * ((square - 1.0) / (square + 1.0)).sqrt();
+                let part = if self.roll() < short { short } else { 1.0 - short };
+                self.pass(2.0 * part * self.rate)
+            }
             Arrivals::Batches { size } => {
                 let size = u64::from(*size).max(1);
                 if number % size == 0 { self.pass(self.rate / size as f64) } else { self.active }
@@ -90,8 +102,12 @@ impl Iterator for Schedule {
 impl Schedule {
     /// Lets an exponentially distributed time pass.
     fn pass(&mut self, rate: f64) -> f64 {
-        let roll = (self.random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
-        self.active += -(1.0 - roll).ln() / rate;
+        self.active += -(1.0 - self.roll()).ln() / rate;
         self.active
+    }
+
+    /// 0 to below 1.
+    fn roll(&mut self) -> f64 {
+        (self.random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
     }
 }

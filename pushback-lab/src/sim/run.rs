@@ -30,7 +30,7 @@ use super::{
     station::Station,
 };
 use crate::{
-    arrivals::{Arrivals, Schedule},
+    arrivals::Schedule,
     limits::Utilisation,
 };
 
@@ -307,7 +307,7 @@ impl Simulation<'_> {
         self.schedule = phase
             .rate
             .filter(|rate| rate.0 > 0.0)
-            .map(|rate| phase.arrivals.clone().unwrap_or(Arrivals::Poisson).schedule(rate.0, seed));
+            .map(|rate| phase.arrivals.arrivals().schedule(rate.0, seed));
         self.schedule_next();
         let before = std::mem::replace(&mut self.callers, phase.callers.map_or(0, |callers| callers.whole()));
         for caller in before..self.callers {

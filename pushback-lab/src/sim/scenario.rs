@@ -1,10 +1,16 @@
 //! A scenario: a service, what comes at it, and what a good limit makes of it. One TOML file each; docs/limits.md shows
 //! the form.
 
-use std::{collections::BTreeMap, fmt, fs, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use include_dir::{Dir, include_dir};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::{
     station::{Capacity, UNBOUNDED},
@@ -85,7 +91,7 @@ pub struct Overload {
 
 /// What callers do who get no answer.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Client {
     /// When they hang up; never, if nothing is said.
     pub timeout: Option<Time>,
@@ -184,8 +190,8 @@ pub struct Phase {
     /// Open: how many calls come each second, on average.
     pub rate: Option<Rate>,
     /// How they come; as a Poisson process, if nothing is said.
-    #[serde(default, deserialize_with = "arrivals")]
-    pub arrivals: Option<Arrivals>,
+    #[serde(default)]
+    pub arrivals: Coming,
     /// Closed: how many callers there are, each of whom waits for its answer.
     pub callers: Option<Count>,
     /// How long each of them thinks between answer and request, on average.
@@ -216,24 +222,75 @@ fn warmup() -> Time {
     Time(Duration::from_secs(5))
 }
 
-/// `"poisson"`, `"steady"`, `{ bursts = { on = "1s", off = "3s" } }`, `{ batches = 10 }` or `{ recorded = ["10ms", …] }`.
-fn arrivals<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Arrivals>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-    enum Form {
-        Poisson,
-        Steady,
-        Bursts { on: Time, off: Time },
-        Batches(Count),
-        Recorded(Vec<Time>),
+/// How calls come: `"poisson"`, `"steady"`, `{ bursts = { on = "1s", off = "3s" } }`, `{ batches = 10 }`, `{ clumps = 13 }` or
+/// `{ recorded = "FILE" }`.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Coming {
+    /// Each independent of the others.
+    #[default]
+    Poisson,
+    /// At even distances.
+    Steady,
+    /// On and off in turn.
+    Bursts {
+        /// How long they come.
+        on: Time,
+        /// How long none comes then.
+        off: Time,
+    },
+    /// So many at once.
+    Batches(Count),
+    /// In clumps: the distances vary so many times as much as their mean.
+    Clumps(Count),
+    /// As they once came, by a file beside the scenario: on each line the seconds since its beginning.
+    Recorded(Recording),
+}
+
+/// Arrivals in a file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(from = "PathBuf")]
+pub struct Recording {
+    file: PathBuf,
+    moments: Arc<[Duration]>,
+}
+
+impl From<PathBuf> for Recording {
+    fn from(file: PathBuf) -> Self {
+        Recording { file, moments: Arc::default() }
     }
-    Ok(Some(match Form::deserialize(deserializer)? {
-        Form::Poisson => Arrivals::Poisson,
-        Form::Steady => Arrivals::Steady,
-        Form::Bursts { on, off } => Arrivals::Bursts { on: on.0, off: off.0 },
-        Form::Batches(size) => Arrivals::Batches { size: size.whole() },
-        Form::Recorded(times) => Arrivals::Recorded(times.into_iter().map(|time| time.0).collect()),
-    }))
+}
+
+impl Recording {
+    fn read(&mut self, folder: &Path) -> Result<(), String> {
+        let file = folder.join(&self.file);
+        let text = fs::read_to_string(&file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+        let mut before = Duration::ZERO;
+        let moments = text.lines().enumerate().map(|(index, line)| {
+            let moment = line.trim().parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+            let moment = moment.filter(|moment| *moment >= before);
+            before = moment.unwrap_or(before);
+            moment.ok_or_else(|| {
+                let allowed = "seconds since the beginning, never less than on the line before";
+                format!("{}, line {}: `{line}`: allowed: {allowed}", file.display(), index + 1)
+            })
+        });
+        self.moments = moments.collect::<Result<_, _>>()?;
+        if before.is_zero() { Err(format!("{} records no time", file.display())) } else { Ok(()) }
+    }
+}
+
+impl Coming {
+    pub(super) fn arrivals(&self) -> Arrivals {
+        match self {
+            Coming::Poisson => Arrivals::Poisson,
+            Coming::Steady => Arrivals::Steady,
+            Coming::Bursts { on, off } => Arrivals::Bursts { on: on.0, off: off.0 },
+            Coming::Batches(size) => Arrivals::Batches { size: size.whole() },
+            Coming::Clumps(variation) => Arrivals::Clumps { variation: variation.whole() },
+            Coming::Recorded(recording) => Arrivals::Recorded(Arc::clone(&recording.moments)),
+        }
+    }
 }
 
 /// A scenario that cannot be read, in one line.
@@ -261,8 +318,15 @@ impl Scenario {
         let name = file.file_stem().unwrap_or_default().to_string_lossy();
         let text = fs::read_to_string(file)
             .map_err(|error| ScenarioError(format!("cannot read {}: {error}", file.display())))?;
-        Scenario::parse(&name, &text)
-            .map_err(|ScenarioError(problem)| ScenarioError(format!("{}, {problem}", file.display())))
+        let mut scenario = Scenario::parse(&name, &text)
+            .map_err(|ScenarioError(problem)| ScenarioError(format!("{}, {problem}", file.display())))?;
+        let folder = file.parent().unwrap_or(Path::new(""));
+        for phase in &mut scenario.phases {
+            if let Coming::Recorded(recording) = &mut phase.arrivals {
+                recording.read(folder).map_err(ScenarioError)?;
+            }
+        }
+        Ok(scenario)
     }
 
     /// Reads a scenario of this name.
@@ -331,7 +395,7 @@ impl Scenario {
             if phase.rate.is_some() == phase.callers.is_some() {
                 return wrong("[[phase]]", "a phase has either a rate or callers".to_owned());
             }
-            if phase.arrivals.is_some() && phase.rate.is_none() {
+            if phase.arrivals != Coming::Poisson && phase.rate.is_none() {
                 return wrong("arrivals", "only a phase with a rate has arrivals".to_owned());
             }
             for name in phase.change.keys() {
