@@ -5,12 +5,26 @@
 //!
 //! Another one is a file in `limits/` and two adjacent lines here.
 
+mod bbr;
+mod brpc;
+mod dice;
+mod envoy;
+mod failsafe;
+mod mutants;
+#[cfg(test)]
+mod testing;
+mod times;
 mod utilisation;
 
 use std::{fmt, ops::RangeInclusive};
 
 use pushback::limit::{Aimd, Gradient2, Limit, Vegas};
 
+pub use bbr::Bbr;
+pub use brpc::Brpc;
+pub use envoy::Envoy;
+pub use failsafe::Failsafe;
+pub use mutants::RandomWalk;
 pub use utilisation::Utilisation;
 
 use crate::sim::Steering;
@@ -30,8 +44,10 @@ pub struct Contender {
 #[derive(Clone, Copy)]
 enum Make {
     Fixed(u32),
-    Named(fn(Wish) -> Box<dyn Limit>),
+    Named(Maker),
 }
+
+type Maker = fn(Wish) -> Box<dyn Limit>;
 
 /// What a run wants of a limit.
 #[derive(Debug, Clone)]
@@ -42,7 +58,7 @@ struct Wish {
 }
 
 /// The name of each, and how it is made; mutants are marked.
-const ALL: &[(&str, Kind, fn(Wish) -> Box<dyn Limit>)] = &[
+const ALL: &[(&str, Kind, Maker)] = &[
     ("aimd", Kind::Limit, |wish| Box::new(Aimd::new().bounds(BOUNDS).initial(wish.initial))),
     ("vegas", Kind::Limit, |wish| {
         Box::new(Vegas::new().bounds(BOUNDS).initial(wish.initial).seed(wish.seed))
@@ -50,9 +66,21 @@ const ALL: &[(&str, Kind, fn(Wish) -> Box<dyn Limit>)] = &[
     ("gradient2", Kind::Limit, |wish| {
         Box::new(Gradient2::new().bounds(4..=MAX).initial(wish.initial.max(4)))
     }),
+    ("envoy", Kind::Limit, |wish| {
+        Box::new(Envoy::new().bounds(3..=MAX).initial(wish.initial).seed(wish.seed))
+    }),
+    ("envoy-unpinned", Kind::Limit, |wish| {
+        Box::new(Envoy::new().unpinned().bounds(3..=MAX).initial(wish.initial).seed(wish.seed))
+    }),
+    ("brpc", Kind::Limit, |wish| {
+        Box::new(Brpc::new().bounds(2..=MAX).initial(wish.initial.max(2)).seed(wish.seed))
+    }),
+    ("failsafe", Kind::Limit, |wish| Box::new(Failsafe::new().bounds(BOUNDS).initial(wish.initial))),
+    ("bbr", Kind::Limit, |wish| Box::new(Bbr::new(wish.utilisation, MAX).initial(wish.initial))),
     ("frozen", Kind::Mutant, |wish| Box::new(wish.initial)),
     ("minimum", Kind::Mutant, |_| Box::new(1)),
     ("maximum", Kind::Mutant, |_| Box::new(MAX)),
+    ("random-walk", Kind::Mutant, |wish| Box::new(RandomWalk::new(wish.initial, BOUNDS, wish.seed))),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +118,7 @@ impl Contender {
         Ok(Contender::named(name, *kind, *make))
     }
 
-    fn named(name: &str, kind: Kind, make: fn(Wish) -> Box<dyn Limit>) -> Self {
+    fn named(name: &str, kind: Kind, make: Maker) -> Self {
         let is_mutant = kind == Kind::Mutant;
         Contender { name: name.to_owned(), is_fixed: false, is_mutant, make: Make::Named(make) }
     }
