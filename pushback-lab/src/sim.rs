@@ -1,5 +1,6 @@
 //! The simulator: scenarios in virtual time, through the gauge that production runs.
 
+mod chart;
 mod clock;
 mod contest;
 mod oracle;
@@ -15,7 +16,7 @@ mod values;
 pub use contest::{Contest, PhaseStandings, ScenarioStandings, Standings};
 pub use oracle::{Oracle, SWEEP};
 pub use record::{PhaseRecord, Record, STEP, StepRecord};
-pub use report::report;
+pub use report::{ReportError, report};
 pub use run::{Steering, run};
 pub use scenario::{Scenario, ScenarioError};
 pub use score::{Latency, RunScore, Standing, Summaries, Summary};

@@ -41,6 +41,8 @@ pub struct Contest {
 pub struct Standings {
     /// Each limit over all scenarios.
     pub summary: Summaries,
+    /// Which of them are there to fail.
+    pub mutants: Vec<String>,
     /// Where the limits began.
     pub initials: Vec<u32>,
     /// How many seeds there were.
@@ -115,7 +117,9 @@ impl Contest {
                 (contender.name.clone(), Summary::of(standings))
             })
             .collect();
-        Ok(Standings { summary, initials: self.initials.clone(), seeds: self.seeds, scenarios })
+        let mutants = self.contenders.iter().filter(|contender| contender.is_mutant);
+        let mutants = mutants.map(|contender| contender.name.clone()).collect();
+        Ok(Standings { summary, mutants, initials: self.initials.clone(), seeds: self.seeds, scenarios })
     }
 
     fn run_scenario(

@@ -29,10 +29,7 @@ use super::{
     scenario::{HangUp, Phase, Scenario},
     station::Station,
 };
-use crate::{
-    arrivals::Schedule,
-    limits::Utilisation,
-};
+use crate::{arrivals::Schedule, limits::Utilisation};
 
 /// What steers the gauge of a run.
 #[derive(Debug)]

@@ -264,10 +264,12 @@ impl From<PathBuf> for Recording {
 impl Recording {
     fn read(&mut self, folder: &Path) -> Result<(), String> {
         let file = folder.join(&self.file);
-        let text = fs::read_to_string(&file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+        let text =
+            fs::read_to_string(&file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
         let mut before = Duration::ZERO;
         let moments = text.lines().enumerate().map(|(index, line)| {
-            let moment = line.trim().parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+            let moment =
+                line.trim().parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
             let moment = moment.filter(|moment| *moment >= before);
             before = moment.unwrap_or(before);
             moment.ok_or_else(|| {
