@@ -13,8 +13,11 @@ use crate::{
 const REQUESTS: [u64; 2] = [2_000, 4_000];
 
 /// What is compared with what, and what must come out; without a figure it is for information.
-const ROWS: [(&str, &str, Option<f64>); 7] = [
+const ROWS: [(&str, &str, Option<f64>); 9] = [
     ("around", "plain", Some(1.05)),
+    // What a layer spends that wraps both bodies, as one must that sees them end, and does nothing else.
+    ("wrapped", "plain", None),
+    ("around", "wrapped", None),
     ("admitted", "plain", Some(1.05)),
     // What axum's `Router::layer` spends on any layer, even on one that does nothing.
     ("identity", "plain", None),
