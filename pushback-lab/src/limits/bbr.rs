@@ -147,7 +147,7 @@ mod tests {
         let utilisation = Utilisation::default();
         let mut bench = Bench::new(&Bbr::new(utilisation.clone(), 2000));
         utilisation.set(1.0);
-        // The processors have been busy for a hundred seconds, by the clock of these calls. 30 calls in 100 ms of 41 ms.
+        // The processors have been busy for twenty seconds, by the clock of these calls. 30 calls in 100 ms of 41 ms.
         for _ in 0..30 {
             bench.call(0.001, 0.0405, 50);
         }

@@ -15,7 +15,7 @@ pub(super) struct Bench {
 }
 
 /// Late enough for a first call that took long.
-const BEGIN: f64 = 100.0;
+const BEGIN: f64 = 20.0;
 
 impl Bench {
     pub(super) fn new(settings: &dyn Limit) -> Self {
@@ -25,6 +25,11 @@ impl Bench {
 
     pub(super) fn limit(&self) -> f64 {
         self.limit
+    }
+
+    /// Seconds since the gauge was built.
+    pub(super) fn now(&self) -> f64 {
+        self.now
     }
 
     /// A call that ends so many seconds after the last, and the limit after it.
