@@ -2,6 +2,8 @@
 
 mod acquire;
 mod adaptive;
+#[cfg(feature = "http")]
+mod answered;
 mod builder;
 mod core;
 mod drain;
@@ -254,6 +256,12 @@ impl PressureGauge {
             Ok(held) => Ok(OwnedPermit::new(self.clone(), held)),
             Err(reason) => Err(self.core.rejection(reason)),
         })
+    }
+
+    /// Whether it wants to know how long calls take.
+    #[cfg(feature = "http")]
+    pub(crate) fn is_adaptive(&self) -> bool {
+        self.core.adaptive.is_some()
     }
 
     /// The time by the gauge's own clock.

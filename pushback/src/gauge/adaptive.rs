@@ -3,15 +3,15 @@
 use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{MutexGuard, PoisonError},
+    sync::PoisonError,
     time::{Duration, Instant},
 };
 
-use super::held::Held;
+use super::held::{Held, Measure};
 use crate::{
     limit::{Controller, Sample},
     outcome::Outcome,
-    sync::Mutex,
+    sync::{Mutex, MutexGuard},
 };
 
 /// What a gauge has whose limit moves.
@@ -57,10 +57,15 @@ impl Adaptive {
     #[inline(never)]
     pub(super) fn observe(&self, held: Held, now: Instant) -> Result<Option<Move>, Failed> {
         let outcome = held.outcome();
-        let Some((began, in_flight)) = held.measure().filter(|_| outcome != Outcome::Ignore) else {
+        let Some((measure, in_flight)) = held.measure().filter(|_| outcome != Outcome::Ignore) else {
             return Ok(None);
         };
-        let sample = Sample { began, ended: self.since(now), in_flight, outcome };
+        let ended = self.since(now);
+        let began = match measure {
+            Measure::Began(began) => began,
+            Measure::Took(took) => ended.saturating_sub(took),
+        };
+        let sample = Sample { began, ended, in_flight, outcome };
         let mut learning = self.lock();
         let in_force = learning.limit;
         let controller = &mut learning.controller;

@@ -234,9 +234,9 @@ impl Core {
         }
     }
 
-    /// The place is given back by now, so nobody waits for what is decided here.
+    /// Nobody waits for what is decided here.
     #[inline(never)]
-    fn learn(self: &Arc<Self>, held: Held, adaptive: &Adaptive) {
+    pub(super) fn learn(self: &Arc<Self>, held: Held, adaptive: &Adaptive) {
         match adaptive.observe(held, self.clock.now()) {
             Ok(None) => (),
             Ok(Some(next)) => {

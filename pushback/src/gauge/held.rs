@@ -10,7 +10,8 @@ pub(crate) struct Held {
     pub(crate) cost: u32,
     /// The places taken when it was admitted, its own among them; 0 if nobody measures it.
     in_flight: u32,
-    /// `began in nanoseconds | outcome | place`; 59 bits of nanoseconds are 18 years.
+    /// `when it began, or how long it took, in nanoseconds | which of the two | outcome | place`; 59 bits of nanoseconds
+    /// are 18 years.
     word: u64,
 }
 
@@ -18,7 +19,15 @@ const PHANTOM: u64 = 1;
 const OUTCOME: u64 = 0b1110;
 const SAID: u64 = 0b1000;
 const OUTCOME_AT: u32 = 1;
-const BEGAN_AT: u32 = 4;
+const ANSWERED: u64 = 0b10000;
+const TIME_AT: u32 = 5;
+
+/// What is measured of a call: when it began, as long as it runs, and then how long it took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Measure {
+    Began(Duration),
+    Took(Duration),
+}
 
 impl Held {
     #[inline]
@@ -30,8 +39,19 @@ impl Held {
     /// The same call, measured from now on: so long after the gauge began, with so many places taken.
     #[inline]
     pub(super) fn measured(self, now: Duration, in_flight: u32) -> Self {
-        let began = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX) << BEGAN_AT;
-        Held { in_flight: in_flight.max(1), word: began | self.word, ..self }
+        Held { in_flight: in_flight.max(1), word: timed(now) | self.word, ..self }
+    }
+
+    /// Its time ended, after so long, though its place may be held on.
+    #[cfg(feature = "http")]
+    pub(super) fn answered(&mut self, took: Duration) {
+        self.word = self.word & (PHANTOM | OUTCOME) | ANSWERED | timed(took);
+    }
+
+    /// Nothing is to be said of it any more.
+    #[cfg(feature = "http")]
+    pub(super) fn told(&mut self) {
+        self.in_flight = 0;
     }
 
     #[inline]
@@ -60,11 +80,17 @@ impl Held {
         }
     }
 
-    /// When it began, and how many places were taken then, if it is measured.
+    /// How long it has been, and how many places were taken when it began, if it is measured.
     #[inline]
-    pub(super) fn measure(self) -> Option<(Duration, u32)> {
-        (self.in_flight > 0).then(|| (Duration::from_nanos(self.word >> BEGAN_AT), self.in_flight))
+    pub(super) fn measure(self) -> Option<(Measure, u32)> {
+        let time = Duration::from_nanos(self.word >> TIME_AT);
+        let measure = if self.word & ANSWERED == 0 { Measure::Began(time) } else { Measure::Took(time) };
+        (self.in_flight > 0).then_some((measure, self.in_flight))
     }
+}
+
+fn timed(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) << TIME_AT
 }
 
 const SUCCESS: u64 = SAID >> OUTCOME_AT | Outcome::Success as u64;
@@ -87,8 +113,21 @@ mod tests {
             for outcome in all {
                 held.record(outcome);
                 assert_eq!((held.cost, held.place(), held.outcome()), (3, place, outcome));
-                assert_eq!(held.measure(), Some((now, 9)), "the last word counts, and changes nothing else");
+                let measure = Some((Measure::Began(now), 9));
+                assert_eq!(held.measure(), measure, "the last word counts, and changes nothing else");
             }
         }
+    }
+
+    #[cfg(feature = "http")]
+    #[test]
+    fn the_time_of_a_call_that_is_answered_stands_still() {
+        let mut held = Held::new(3, Place::Phantom).measured(Duration::from_secs(7), 9);
+        held.record(Outcome::Overload);
+        held.answered(Duration::from_millis(20));
+        assert_eq!(held.measure(), Some((Measure::Took(Duration::from_millis(20)), 9)));
+        assert_eq!((held.place(), held.outcome()), (Place::Phantom, Outcome::Overload));
+        held.told();
+        assert_eq!(held.measure(), None);
     }
 }

@@ -36,8 +36,8 @@ pub struct Permit<'gauge> {
 /// In everything else it is a [`Permit`].
 #[must_use = "a permit that is dropped at once limits nothing"]
 pub struct OwnedPermit {
-    gauge: PressureGauge,
-    held: Held,
+    pub(super) gauge: PressureGauge,
+    pub(super) held: Held,
 }
 
 impl<'gauge> Permit<'gauge> {

@@ -165,7 +165,7 @@ where
         } else {
             Claim::Permit(permit)
         };
-        let came = IS_TIMED.then(|| shared.gauge.now());
+        let came = (IS_PUBLISHED || shared.gauge.is_adaptive()).then(|| shared.gauge.now());
         let upload = (!request.body().is_end_stream()).then(|| Upload::new(shared, came));
         let may_be_grpc = *request.method() == Method::POST && is_grpc(request.headers());
         let request = request.map(|body| RequestBody::new(body, upload.as_ref()));
@@ -250,7 +250,7 @@ where
 }
 
 /// Telling the time costs several admissions, so it is done where somebody wants to know.
-const IS_TIMED: bool = cfg!(feature = "metrics");
+const IS_PUBLISHED: bool = cfg!(feature = "metrics");
 
 const POLLED_AGAIN: &str = "a finished ResponseFuture was polled again";
 
@@ -262,8 +262,9 @@ fn answered<B: Body + Send + 'static>(
     asked: &Asked,
 ) -> Response<ResponseBody<B>> {
     let has_stalled = asked.upload.as_ref().is_some_and(|upload| upload.answered());
-    if let Some(came) = asked.came {
-        let upload = asked.upload.as_ref().map_or(Duration::ZERO, |upload| upload.took());
+    // The service's time begins when it has the whole request, so that a slow sender is not taken for a slow service.
+    let upload = asked.upload.as_ref().map_or(Duration::ZERO, |upload| upload.took());
+    if let Some(came) = asked.came.filter(|_| IS_PUBLISHED) {
         let time = shared.gauge.now().saturating_duration_since(came).saturating_sub(upload);
         telemetry::served(shared.gauge.name(), time);
     }
@@ -276,13 +277,14 @@ fn answered<B: Body + Send + 'static>(
         Claim::Permit(mut permit) if shared.hold == Hold::Body && !response.body().is_end_stream() => {
             // Where the trailers will tell, a body that is dropped before them was of no more use to its caller.
             permit.record(outcome.unwrap_or(Outcome::Cancelled));
+            permit.answered(upload, outcome.is_some());
             response.map(|body| ResponseBody::holding(body, &shared.patrol, permit, outcome.is_none()))
         }
         // The trailers are not waited for: they may come long after the place is given back. Without a body there are none,
         // and the service said nothing.
         claim => {
             let unsaid = if response.body().is_end_stream() { Outcome::Ignore } else { Outcome::Success };
-            claim.record(outcome.unwrap_or(unsaid));
+            claim.answered(upload, outcome.unwrap_or(unsaid));
             response.map(ResponseBody::free)
         }
     }
@@ -291,6 +293,18 @@ fn answered<B: Body + Send + 'static>(
 impl Claim {
     fn take(&mut self) -> Claim {
         std::mem::replace(self, Claim::Nothing)
+    }
+
+    /// The head of the answer is there; says how it went, and lets go.
+    fn answered(self, not_ours: Duration, outcome: Outcome) {
+        match self {
+            Claim::Nothing => (),
+            Claim::Permit(mut permit) => {
+                permit.record(outcome);
+                permit.answered(not_ours, true);
+            }
+            Claim::Place(place) => place.answered(not_ours, outcome),
+        }
     }
 
     /// Says how it went, and lets go.

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use crate::{gauge::OwnedPermit, outcome::Outcome};
@@ -65,6 +66,13 @@ pub struct Place {
 impl Place {
     pub(super) fn new(permit: OwnedPermit) -> Self {
         Place { permit: Arc::new(Mutex::new(permit)) }
+    }
+
+    /// The head of the answer is there.
+    pub(super) fn answered(&self, not_ours: Duration, outcome: Outcome) {
+        let mut permit = self.permit.lock().unwrap_or_else(PoisonError::into_inner);
+        permit.record(outcome);
+        permit.answered(not_ours, true);
     }
 
     /// Says how the work goes. The layer says it by the response's head; a later word replaces that.

@@ -6,6 +6,7 @@ mod connections;
 mod hold;
 #[path = "../support/mod.rs"]
 mod support;
+mod timing;
 mod uploads;
 #[path = "../support/wire.rs"]
 mod wire;
