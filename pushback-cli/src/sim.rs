@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 use pushback_lab::{
     limits::Contender,
-    sim::{Contest, Scenario, report, table},
+    sim::{Contest, INITIALS, Scenario, report, table},
 };
 
 use crate::{failure::Failure, output, settings};
@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = Contender::parse)]
     limit: Vec<Contender>,
     /// Where they begin, comma-separated, 1 to 2000
-    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 20, 1000], value_parser = initial, allow_hyphen_values = true)]
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = INITIALS, value_parser = initial, allow_hyphen_values = true)]
     initial: Vec<u32>,
     /// How many different runs of each, 1 to 100; 2 if nothing is said, and 5 with --full
     #[arg(long, value_name = "N", value_parser = seeds, allow_hyphen_values = true)]

@@ -124,7 +124,7 @@ impl Contender {
     }
 
     /// For one run.
-    pub(crate) fn steering(&self, initial: u32, seed: u64) -> Steering {
+    pub fn steering(&self, initial: u32, seed: u64) -> Steering {
         let utilisation = Utilisation::default();
         let limit = match self.make {
             Make::Fixed(places) => Box::new(places),

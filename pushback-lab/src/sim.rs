@@ -13,7 +13,7 @@ mod station;
 mod table;
 mod values;
 
-pub use contest::{Contest, PhaseStandings, ScenarioStandings, Standings};
+pub use contest::{Contest, INITIALS, PhaseStandings, ScenarioStandings, Standings};
 pub use oracle::{Oracle, SWEEP};
 pub use record::{PhaseRecord, Record, STEP, StepRecord};
 pub use report::{ReportError, report};

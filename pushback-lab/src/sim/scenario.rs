@@ -54,7 +54,8 @@ pub struct Scenario {
     /// What happens, one after the other.
     #[serde(rename = "phase")]
     pub phases: Vec<Phase>,
-    /// Within which bounds a limit's worst run is expected, in percent of the oracle.
+    /// Within which bounds a limit's worst run is expected, in percent of the oracle, of those that begin at
+    /// [`INITIALS`](super::INITIALS).
     #[serde(default)]
     pub expect: BTreeMap<String, [Percent; 2]>,
 }
