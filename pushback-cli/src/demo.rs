@@ -3,14 +3,23 @@
 use std::{
     io::{Write, stdout},
     net::SocketAddr,
+    sync::Arc,
     time::Duration,
 };
 
 use axum::{Router, routing::get};
 use pushback::{PressureGauge, http::BackpressureLayer};
-use tokio::{net::TcpListener, sync::oneshot, time::timeout};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, oneshot},
+    time::timeout,
+};
 
-use crate::{failure::Failure, settings, shutdown::Shutdown};
+use crate::{
+    failure::Failure,
+    settings::{self, LimitChoice},
+    shutdown::Shutdown,
+};
 
 /// The longest work the demo does.
 const WORK_MAX: Duration = Duration::from_secs(3600);
@@ -28,12 +37,22 @@ pub(crate) struct Arguments {
     /// Where to listen
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080", value_parser = settings::address)]
     listen: SocketAddr,
-    /// How many requests may run at once, 0 to 4294967295; 0 admits nothing
-    #[arg(long, value_name = "N", default_value = "10", value_parser = settings::limit, allow_hyphen_values = true)]
-    limit: u32,
+    /// How many requests may run at once, 0 to 4294967295; 0 admits nothing. Or a limit that moves, by its name: aimd, vegas, …
+    #[arg(long, value_name = "N|NAME", default_value = "10", value_parser = settings::limit_choice, allow_hyphen_values = true)]
+    limit: LimitChoice,
     /// How long the work of a request takes, 0s to 1h
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = work, allow_hyphen_values = true)]
     work: Duration,
+    /// How many requests the service works on at once, 1 to 100000, the others queue in it; all that are admitted, if nothing is said
+    #[arg(long, value_name = "N", value_parser = workers, allow_hyphen_values = true)]
+    workers: Option<usize>,
+}
+
+const WORKERS_MAX: u64 = 100_000;
+
+fn workers(text: &str) -> Result<usize, String> {
+    let number = settings::number(text, 1..=WORKERS_MAX)?;
+    usize::try_from(number).map_err(|error| error.to_string())
 }
 
 fn work(text: &str) -> Result<Duration, String> {
@@ -41,18 +60,19 @@ fn work(text: &str) -> Result<Duration, String> {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let Arguments { listen, limit, work } = arguments;
-    let gauge = PressureGauge::builder().name("demo").limit(limit).build().map_err(Failure::run)?;
+    let Arguments { listen, limit, work, workers } = arguments;
+    let gauge = PressureGauge::builder().name("demo").limit(limit.clone()).build().map_err(Failure::run)?;
     let mut shutdown =
         Shutdown::catch().map_err(|error| Failure::run(format!("cannot catch signals: {error}")))?;
     let cannot_listen = |error| Failure::run(format!("cannot listen on {listen}: {error}"));
     let listener = TcpListener::bind(listen).await.map_err(cannot_listen)?;
-    introduce(listener.local_addr().map_err(cannot_listen)?, limit, work);
+    introduce(listener.local_addr().map_err(cannot_listen)?, &limit, work);
 
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = axum::serve(listener, router(gauge.clone(), work)).with_graceful_shutdown(async {
-        let _ = stopped.await;
-    });
+    let server = axum::serve(listener, router(gauge.clone(), Work { time: work, workers }))
+        .with_graceful_shutdown(async {
+            let _ = stopped.await;
+        });
     let mut server = tokio::spawn(server.into_future());
     let signal = tokio::select! {
         signal = shutdown.next() => signal,
@@ -85,10 +105,23 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn router(gauge: PressureGauge, work: Duration) -> Router {
-    let do_thing_that_should_be_limited = move || async move {
-        tokio::time::sleep(work).await;
-        "done"
+/// What the service does for a request.
+#[derive(Clone, Copy)]
+struct Work {
+    time: Duration,
+    workers: Option<usize>,
+}
+
+fn router(gauge: PressureGauge, work: Work) -> Router {
+    let workers = Arc::new(Semaphore::new(work.workers.unwrap_or(Semaphore::MAX_PERMITS)));
+    let do_thing_that_should_be_limited = move || {
+        let workers = Arc::clone(&workers);
+        async move {
+            // It is never closed, so this waits and nothing else.
+            let _worker = workers.acquire().await;
+            tokio::time::sleep(work.time).await;
+            "done"
+        }
     };
     Router::new()
         // On the route and not on the whole router, or unknown paths and methods would be refused too.
@@ -111,19 +144,23 @@ fn state(gauge: &PressureGauge) -> String {
     )
 }
 
-fn introduce(address: SocketAddr, limit: u32, work: Duration) {
+fn introduce(address: SocketAddr, limit: &LimitChoice, work: Duration) {
     let program = std::env::args().next().unwrap_or_else(|| "pushback".to_owned());
     let work = humantime::format_duration(work);
+    let run = match limit {
+        LimitChoice::Fixed(places) => format!("At most {places} run"),
+        LimitChoice::Moving(name) => format!("As many as '{name}' finds right run"),
+    };
     say(&format!(
         "pushback demo on http://{address}\n\
-         GET /request works for {work}. At most {limit} run at once; whoever comes above that gets 429 at once.\n\
+         GET /request works for {work}. {run} at once; whoever comes above that gets 429 at once.\n\
          GET / tells how many run now.\n\
          In another terminal, one of these:\n  \
            {program} load http://{address}/request -n 50 -c 50\n  \
            hey -n 50 -c 50 http://{address}/request\n\
          Ctrl-C drains and ends."
     ));
-    if limit == 0 {
+    if matches!(limit, LimitChoice::Fixed(0)) {
         say("Warning: a limit of 0 admits nothing. Every request will be refused.");
     }
 }

@@ -1,5 +1,9 @@
 //! Values on the command line, read into types that cannot be wrong.
 
+use pushback::{
+    BuildError,
+    limit::{self, Limit, Start},
+};
 use std::{
     net::{SocketAddr, ToSocketAddrs},
     ops::RangeInclusive,
@@ -14,10 +18,31 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     addresses.next().ok_or_else(|| format!("the name has no address; {allowed}"))
 }
 
-/// A number of places.
-pub(crate) fn limit(text: &str) -> Result<u32, String> {
-    number(text, 0..=u64::from(u32::MAX))
-        .and_then(|number| u32::try_from(number).map_err(|error| error.to_string()))
+/// A limit: a number of places, or the name of one that moves.
+#[derive(Debug, Clone)]
+pub(crate) enum LimitChoice {
+    Fixed(u32),
+    Moving(&'static str),
+}
+
+impl Limit for LimitChoice {
+    fn start(&self) -> Result<Start, BuildError> {
+        match self {
+            LimitChoice::Fixed(places) => places.start(),
+            LimitChoice::Moving(name) => limit::named(name)
+                .ok_or_else(|| BuildError::new("limit", *name, "the name of a limit"))?
+                .start(),
+        }
+    }
+}
+
+pub(crate) fn limit_choice(text: &str) -> Result<LimitChoice, String> {
+    if let Some(name) = limit::names().find(|name| *name == text) {
+        return Ok(LimitChoice::Moving(name));
+    }
+    let names: Vec<_> = limit::names().collect();
+    let allowed = format!("allowed: 0 to {}, {}", u32::MAX, names.join(", "));
+    text.parse().map(LimitChoice::Fixed).map_err(|_| allowed)
 }
 
 /// A whole number in a range.
@@ -59,11 +84,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_is_a_number_of_places() {
-        assert_eq!(limit("0"), Ok(0));
-        assert_eq!(limit("4294967295"), Ok(u32::MAX));
-        for wrong in ["-1", "4294967296", "99999999999999999999999", "ten", "", "1.5"] {
-            assert_eq!(limit(wrong), Err("allowed: 0 to 4294967295".to_owned()), "{wrong}");
+    fn a_limit_is_a_number_of_places_or_a_name() {
+        for (text, places) in [("0", 0), ("4294967295", u32::MAX)] {
+            assert!(matches!(limit_choice(text), Ok(LimitChoice::Fixed(read)) if read == places), "{text}");
+        }
+        assert!(matches!(limit_choice("vegas"), Ok(LimitChoice::Moving("vegas"))));
+        for wrong in ["-1", "4294967296", "99999999999999999999999", "ten", "", "1.5", "Vegas"] {
+            let error = limit_choice(wrong).unwrap_err();
+            assert!(error.starts_with("allowed: 0 to 4294967295, ") && error.contains("vegas"), "{error}");
         }
     }
 

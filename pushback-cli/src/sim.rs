@@ -1,11 +1,14 @@
 //! `pushback sim`: limits against each other and the oracle, in virtual time.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use pushback_lab::{
     limits::Contender,
-    sim::{Contest, INITIALS, Scenario, report, table},
+    sim::{Contest, INITIALS, Scenario, plot, report, table},
 };
 
 use crate::{failure::Failure, output, settings};
@@ -40,6 +43,9 @@ pub(crate) struct Arguments {
     /// Write a page with plots, over what is in the file
     #[arg(long, value_name = "FILE.html", value_parser = page, allow_hyphen_values = true)]
     report: Option<PathBuf>,
+    /// Draw how the limits moved in one scenario, over what is in the file
+    #[arg(long, value_name = "FILE.svg", value_parser = picture, allow_hyphen_values = true)]
+    plot: Option<PathBuf>,
 }
 
 fn initial(text: &str) -> Result<u32, String> {
@@ -55,8 +61,16 @@ fn page(text: &str) -> Result<PathBuf, String> {
     settings::file(text, "html")
 }
 
+fn picture(text: &str) -> Result<PathBuf, String> {
+    settings::file(text, "svg")
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let contest = contest(arguments)?;
+    if arguments.plot.is_some() && contest.scenarios.len() != 1 {
+        let count = contest.scenarios.len();
+        return Err(Failure::wrong(format!("--plot draws one scenario, and there are {count}")));
+    }
     // It shows on a terminal only, on standard error, and goes away at the end.
     let bar = ProgressBar::new(contest.runs() as u64).with_style(
         ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {elapsed}, {eta} to go")
@@ -71,11 +85,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     output::print(&text)?;
     if let Some(file) = &arguments.report {
-        let page = report(&standings).map_err(Failure::run)?;
-        fs::write(file, page)
-            .map_err(|error| Failure::run(format!("cannot write {}: {error}", file.display())))?;
+        write(file, &report(&standings).map_err(Failure::run)?)?;
+    }
+    if let (Some(file), Some(scenario)) = (&arguments.plot, standings.scenarios.first()) {
+        write(file, &plot(&standings, scenario).map_err(Failure::run)?)?;
     }
     Ok(())
+}
+
+fn write(file: &Path, text: &str) -> Result<(), Failure> {
+    fs::write(file, text).map_err(|error| Failure::run(format!("cannot write {}: {error}", file.display())))
 }
 
 fn contest(arguments: &Arguments) -> Result<Contest, Failure> {

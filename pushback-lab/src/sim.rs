@@ -16,7 +16,7 @@ mod values;
 pub use contest::{Contest, INITIALS, PhaseStandings, ScenarioStandings, Standings};
 pub use oracle::{Oracle, SWEEP};
 pub use record::{PhaseRecord, Record, STEP, StepRecord};
-pub use report::{ReportError, report};
+pub use report::{ReportError, plot, report};
 pub use run::{Steering, run};
 pub use scenario::{Scenario, ScenarioError};
 pub use score::{Latency, RunScore, Standing, Summaries, Summary};

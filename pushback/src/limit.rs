@@ -4,7 +4,7 @@
 //! decides. *The controller does not own the limit.* It is told the one in force with each call, which an operator may have
 //! changed, and the gauge clamps what it decides and throws away what is no number, so that nothing can wind up.
 //!
-//! An algorithm is one file in `limit/` and two adjacent lines here.
+//! An algorithm is one file in `limit/`, and here its `mod`, its `use` and its line in `NAMED`.
 
 mod aimd;
 mod gradient2;
@@ -96,6 +96,24 @@ impl Decision {
         Decision { limit, why: Cow::Borrowed(why) }
     }
 }
+
+/// The limit that moves and has this name in programs and files, with the settings of its own `new`.
+pub fn named(name: &str) -> Option<Box<dyn Limit>> {
+    NAMED.iter().find(|(known, _)| *known == name).map(|(_, new)| new())
+}
+
+/// The names that [`named`] knows.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    NAMED.iter().map(|(name, _)| *name)
+}
+
+type New = fn() -> Box<dyn Limit>;
+
+const NAMED: &[(&str, New)] = &[
+    ("aimd", || Box::new(Aimd::new())),
+    ("vegas", || Box::new(Vegas::new())),
+    ("gradient2", || Box::new(Gradient2::new())),
+];
 
 impl Limit for u32 {
     fn start(&self) -> Result<Start, BuildError> {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::Value;
 
-use crate::command::{cargo, output};
+use crate::command::{cargo, output, run as run_command};
 
 #[derive(Clone, Copy, Subcommand)]
 pub(crate) enum What {
@@ -17,12 +17,15 @@ pub(crate) enum What {
     Primitives,
     /// What the HTTP layer adds to axum, and what a refusal costs, in instructions counted by valgrind
     Layer,
+    /// How many calls the lab simulates in a second
+    Sim,
 }
 
 pub(crate) fn run(what: What) -> Result<(), String> {
     match what {
         What::Primitives => primitives::run(),
         What::Layer => layer::run(),
+        What::Sim => run_command(&mut cargo("bench --package pushback-lab --bench sim")),
     }
 }
 

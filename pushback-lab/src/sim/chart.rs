@@ -14,6 +14,8 @@ pub(super) enum Scale {
 }
 
 pub(super) struct Line {
+    /// What it is, in the plot itself; where there is no name, the page around it says it.
+    pub(super) name: Option<String>,
     pub(super) colour: (u8, u8, u8),
     pub(super) width: u32,
     pub(super) points: Vec<(f64, f64)>,
@@ -55,7 +57,16 @@ pub(super) fn chart(
             for line in lines {
                 let (r, g, b) = line.colour;
                 let style = RGBColor(r, g, b).stroke_width(line.width);
-                chart.draw_series(LineSeries::new(line.points.iter().copied(), style))?;
+                let series = chart.draw_series(LineSeries::new(line.points.iter().copied(), style))?;
+                if let Some(name) = &line.name {
+                    let key = move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], style);
+                    series.label(name.as_str()).legend(key);
+                }
+            }
+            if lines.iter().any(|line| line.name.is_some()) {
+                let mut labels = chart.configure_series_labels();
+                labels.position(SeriesLabelPosition::UpperLeft).label_font((FONT, 13));
+                labels.background_style(WHITE.mix(0.8)).draw()?;
             }
         }};
     }

@@ -45,7 +45,7 @@ svg { width: 100%; height: auto; display: block } .mutant { color: #888 } .wrong
 const LINES_MAX: usize = 8;
 
 /// The palette by Okabe and Ito, which people with any kind of colour vision can tell apart; black is the oracle's.
-const COLOURS: [(u8, u8, u8); LINES_MAX] = [
+const COLOURS: [Colour; LINES_MAX] = [
     (0x00, 0x72, 0xB2),
     (0xD5, 0x5E, 0x00),
     (0x00, 0x9E, 0x73),
@@ -165,7 +165,6 @@ impl Page {
         }
         self.add("</p>");
         let begins: Vec<f64> = scenario.phases.iter().map(|phase| phase.begins).collect();
-        let step = STEP.as_secs_f64();
         let plots: [Plot; 3] = [
             ("limit", Scale::Logarithmic, |part| part.limit),
             ("answered in time, a second", Scale::Linear, |part| {
@@ -174,18 +173,9 @@ impl Page {
             ("mean time of admitted calls, ms", Scale::Logarithmic, |part| part.mean_ms),
         ];
         for (title, scale, value) in plots {
-            let line = |record: &Record, colour, width| Line {
-                colour,
-                width,
-                points: parts(record)
-                    .iter()
-                    .map(|part| (part.at * step, value(part)))
-                    .filter(|(_, y)| y.is_finite())
-                    .collect(),
-            };
             let mut lines: Vec<Line> =
-                runs.iter().zip(COLOURS).map(|((_, record), colour)| line(record, colour, 1)).collect();
-            lines.extend(scenario.oracle.as_ref().map(|record| line(record, (0, 0, 0), 2)));
+                runs.iter().zip(COLOURS).map(|((_, record), colour)| line(record, value, colour)).collect();
+            lines.extend(scenario.oracle.as_ref().map(|record| line(record, value, ORACLE)));
             self.add(&chart(title, scale, &begins, &lines)?);
         }
         Ok(())
@@ -198,6 +188,38 @@ impl Page {
 
 /// A plot's title, its scale, and what it shows of a part of a run.
 type Plot = (&'static str, Scale, fn(&Part) -> f64);
+
+type Colour = (u8, u8, u8);
+
+const ORACLE: Colour = (0, 0, 0);
+
+fn line(record: &Record, value: fn(&Part) -> f64, colour: Colour) -> Line {
+    let point = |part: &Part| (part.at * STEP.as_secs_f64(), value(part));
+    let points = parts(record).iter().map(point).filter(|(_, y)| y.is_finite()).collect();
+    Line { name: None, colour, width: if colour == ORACLE { 2 } else { 1 }, points }
+}
+
+/// One plot alone, as SVG: how the limits moved in a scenario, and the oracle's.
+///
+/// # Errors
+///
+/// If it cannot be drawn.
+pub fn plot(standings: &Standings, scenario: &ScenarioStandings) -> Result<String, ReportError> {
+    let named = |record: &Record, name: &str, colour| {
+        let name = Some(name.to_owned());
+        Line { name, ..line(record, |part| part.limit, colour) }
+    };
+    let oracle = scenario.oracle.as_ref().map(|record| named(record, "the oracle", ORACLE));
+    let shown = shown(standings);
+    let runs = shown.iter().zip(COLOURS).filter_map(|(name, colour)| {
+        let record = scenario.limits.get(*name)?.shown.as_ref()?;
+        Some(named(record, name, colour))
+    });
+    let begins: Vec<f64> = scenario.phases.iter().map(|phase| phase.begins).collect();
+    let title = format!("{}: the limit", scenario.name);
+    let lines: Vec<Line> = oracle.into_iter().chain(runs).collect();
+    chart(&title, Scale::Logarithmic, &begins, &lines).map_err(|error| ReportError(error.to_string()))
+}
 
 /// Some steps of a run together, so that long runs are not drawn in more points than there are pixels.
 struct Part {

@@ -65,13 +65,15 @@ fn write_table(text: &mut String, standings: &Standings) -> std::fmt::Result {
     Ok(())
 }
 
-/// The best worst case comes first.
+/// The best worst case comes first, and what is there to fail comes last.
 pub(super) fn best_first(standings: &Standings) -> Vec<(&str, &Summary)> {
     let mut order: Vec<_> =
         standings.summary.iter().map(|(name, summary)| (name.as_str(), summary)).collect();
-    order.sort_by(|(_, a), (_, b)| {
+    let is_mutant = |name: &str| standings.mutants.iter().any(|mutant| mutant == name);
+    order.sort_by(|(a_name, a), (b_name, b)| {
+        let mutants = is_mutant(a_name).cmp(&is_mutant(b_name));
         let worst = b.worst_percent_of_oracle.total_cmp(&a.worst_percent_of_oracle);
-        worst.then(b.mean_percent_of_oracle.total_cmp(&a.mean_percent_of_oracle))
+        mutants.then(worst).then(b.mean_percent_of_oracle.total_cmp(&a.mean_percent_of_oracle))
     });
     order
 }
