@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::{
     station::{Capacity, UNBOUNDED},
-    values::{Count, Factor, Percent, Rate, Shape, Share, Time},
+    values::{Count, Factor, Percent, Rate, Retries, Shape, Share, Time},
 };
 use crate::arrivals::Arrivals;
 
@@ -97,8 +97,7 @@ pub struct Client {
     /// When they hang up; never, if nothing is said.
     pub timeout: Option<Time>,
     /// How often they try again after that.
-    #[serde(default)]
-    pub retries: u32,
+    pub retries: Option<Retries>,
     /// How long they wait before that; nothing, if nothing is said.
     pub backoff: Option<Time>,
     /// Whether they try again when they are refused, too.
@@ -195,7 +194,7 @@ pub struct Phase {
     pub arrivals: Coming,
     /// Closed: how many callers there are, each of whom waits for its answer.
     pub callers: Option<Count>,
-    /// How long each of them thinks between answer and request, on average.
+    /// How long each of them thinks between answer and request, on average; callers must.
     pub think: Option<Time>,
     /// Whether it is a steady load of half the capacity or less, in which nobody should be refused.
     #[serde(default)]
@@ -308,6 +307,7 @@ impl fmt::Display for ScenarioError {
 
 impl std::error::Error for ScenarioError {}
 
+const PAUSE_EVERY_MIN: Duration = Duration::from_millis(1);
 /// All phases together: a run is kept in memory by parts of a second.
 const LASTS_MAX: Duration = Duration::from_secs(2 * 3600);
 
@@ -394,9 +394,17 @@ impl Scenario {
         if self.lasts() > LASTS_MAX {
             return wrong("lasts", "all phases together last longer than is allowed: 2h".to_owned());
         }
+        if self.pause.is_some_and(|pause| pause.every.0 < PAUSE_EVERY_MIN || pause.lasts >= pause.every) {
+            let problem = "allowed: at least 1ms from one pause to the next, and shorter pauses than that";
+            return wrong("pause", problem.to_owned());
+        }
         for phase in &self.phases {
             if phase.rate.is_some() == phase.callers.is_some() {
                 return wrong("[[phase]]", "a phase has either a rate or callers".to_owned());
+            }
+            if phase.callers.is_some() && phase.think.is_none() {
+                // Whoever is refused at once would ask again at the same moment, for ever.
+                return wrong("callers", "callers have a time to think".to_owned());
             }
             if phase.arrivals != Coming::Poisson && phase.rate.is_none() {
                 return wrong("arrivals", "only a phase with a rate has arrivals".to_owned());

@@ -63,6 +63,10 @@ number! {
     Count, 1.0..=100_000.0, "1 to 100000"
 }
 number! {
+    /// How often somebody tries again.
+    Retries, 0.0..=20.0, "0 to 20"
+}
+number! {
     /// The shape of a Pareto distribution: above 1, or it would have no mean.
     Shape, 1.01..=100.0, "1.01 to 100"
 }

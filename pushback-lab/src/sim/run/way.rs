@@ -195,7 +195,8 @@ impl Simulation<'_> {
     /// Sends a request again, if its caller does such things.
     pub(super) fn retry(&mut self, request: Request) -> bool {
         let client = self.scenario.client;
-        if request.attempt >= client.retries || (client.budget.is_some() && self.budget < 1.0) {
+        let retries = client.retries.map_or(0.0, |retries| retries.0);
+        if f64::from(request.attempt) >= retries || (client.budget.is_some() && self.budget < 1.0) {
             return false;
         }
         if client.budget.is_some() {

@@ -1,0 +1,168 @@
+//! `pushback sim` as its users run it.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+const SCENARIO: &str = "# A short one.\ndeadline = \"200ms\"\nwarmup = \"1s\"\n\n[[station]]\nname = \"workers\"\n\
+    workers = 4\ntime.exponential = \"20ms\"\n\n[[phase]]\nlasts = \"5s\"\nrate = 300\n";
+
+/// A folder with a scenario in it that goes away with its test.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Folder(tempfile::tempdir().unwrap())
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn with(&self, text: &str) -> PathBuf {
+        let file = self.file("short.toml");
+        fs::write(&file, text).unwrap();
+        file
+    }
+}
+
+fn sim(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_pushback")).arg("sim").args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// It failed before it ran, with one line that says these words.
+fn fails(arguments: &[&str], words: &[&str]) {
+    let output = sim(arguments);
+    let said = text(&output.stderr);
+    assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+    for word in words {
+        assert!(said.contains(word), "'{word}' is missing: {said}");
+    }
+}
+
+#[test]
+fn the_json_has_a_summary_by_limit() {
+    let folder = Folder::new();
+    let file = folder.with(SCENARIO);
+    let output = sim(&[file.to_str().unwrap(), "--limit", "vegas,fixed:8", "--seeds", "1", "--json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let summary = report["summary"].as_object().unwrap();
+    assert_eq!(summary.keys().collect::<Vec<_>>(), ["fixed:8", "vegas"]);
+    for limit in summary.values() {
+        for key in ["worst_percent_of_oracle", "mean_percent_of_oracle", "false_refusals_percent_half_load"] {
+            assert!(limit[key].is_number(), "{key}: {limit}");
+        }
+    }
+    assert!(summary["fixed:8"]["worst_percent_of_oracle"].as_f64().unwrap() > 90.0);
+    assert_eq!(report["scenarios"][0]["shows"], "A short one.");
+}
+
+#[test]
+fn the_table_the_page_and_the_plot_name_all_limits() {
+    let folder = Folder::new();
+    let (file, page, plot) = (folder.with(SCENARIO), folder.file("page.html"), folder.file("plot.svg"));
+    let [file, page, plot] = [&file, &page, &plot].map(|path| path.to_str().unwrap());
+    let output = sim(&[
+        file,
+        "--limit",
+        "aimd,envoy",
+        "--initial",
+        "20",
+        "--seeds",
+        "1",
+        "--report",
+        page,
+        "--plot",
+        plot,
+    ]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let [page, plot] = [page, plot].map(|file| fs::read_to_string(file).unwrap());
+    for shown in [text(&output.stdout), page.clone(), plot] {
+        assert!(shown.contains("aimd") && shown.contains("envoy") && shown.contains("short"), "{shown}");
+    }
+    // It needs nothing from elsewhere.
+    assert!(!page.contains("<script") && !page.contains("src=") && page.contains("<svg"));
+    assert!(!page.contains("href=\"http"));
+}
+
+#[test]
+fn a_scenario_that_names_itself_as_markup_is_shown_as_text() {
+    let folder = Folder::new();
+    let file = folder.with(&SCENARIO.replace("A short one", "<b>bold</b> & \"so\""));
+    let page = folder.file("page.html");
+    let [file, page] = [&file, &page].map(|path| path.to_str().unwrap());
+    assert!(sim(&[file, "--limit", "fixed:8", "--seeds", "1", "--report", page]).status.success());
+    let page = fs::read_to_string(page).unwrap();
+    assert!(!page.contains("<b>") && page.contains("&lt;b&gt;bold&lt;/b&gt; &amp; &quot;so&quot;"), "{page}");
+}
+
+#[test]
+fn a_wrong_file_is_one_line_that_names_the_line_the_key_and_what_is_allowed() {
+    let cases = [
+        ("workers = 4", "workers = 0", ["line 7", "workers = 0", "1 to 100000"]),
+        ("workers = 4", "wrokers = 4", ["line 7", "wrokers", "workers"]),
+        ("rate = 300", "rate = -5", ["line 12", "rate = -5", "0 to 1000000"]),
+        ("rate = 300", "rate = \"many\"", ["line 12", "many", "0 to 1000000"]),
+        ("\"20ms\"", "\"soon\"", ["line 8", "soon", "1ns to 24h"]),
+        ("rate = 300", "", ["line 10", "[[phase]]", "a rate or callers"]),
+        ("rate = 300", "rate = 300\ncallers = 5", ["line 10", "[[phase]]", "a rate or callers"]),
+        ("rate = 300", "rate = 300\nchange.other.speed = 1", ["line 13", "'other'", "workers"]),
+        ("rate = 300", "callers = 50", ["line 12", "callers = 50", "think"]),
+        ("deadline", "client.retries = 21\ndeadline", ["line 2", "retries = 21", "0 to 20"]),
+        ("deadline", "pause = { every = \"1s\", lasts = \"1s\" }\ndeadline", ["line 2", "pause", "shorter"]),
+        ("rate = 300", "rate = nan", ["line 12", "rate = nan", "0 to 1000000"]),
+        ("lasts = \"5s\"", "lasts = \"3h\"", ["line 11", "longer", "2h"]),
+        ("# A short one.\n", "", ["line 1", "comment", "shows"]),
+        ("deadline", "deadlin", ["line 2", "deadlin", "deadline"]),
+        ("[[phase]]", "[[phase", ["line 10", "[[phase", "]"]),
+    ];
+    for (right, wrong, words) in cases {
+        let folder = Folder::new();
+        let file = folder.with(&SCENARIO.replacen(right, wrong, 1));
+        fails(&[file.to_str().unwrap()], &words);
+    }
+}
+
+#[test]
+fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
+    let cases: [(&[&str], &[&str]); 10] = [
+        (&["--limit", "vegsa"], &["'vegsa'", "--limit", "vegas", "fixed:N"]),
+        (&["--limit", "fixed:0"], &["'fixed:0'", "fixed:1 to fixed:2000"]),
+        (&["--initial", "0"], &["'0'", "1 to 2000"]),
+        (&["--initial", "20,x"], &["'x'", "1 to 2000"]),
+        (&["--seeds", "0"], &["'0'", "1 to 100"]),
+        (&["--report", "page.txt"], &["'page.txt'", ".html"]),
+        (&["--plot", "page.svg"], &["--plot", "one scenario", "11"]),
+        (&["nowhere.toml"], &["nowhere.toml", "No such file"]),
+        (&["/"], &["/", "directory"]),
+        (&["--full", "some.toml"], &["--full", "[FILE.toml]"]),
+    ];
+    for (arguments, words) in cases {
+        fails(arguments, words);
+    }
+}
+
+#[test]
+fn recorded_arrivals_stand_beside_the_scenario() {
+    let folder = Folder::new();
+    let file = folder.with(&SCENARIO.replace("rate = 300", "rate = 300\narrivals.recorded = \"calls.txt\""));
+    let file = file.to_str().unwrap();
+    fails(&[file], &["calls.txt", "No such file"]);
+    fs::write(folder.file("calls.txt"), "0\n0.5\nlater\n").unwrap();
+    fails(&[file], &["calls.txt, line 3", "`later`", "never less than on the line before"]);
+    fs::write(folder.file("calls.txt"), "0\n0.5\n0.25\n").unwrap();
+    fails(&[file], &["calls.txt, line 3", "`0.25`"]);
+    fs::write(folder.file("calls.txt"), "").unwrap();
+    fails(&[file], &["calls.txt", "records no time"]);
+    fs::write(folder.file("calls.txt"), "0\n0.01\n0.5\n1.25\n").unwrap();
+    assert!(sim(&[file, "--limit", "fixed:8", "--seeds", "1"]).status.success());
+}
