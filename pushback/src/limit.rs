@@ -72,6 +72,10 @@ pub struct Sample {
     pub in_flight: u32,
     /// How it went. [`Outcome::Ignore`] is never shown to a controller.
     pub outcome: Outcome,
+    /// How many calls were admitted by the time it ended, since the gauge was built.
+    pub admitted: u64,
+    /// How many were refused.
+    pub refused: u64,
 }
 
 impl Sample {

@@ -44,6 +44,8 @@ impl Bench {
             ended: Duration::from_secs_f64(self.now),
             in_flight,
             outcome,
+            admitted: 0,
+            refused: 0,
         };
         if let Some(decision) = self.controller.observe(&sample, self.limit) {
             let bounds = self.controller.bounds();

@@ -35,6 +35,13 @@ pub(crate) struct Move {
     pub(super) number: u64,
 }
 
+/// What a gauge has counted by now.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Totals {
+    pub(super) admitted: u64,
+    pub(super) refused: u64,
+}
+
 /// The controller failed: it panicked, or decided for what is no number.
 pub(crate) struct Failed;
 
@@ -55,7 +62,7 @@ impl Adaptive {
 
     /// Tells the controller of a call that ended.
     #[inline(never)]
-    pub(super) fn observe(&self, held: Held, now: Instant) -> Result<Option<Move>, Failed> {
+    pub(super) fn observe(&self, held: Held, now: Instant, totals: Totals) -> Result<Option<Move>, Failed> {
         let outcome = held.outcome();
         let Some((measure, in_flight)) = held.measure().filter(|_| outcome != Outcome::Ignore) else {
             return Ok(None);
@@ -65,7 +72,8 @@ impl Adaptive {
             Measure::Began(began) => began,
             Measure::Took(took) => ended.saturating_sub(took),
         };
-        let sample = Sample { began, ended, in_flight, outcome };
+        let Totals { admitted, refused } = totals;
+        let sample = Sample { began, ended, in_flight, outcome, admitted, refused };
         let mut learning = self.lock();
         let in_force = learning.limit;
         let controller = &mut learning.controller;

@@ -9,7 +9,7 @@ use crate::{
     arrival::{Arrival, Priority},
     clock::Clock,
     gauge::{
-        adaptive::{Adaptive, Failed},
+        adaptive::{Adaptive, Failed, Totals},
         held::Held,
         locked::{Locked, Miss},
         modes::{Mode, Modes},
@@ -237,7 +237,9 @@ impl Core {
     /// Nobody waits for what is decided here.
     #[inline(never)]
     pub(super) fn learn(self: &Arc<Self>, held: Held, adaptive: &Adaptive) {
-        match adaptive.observe(held, self.clock.now()) {
+        let (_, admitted) = self.slots.in_flight_and_admitted();
+        let totals = Totals { admitted, refused: self.refused.read().total() };
+        match adaptive.observe(held, self.clock.now(), totals) {
             Ok(None) => (),
             Ok(Some(next)) => {
                 self.move_limit(&next);

@@ -9,7 +9,7 @@ use crate::outcome::Outcome;
 pub(super) fn sample(began: f64, time: f64, in_flight: u32) -> Sample {
     let began = Duration::from_secs_f64(began);
     let ended = began + Duration::from_secs_f64(time);
-    Sample { began, ended, in_flight, outcome: Outcome::Success }
+    Sample { began, ended, in_flight, outcome: Outcome::Success, admitted: 0, refused: 0 }
 }
 
 /// Late enough for a first call that took long.

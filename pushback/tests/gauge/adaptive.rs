@@ -10,7 +10,7 @@ use std::{
 };
 
 use pushback::{
-    BuildError, Line, ManualClock, Outcome, PressureGauge,
+    Arrival, BuildError, Line, ManualClock, Outcome, PressureGauge,
     limit::{Controller, Decision, Limit, Sample, Start, Vegas},
 };
 
@@ -70,13 +70,15 @@ fn each_call_that_ended_is_told_once_with_its_times_and_whom_it_met() {
     clock.advance(Duration::from_millis(5));
     let mut second = gauge.try_acquire().unwrap().into_owned();
     clock.advance(Duration::from_millis(10));
+    assert!(gauge.try_acquire_for(Arrival::new().cost(3)).is_err());
     second.record(Outcome::Overload);
     drop(second);
     clock.advance(Duration::from_millis(1));
     drop(first);
     let ms = Duration::from_millis;
     let told = |began, ended, in_flight, outcome| {
-        (Sample { began: ms(began), ended: ms(ended), in_flight, outcome }, 4.0)
+        let (began, ended) = (ms(began), ms(ended));
+        (Sample { began, ended, in_flight, outcome, admitted: 2, refused: 1 }, 4.0)
     };
     assert_eq!(limit.seen(), [told(5, 15, 2, Outcome::Overload), told(0, 16, 1, Outcome::Success)]);
 }
