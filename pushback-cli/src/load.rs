@@ -3,29 +3,52 @@
 use std::{path::PathBuf, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use pushback_lab::{Closed, Summary, Target, draw};
+use pushback_lab::{Arrivals, Closed, Load, Open, Summary, Target, draw};
 
 use crate::{failure::Failure, output, settings, shutdown::Shutdown};
 
 /// Each request is kept for the report, and a million of them is enough for any percentile.
 const REQUESTS_MAX: u64 = 1_000_000;
 const CALLERS_MAX: u64 = 10_000;
-const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
+/// What one machine has ports and files for; a service that keeps so many waiting has shown what it does.
+const IN_FLIGHT_MAX: usize = 10_000;
+const TIME_MAX: Duration = Duration::from_secs(3600);
 
 /// Send requests and report what came back: counts by status, percentiles, and a picture if you like.
 ///
-/// A closed loop: each of the callers sends its next request when it has the answer to the last.
+/// Without --rate in a closed loop: each of the callers sends its next request when it has the answer to the last.
+///
+/// With --rate in an open loop: requests are sent at the moments of a schedule, whether or not earlier ones were
+/// answered, and their times count from these moments. A run that could not keep its schedule says that it is
+/// invalid, and the exit code is 1: when one of a hundred requests was sent later than 1 ms or a hundredth of --slo,
+/// whichever is more, or when some were not sent because 10000 were in flight or the system had no more files or ports.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Where to send them: http://HOST[:PORT][/PATH]
     #[arg(value_name = "URL", value_parser = Target::parse)]
     target: Target,
     /// How many requests in all, 1 to 1000000
-    #[arg(short = 'n', long, value_name = "N", default_value = "200", value_parser = requests, allow_hyphen_values = true)]
+    #[arg(short = 'n', long, value_name = "N", default_value = "200", value_parser = requests, conflicts_with = "rate", allow_hyphen_values = true)]
     requests: u64,
     /// How many callers at once, 1 to 10000
-    #[arg(short = 'c', long, value_name = "C", default_value = "50", value_parser = callers, allow_hyphen_values = true)]
+    #[arg(short = 'c', long, value_name = "C", default_value = "50", value_parser = callers, conflicts_with = "rate", allow_hyphen_values = true)]
     concurrency: u64,
+    /// An open loop: how many requests a second on average, 0.1 to 100000, whether or not there are answers
+    #[arg(long, value_name = "R", value_parser = rate, allow_hyphen_values = true)]
+    rate: Option<f64>,
+    /// For how long to send them, 100ms to 1h; at most 1000000 requests in all
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = length, requires = "rate", allow_hyphen_values = true)]
+    duration: Duration,
+    /// How they come: poisson, steady, bursts:ON/OFF such as bursts:1s/3s, batches:N at once, or clumps:N, whose distances
+    /// vary N times as much as their mean
+    #[arg(long, value_name = "KIND", default_value = "poisson", value_parser = Arrivals::parse, requires = "rate", allow_hyphen_values = true)]
+    arrivals: Arrivals,
+    /// Which schedule of this kind; the same seed gives the same one
+    #[arg(long, value_name = "N", default_value = "1", value_parser = seed, requires = "rate", allow_hyphen_values = true)]
+    seed: u64,
+    /// How soon an answer is of use, 1ms to 1h: goodput counts those that are admitted, below 400 and within this time
+    #[arg(long, value_name = "TIME", value_parser = patience, allow_hyphen_values = true)]
+    slo: Option<Duration>,
     /// After how long a caller gives up, 1ms to 1h
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = patience, allow_hyphen_values = true)]
     timeout: Duration,
@@ -45,8 +68,20 @@ fn callers(text: &str) -> Result<u64, String> {
     settings::number(text, 1..=CALLERS_MAX)
 }
 
+fn rate(text: &str) -> Result<f64, String> {
+    settings::quantity(text, 0.1..=100_000.0)
+}
+
+fn length(text: &str) -> Result<Duration, String> {
+    settings::duration(text, Duration::from_millis(100)..=TIME_MAX)
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    settings::number(text, 0..=u64::MAX)
+}
+
 fn patience(text: &str) -> Result<Duration, String> {
-    settings::duration(text, Duration::from_millis(1)..=TIMEOUT_MAX)
+    settings::duration(text, Duration::from_millis(1)..=TIME_MAX)
 }
 
 fn picture(text: &str) -> Result<PathBuf, String> {
@@ -54,26 +89,31 @@ fn picture(text: &str) -> Result<PathBuf, String> {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let Arguments { target, requests, concurrency, timeout, json, plot } = arguments;
+    let Arguments { slo, json, .. } = arguments;
+    let plot = arguments.plot.clone();
+    let load = load(arguments)?;
+    let requests = load.requests();
+    let mut shutdown =
+        Shutdown::catch().map_err(|error| Failure::run(format!("cannot catch signals: {error}")))?;
+    let stopped = |signal, count| Failure::run(format!("{signal} after {count} of {requests} requests"));
+    tokio::select! {
+        reached = load.target().reach() => reached.map_err(Failure::run)?,
+        signal = shutdown.next() => return Err(stopped(signal, 0)),
+    }
+
     // It shows on a terminal only, on standard error, and goes away at the end.
     let bar = ProgressBar::new(requests).with_style(
         ProgressStyle::with_template("{bar:40} {pos}/{len} answers, {elapsed}")
             .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
-    let load = Closed { target, requests, callers: concurrency, timeout };
-    let mut shutdown =
-        Shutdown::catch().map_err(|error| Failure::run(format!("cannot catch signals: {error}")))?;
     let each = bar.clone();
-    let run = tokio::select! {
-        run = load.run(move |_| each.inc(1)) => run,
-        signal = shutdown.next() => {
-            bar.abandon();
-            return Err(Failure::run(format!("{signal} after {} of {requests} requests", bar.position())));
-        }
-    };
+    let mut signal = None;
+    let stop = async { signal = Some(shutdown.next().await) };
+    let run = load.run(stop, move |_| each.inc(1)).await;
     bar.finish_and_clear();
-    let run = run.map_err(Failure::run)?;
-    let summary = Summary::of(&run);
+    let run = run.map_err(|error| Failure::run(format!("cannot start a thread: {error}")))?;
+
+    let summary = Summary::of(&run, slo);
     let report = if json {
         serde_json::to_string_pretty(&summary).map_err(Failure::run)?
     } else {
@@ -83,8 +123,39 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Some(file) = &plot {
         draw(&run, file).map_err(Failure::run)?;
     }
+    if let Some(signal) = signal {
+        return Err(stopped(signal, summary.requests));
+    }
+    if let Some(reason) = summary.pace.and_then(|pace| pace.invalid_because) {
+        return Err(Failure::run(format!("the run is invalid: {reason}")));
+    }
     if summary.statuses.is_empty() {
-        return Err(Failure::run(format!("no answer from {}", run.target)));
+        return Err(Failure::run(format!("no answer from {}", load.target())));
     }
     Ok(())
+}
+
+fn load(arguments: Arguments) -> Result<Load, Failure> {
+    let Arguments { target, requests, concurrency, rate, duration, arrivals, seed, timeout, .. } = arguments;
+    let Some(rate) = rate else {
+        return Ok(Load::Closed(Closed { target, requests, callers: concurrency, timeout }));
+    };
+    let open = Open { target, arrivals, rate, seed, duration, timeout, in_flight_max: IN_FLIGHT_MAX };
+    let asked = format!(
+        "--rate {rate} for --duration {} with --arrivals {}",
+        humantime::format_duration(duration),
+        open.arrivals
+    );
+    if rate * duration.as_secs_f64() > REQUESTS_MAX as f64 {
+        return Err(Failure::wrong(format!(
+            "{asked} is more than {REQUESTS_MAX} requests, the most allowed"
+        )));
+    }
+    // Chance gives more or less than the mean, and some kinds far more in their beginning.
+    let most = 2 * REQUESTS_MAX;
+    match open.moments().zip(0..=most).count() as u64 {
+        0 => Err(Failure::wrong(format!("{asked} has no request with --seed {seed}; make it longer"))),
+        count if count > most => Err(Failure::wrong(format!("{asked} has more than {most} requests"))),
+        _ => Ok(Load::Open(open)),
+    }
 }

@@ -51,6 +51,12 @@ pub(crate) fn number(text: &str, allowed: RangeInclusive<u64>) -> Result<u64, St
     text.parse().ok().filter(|number| allowed.contains(number)).ok_or_else(said)
 }
 
+/// A number in a range, whole or not.
+pub(crate) fn quantity(text: &str, allowed: RangeInclusive<f64>) -> Result<f64, String> {
+    let said = || format!("allowed: {} to {}", allowed.start(), allowed.end());
+    text.parse().ok().filter(|number| allowed.contains(number)).ok_or_else(said)
+}
+
 /// A duration in a range.
 pub(crate) fn duration(text: &str, allowed: RangeInclusive<Duration>) -> Result<Duration, String> {
     let said = || {
@@ -92,6 +98,15 @@ mod tests {
         for wrong in ["-1", "4294967296", "99999999999999999999999", "ten", "", "1.5", "Vegas"] {
             let error = limit_choice(wrong).unwrap_err();
             assert!(error.starts_with("allowed: 0 to 4294967295, ") && error.contains("vegas"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_quantity_stays_in_its_range() {
+        assert_eq!(quantity("0.1", 0.1..=100_000.0), Ok(0.1));
+        assert_eq!(quantity("100000", 0.1..=100_000.0), Ok(100_000.0));
+        for wrong in ["0", "-1", "100000.1", "inf", "NaN", "many", "1,5", ""] {
+            assert_eq!(quantity(wrong, 0.1..=100_000.0), Err("allowed: 0.1 to 100000".to_owned()), "{wrong}");
         }
     }
 

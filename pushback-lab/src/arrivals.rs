@@ -1,6 +1,6 @@
 //! When requests come.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use rand_xoshiro::{
     Xoshiro256PlusPlus,
@@ -35,7 +35,36 @@ pub enum Arrivals {
     Recorded(Arc<[Duration]>),
 }
 
+/// How long bursts may be on and off, as they are written.
+const BURSTS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
+/// How many may come at once, and how much distances may vary, as they are written.
+const NUMBERS: RangeInclusive<u32> = 1..=100_000;
+
 impl Arrivals {
+    /// Reads `poisson`, `steady`, `bursts:1s/3s`, `batches:40` or `clumps:13`.
+    ///
+    /// # Errors
+    ///
+    /// Says what is allowed.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let number = |text: &str| text.parse().ok().filter(|number| NUMBERS.contains(number));
+        let time = |text: &str| humantime::parse_duration(text).ok().filter(|time| BURSTS.contains(time));
+        let arrivals = match text.split_once(':') {
+            None if text == "poisson" => Some(Arrivals::Poisson),
+            None if text == "steady" => Some(Arrivals::Steady),
+            Some(("bursts", times)) => (times.split_once('/'))
+                .and_then(|(on, off)| Some(Arrivals::Bursts { on: time(on)?, off: time(off)? })),
+            Some(("batches", size)) => number(size).map(|size| Arrivals::Batches { size }),
+            Some(("clumps", variation)) => number(variation).map(|variation| Arrivals::Clumps { variation }),
+            _ => None,
+        };
+        arrivals.ok_or_else(|| {
+            "allowed: poisson, steady, bursts:ON/OFF with times from 1ms to 1h such as bursts:1s/3s, batches:N and \
+             clumps:N with N from 1 to 100000"
+                .to_owned()
+        })
+    }
+
     /// When they come, at so many a second on average.
     pub fn schedule(&self, rate: f64, seed: u64) -> Schedule {
         Schedule {
@@ -44,6 +73,22 @@ impl Arrivals {
             random: Xoshiro256PlusPlus::seed_from_u64(seed),
             active: 0.0,
             number: 0,
+        }
+    }
+}
+
+/// As [`Arrivals::parse`] reads it.
+impl fmt::Display for Arrivals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the spaces that it would put between units.
+        let time = |time: Duration| humantime::format_duration(time).to_string().replace(' ', "");
+        match self {
+            Arrivals::Poisson => f.write_str("poisson"),
+            Arrivals::Steady => f.write_str("steady"),
+            Arrivals::Bursts { on, off } => write!(f, "bursts:{}/{}", time(*on), time(*off)),
+            Arrivals::Batches { size } => write!(f, "batches:{size}"),
+            Arrivals::Clumps { variation } => write!(f, "clumps:{variation}"),
+            Arrivals::Recorded(_) => f.write_str("recorded"),
         }
     }
 }
@@ -109,5 +154,56 @@ impl Schedule {
     /// 0 to below 1.
     fn roll(&mut self) -> f64 {
         (self.random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_read_and_written_alike() {
+        let bursts = Arrivals::Bursts { on: Duration::from_millis(1500), off: Duration::from_secs(3) };
+        for (text, arrivals) in [
+            ("poisson", Arrivals::Poisson),
+            ("steady", Arrivals::Steady),
+            ("bursts:1s500ms/3s", bursts),
+            ("batches:40", Arrivals::Batches { size: 40 }),
+            ("clumps:13", Arrivals::Clumps { variation: 13 }),
+        ] {
+            assert_eq!(Arrivals::parse(text).as_ref(), Ok(&arrivals));
+            assert_eq!(arrivals.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_wrong_kind_is_told_what_is_allowed() {
+        for wrong in [
+            "",
+            "uniform",
+            "Poisson",
+            "poisson:1",
+            "steady:",
+            "bursts",
+            "bursts:1s",
+            "bursts:1s/",
+            "bursts:0s/1s",
+            "bursts:1s/2h",
+            "bursts:1/3",
+            "batches:0",
+            "batches:-1",
+            "batches:1.5",
+            "batches:",
+            "clumps:100001",
+        ] {
+            let error = Arrivals::parse(wrong).unwrap_err();
+            assert!(error.starts_with("allowed: poisson, steady, bursts:ON/OFF"), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn steady_ones_come_at_even_distances() {
+        let moments: Vec<_> = Arrivals::Steady.schedule(4.0, 1).take(3).collect();
+        assert_eq!(moments, [0, 250, 500].map(Duration::from_millis));
     }
 }

@@ -8,6 +8,6 @@ pub mod sim;
 mod summary;
 
 pub use arrivals::{Arrivals, Schedule};
-pub use load::{Call, Closed, End, LoadError, Run, Target};
+pub use load::{Call, Closed, End, Load, LoadError, Open, Run, Target};
 pub use plot::{PlotError, draw};
-pub use summary::{Summary, Times};
+pub use summary::{Goodput, Pace, Summary, Times};

@@ -4,7 +4,7 @@ use std::{error::Error, fmt, path::Path};
 
 use plotters::prelude::*;
 
-use crate::load::{Call, End, Run};
+use crate::load::{Call, End, Load, Run};
 
 const SIZE: (u32, u32) = (900, 600);
 /// Title and legend above, below them the requests, and the rest shows how many were in flight.
@@ -61,7 +61,11 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 fn draw_title(run: &Run, area: &Area<'_>) -> Result<(), Box<dyn Error>> {
     let step = step(run);
     let thinned = if step == 1 { String::new() } else { format!(" (one of {step} is drawn)") };
-    let title = format!("{} requests, {} at a time{thinned}", run.calls.len(), run.callers);
+    let how = match &run.load {
+        Load::Closed(closed) => format!("{} at a time", closed.callers),
+        Load::Open(open) => format!("{} a second", open.rate),
+    };
+    let title = format!("{} requests, {how}{thinned}", run.calls.len());
     area.draw(&Text::new(title, (72, 14), (FONT, 20)))?;
     let mut left = 460;
     for (label, colour, kind) in KINDS {
@@ -193,17 +197,19 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::load::Target;
+    use crate::load::{Closed, Target};
 
     fn run(calls: Vec<Call>) -> Run {
         let target = Target::parse("http://localhost/").unwrap();
-        Run { target, callers: 2, calls, time: Duration::from_secs(2), causes: [].into() }
+        let load = Load::Closed(Closed { target, requests: 9, callers: 2, timeout: Duration::from_secs(1) });
+        Run { load, calls, time: Duration::from_secs(2), causes: [].into(), unfinished: None }
     }
 
     #[test]
     fn the_staircase_counts_who_is_in_flight() {
         let call = |start, time, status| Call {
             start: Duration::from_secs(start),
+            lag: None,
             time: Duration::from_secs(time),
             end: End::Status(status),
         };
@@ -217,6 +223,7 @@ mod tests {
     fn a_run_of_any_size_is_drawn() {
         let call = |index| Call {
             start: Duration::from_micros(index),
+            lag: None,
             time: Duration::from_millis(1),
             end: if index % 2 == 0 { End::Status(200) } else { End::Status(429) },
         };

@@ -1,31 +1,59 @@
 //! A run in numbers: how many ended how, and how long they took.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+mod pace;
+mod text;
+
+use std::{collections::BTreeMap, time::Duration};
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::load::{End, Run};
+pub use pace::Pace;
+
+use crate::load::{End, Load, Run};
 
 /// A run in numbers.
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
     /// Where the requests went.
     pub url: String,
-    /// How many were sent.
+    /// How many there were.
     pub requests: u64,
-    /// How many callers there were.
-    pub concurrency: u64,
+    /// In a closed loop, how many callers there were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u64>,
+    /// In an open loop, how it kept its schedule.
+    #[serde(flatten)]
+    pub pace: Option<Pace>,
     /// How long the run took.
     pub seconds: f64,
     /// Answers a second, whatever their status.
     pub per_second: f64,
+    /// The answers that are of use; in a closed loop only if a latency is wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub goodput: Option<Goodput>,
+    /// How many were in flight when the run was stopped, if it was. They are counted nowhere else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unfinished: Option<u64>,
     /// Answers by status.
     pub statuses: BTreeMap<u16, Times>,
-    /// Requests without an answer, by what was wrong: `timed out`, `not connected`, `broken`.
+    /// Requests without an answer, by what was wrong: `timed out`, `not connected`, `broken`, `not sent`.
     pub errors: BTreeMap<&'static str, Times>,
     /// What was wrong the first time, for each of these but time-outs.
     pub causes: BTreeMap<&'static str, String>,
+}
+
+/// The answers that are of use: admitted, with a status below 400, and soon enough.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Goodput {
+    /// How soon that is, in milliseconds from when the request was meant to be sent; nothing if any time will do.
+    pub slo_ms: Option<f64>,
+    /// How many there were.
+    pub count: u64,
+    /// How many for each second in which requests were to be sent.
+    pub per_second: f64,
+    /// Their part of all requests, 0 to 1.
+    pub share: f64,
 }
 
 /// How long requests of one kind took, in milliseconds, to three digits.
@@ -44,8 +72,8 @@ pub struct Times {
 }
 
 impl Summary {
-    /// Counts a run.
-    pub fn of(run: &Run) -> Self {
+    /// Counts a run, of which answers are of use within `slo`.
+    pub fn of(run: &Run, slo: Option<Duration>) -> Self {
         let mut by_end: BTreeMap<End, Vec<Duration>> = BTreeMap::new();
         for call in &run.calls {
             by_end.entry(call.end).or_default().push(call.time);
@@ -59,18 +87,43 @@ impl Summary {
             }
         }
         let answers: u64 = statuses.values().map(|times: &Times| times.count).sum();
-        let seconds = run.time.as_secs_f64();
+        let (concurrency, pace) = match &run.load {
+            Load::Closed(closed) => (Some(closed.callers), None),
+            Load::Open(open) => (None, Some(Pace::of(open, run, slo))),
+        };
+        let is_asked_for = pace.is_some() || slo.is_some();
         Summary {
-            url: run.target.to_string(),
+            url: run.load.target().to_string(),
             requests: run.calls.len() as u64,
-            concurrency: run.callers,
-            seconds,
-            per_second: if seconds > 0.0 { answers as f64 / seconds } else { 0.0 },
+            concurrency,
+            pace,
+            seconds: run.time.as_secs_f64(),
+            per_second: rate(answers, run.time),
+            goodput: is_asked_for.then(|| Goodput::of(run, slo)),
+            unfinished: run.unfinished,
             statuses,
             errors,
             causes: run.causes.iter().map(|(end, cause)| (name(*end), cause.clone())).collect(),
         }
     }
+}
+
+impl Goodput {
+    fn of(run: &Run, slo: Option<Duration>) -> Self {
+        let is_soon = |time| slo.is_none_or(|slo| time <= slo);
+        let count = run.calls.iter().filter(|call| call.end.is_good() && is_soon(call.time)).count() as u64;
+        Goodput {
+            slo_ms: slo.map(|slo| slo.as_secs_f64() * 1000.0),
+            count,
+            per_second: rate(count, run.window()),
+            share: count as f64 / run.calls.len().max(1) as f64,
+        }
+    }
+}
+
+/// So many in this time, a second.
+fn rate(count: u64, time: Duration) -> f64 {
+    if time.is_zero() { 0.0 } else { count as f64 / time.as_secs_f64() }
 }
 
 fn name(end: End) -> &'static str {
@@ -79,6 +132,7 @@ fn name(end: End) -> &'static str {
         End::TimedOut => "timed out",
         End::NotConnected => "not connected",
         End::Broken => "broken",
+        End::NotSent => "not sent",
     }
 }
 
@@ -102,51 +156,54 @@ impl Times {
     }
 }
 
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{} requests to {}, {} at a time, in {:.2} s: {:.1} answers a second",
-            self.requests, self.url, self.concurrency, self.seconds, self.per_second
-        )?;
-        writeln!(f)?;
-        write!(f, "{:<14}{:>8}{:>11}{:>11}{:>11}{:>11}", "answer", "count", "p50", "p90", "p99", "max")?;
-        let statuses = self.statuses.iter().map(|(status, times)| (status.to_string(), times));
-        let errors = self.errors.iter().map(|(error, times)| ((*error).to_owned(), times));
-        for (end, times) in statuses.chain(errors) {
-            write!(f, "\n{end:<14}{:>8}", times.count)?;
-            for time in [times.p50_ms, times.p90_ms, times.p99_ms, times.max_ms] {
-                write!(f, "{:>11}", readable(time))?;
-            }
-        }
-        for (end, cause) in &self.causes {
-            write!(f, "\n{end}: {cause}")?;
-        }
-        Ok(())
-    }
-}
-
-fn readable(milliseconds: f64) -> String {
-    if milliseconds >= 1000.0 {
-        format!("{:.3} s", milliseconds / 1000.0)
-    } else {
-        format!("{milliseconds:.2} ms")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::{Call, Target};
+    use crate::{
+        arrivals::Arrivals,
+        load::{Call, Closed, Open, Target},
+    };
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn target() -> Target {
+        Target::parse("http://localhost/").unwrap()
+    }
+
+    fn call(time: u64, end: End) -> Call {
+        Call { start: Duration::ZERO, lag: Some(Duration::ZERO), time: Duration::from_millis(time), end }
+    }
+
+    fn closed(calls: Vec<Call>) -> Run {
+        let closed = Closed { target: target(), requests: 102, callers: 4, timeout: SECOND };
+        let causes = [(End::Broken, "connection reset".to_owned())].into();
+        Run { load: Load::Closed(closed), calls, time: 2 * SECOND, causes, unfinished: None }
+    }
+
+    /// Two a second for four seconds, of which the last answer came after six.
+    fn open(calls: Vec<Call>) -> Run {
+        let open = Open {
+            target: target(),
+            arrivals: Arrivals::Steady,
+            rate: 2.0,
+            seed: 1,
+            duration: 4 * SECOND,
+            timeout: SECOND,
+            in_flight_max: 10,
+        };
+        Run { load: Load::Open(open), calls, time: 6 * SECOND, causes: [].into(), unfinished: None }
+    }
+
+    /// As late as this, each.
+    fn late(lags: impl IntoIterator<Item = Duration>) -> Run {
+        open(lags.into_iter().map(|lag| Call { lag: Some(lag), ..call(1, End::Status(200)) }).collect())
+    }
 
     #[test]
     fn a_run_is_counted_by_status_and_by_error() {
-        let call = |time, end| Call { start: Duration::ZERO, time: Duration::from_millis(time), end };
         let mut calls: Vec<_> = (1..=100).map(|time| call(time, End::Status(200))).collect();
         calls.extend([call(1, End::Status(429)), call(5000, End::TimedOut)]);
-        let target = Target::parse("http://localhost/").unwrap();
-        let causes = [(End::Broken, "connection reset".to_owned())].into();
-        let summary = Summary::of(&Run { target, callers: 4, calls, time: Duration::from_secs(2), causes });
+        let summary = Summary::of(&closed(calls), None);
         assert_eq!((summary.requests, summary.per_second), (102, 50.5));
         let times = summary.statuses[&200];
         assert_eq!(times.count, 100);
@@ -159,5 +216,80 @@ mod tests {
         let text = summary.to_string();
         assert!(text.contains("timed out            1    5.0"), "{text}");
         assert!(text.ends_with("\nbroken: connection reset"), "{text}");
+        assert_eq!(summary.goodput, None);
+        assert!(!text.contains("goodput") && !text.contains("INVALID"), "{text}");
+    }
+
+    #[test]
+    fn goodput_is_what_is_admitted_and_no_error_and_soon_enough() {
+        let ends = [200, 200, 304, 404, 429, 500].map(End::Status);
+        let mut calls: Vec<_> =
+            (1..).map(|number| 100 * number).zip(ends).map(|(time, end)| call(time, end)).collect();
+        calls.extend([call(1, End::TimedOut), call(1, End::NotSent)]);
+        let goodput = |run, slo| Summary::of(run, slo).goodput.unwrap();
+        let (open, closed) = (open(calls.clone()), closed(calls));
+        // The second 200 took exactly as long as is allowed. Four seconds count and not six.
+        let soon = Goodput { slo_ms: Some(200.0), count: 2, per_second: 0.5, share: 0.25 };
+        assert_eq!(goodput(&open, Some(Duration::from_millis(200))), soon);
+        assert_eq!(goodput(&closed, Some(Duration::from_millis(200))), Goodput { per_second: 1.0, ..soon });
+        let any = Goodput { slo_ms: None, count: 3, per_second: 0.75, share: 0.375 };
+        assert_eq!(goodput(&open, None), any);
+    }
+
+    #[test]
+    fn a_run_is_invalid_above_a_hundredth_of_the_latency_wanted_or_a_millisecond() {
+        for (lag_ms, slo_ms, valid) in [
+            (0, None, true),
+            (1, None, true),
+            (2, None, false),
+            (1, Some(50), true),
+            (2, Some(50), false),
+            (4, Some(500), true),
+            (6, Some(500), false),
+        ] {
+            let run = late([Duration::from_millis(lag_ms); 8]);
+            let pace = Summary::of(&run, slo_ms.map(Duration::from_millis)).pace.unwrap();
+            assert_eq!(pace.valid, valid, "{lag_ms} ms, SLO {slo_ms:?}: {:?}", pace.invalid_because);
+        }
+        let summary = Summary::of(&late([Duration::from_millis(6); 8]), Some(SECOND / 2));
+        let reason = "requests were sent late: lag p99 6.00 ms, allowed 5.00 ms";
+        assert!(summary.to_string().contains(&format!("\nINVALID: {reason}\n")), "{summary}");
+    }
+
+    #[test]
+    fn one_late_request_of_a_hundred_is_no_lag() {
+        let lags =
+            |late: usize| (0..100).map(move |number| if number < late { SECOND } else { Duration::ZERO });
+        assert!(Summary::of(&late(lags(1)), None).pace.unwrap().valid);
+        assert!(!Summary::of(&late(lags(2)), None).pace.unwrap().valid);
+    }
+
+    #[test]
+    fn what_is_not_sent_is_lost_and_makes_the_run_invalid() {
+        let mut run = open(vec![call(1, End::Status(200)), Call { lag: None, ..call(1, End::NotSent) }]);
+        run.causes = [(End::NotSent, "10 were in flight".to_owned())].into();
+        let summary = Summary::of(&run, None);
+        assert_eq!((summary.requests, summary.errors["not sent"].count), (2, 1));
+        let pace = summary.pace.unwrap();
+        assert_eq!(pace.invalid_because.unwrap(), "1 of 2 requests were not sent: 10 were in flight");
+        assert_eq!((pace.offered_per_second, pace.sent_per_second, pace.lag.count), (2.0, 0.25, 1));
+    }
+
+    #[test]
+    fn a_stopped_run_is_measured_until_then() {
+        let mut run = open(vec![call(1, End::Status(200)), call(2, End::Status(200))]);
+        (run.time, run.unfinished) = (SECOND, Some(3));
+        let summary = Summary::of(&run, None);
+        assert_eq!(summary.goodput.unwrap().per_second, 2.0);
+        assert_eq!(summary.pace.as_ref().unwrap().offered_per_second, 2.0);
+        assert!(summary.to_string().contains("INTERRUPTED: 3 requests were in flight"), "{summary}");
+    }
+
+    #[test]
+    fn a_run_without_requests_has_numbers_too() {
+        let summary = Summary::of(&Run { time: Duration::ZERO, ..open(vec![]) }, None);
+        let goodput = summary.goodput.unwrap();
+        assert_eq!((goodput.per_second, goodput.share, summary.per_second), (0.0, 0.0, 0.0));
+        assert!(summary.pace.unwrap().valid);
     }
 }

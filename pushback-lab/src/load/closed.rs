@@ -14,7 +14,10 @@ use std::{
 use pushback::{Clock, SystemClock};
 use tokio::task::JoinSet;
 
-use super::{Call, LoadError, Run, Target, client::Client};
+use super::{
+    Call, Load, Run, Target,
+    client::{Client, RunEnd},
+};
 
 /// A closed loop: how many requests, by how many callers at once.
 #[derive(Debug, Clone)]
@@ -30,13 +33,11 @@ pub struct Closed {
 }
 
 impl Closed {
-    /// Sends all requests. `each` is told of every one that ended, from the caller's task.
-    ///
-    /// # Errors
-    ///
-    /// If the service cannot be reached at all. Later failures are results.
-    pub async fn run(&self, each: impl Fn(&Call) + Send + Sync + 'static) -> Result<Run, LoadError> {
-        self.target.reach().await?;
+    pub(super) async fn run(
+        &self,
+        stop: impl Future<Output = ()>,
+        each: impl Fn(&Call) + Send + Sync + 'static,
+    ) -> Run {
         let callers = self.callers.min(self.requests);
         let client = Arc::new(Client::new(&self.target, self.timeout, callers, each));
         let taken = Arc::new(AtomicU64::new(0));
@@ -49,7 +50,10 @@ impl Closed {
                 }
             });
         }
-        tasks.join_all().await;
-        Ok(client.run(callers))
+        let end = tokio::select! {
+            _ = tasks.join_all() => RunEnd::Finished,
+            () = stop => RunEnd::Stopped,
+        };
+        client.run(Load::Closed(Closed { callers, ..self.clone() }), end)
     }
 }

@@ -1,5 +1,7 @@
 //! The program as its users run it: a process of its own, real clients, real signals.
 
+mod open;
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
@@ -51,8 +53,7 @@ impl Demo {
     }
 
     fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+        signal(&self.child, name);
     }
 
     /// Waits for its end.
@@ -68,6 +69,10 @@ impl Drop for Demo {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
 }
 
 fn text(bytes: &[u8]) -> String {
