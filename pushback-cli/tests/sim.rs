@@ -64,6 +64,10 @@ fn the_json_has_a_summary_by_limit() {
     }
     assert!(summary["fixed:8"]["worst_percent_of_oracle"].as_f64().unwrap() > 90.0);
     assert_eq!(report["scenarios"][0]["shows"], "A short one.");
+    // Four workers of 20 ms can give 200 a second.
+    let phase = &report["scenarios"][0]["limits"]["fixed:8"]["phases"][0];
+    let [goodput, p50] = [&phase["goodput_per_second"], &phase["admitted"]["p50_ms"]].map(Value::as_f64);
+    assert!((150.0..220.0).contains(&goodput.unwrap()) && p50.unwrap() > 14.0, "{phase}");
 }
 
 #[test]

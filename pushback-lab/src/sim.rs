@@ -19,5 +19,5 @@ pub use record::{PhaseRecord, Record, STEP, StepRecord};
 pub use report::{ReportError, plot, report};
 pub use run::{Steering, run};
 pub use scenario::{Scenario, ScenarioError};
-pub use score::{Latency, RunScore, Standing, Summaries, Summary};
+pub use score::{Latency, PhaseScore, RunScore, Standing, Summaries, Summary};
 pub use table::table;

@@ -31,6 +31,8 @@ pub struct Standing {
     pub settled: Latency,
     /// And before.
     pub settling: Latency,
+    /// Each phase.
+    pub phases: Vec<PhaseScore>,
     /// Each run.
     pub runs: Vec<RunScore>,
     #[serde(skip)]
@@ -38,6 +40,15 @@ pub struct Standing {
     /// What it was like, for the plots: the run of the middle initial limit and the first seed.
     #[serde(skip)]
     pub(super) shown: Option<Record>,
+}
+
+/// One phase, in figures that a real service has too.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct PhaseScore {
+    /// How many of its requests were answered in time, for each second of it that counts, on average of the runs.
+    pub goodput_per_second: f64,
+    /// How long admitted calls took that came in it, in all runs; also those of the warm-up, which does not count.
+    pub admitted: Latency,
 }
 
 /// One run.
@@ -94,10 +105,24 @@ pub(super) fn standing(
         converges_in_seconds: mean(converging.into_iter()),
         settled,
         settling,
+        phases: phases(&all().collect::<Vec<_>>()),
         runs: scores,
         healthy,
         shown: runs.into_iter().nth(middle).and_then(|(_, records)| records.into_iter().next()),
     }
+}
+
+fn phases(runs: &[&Record]) -> Vec<PhaseScore> {
+    let count = runs.first().map_or(0, |run| run.phases.len());
+    let score = |index: usize| {
+        let phases = || runs.iter().map(move |run| &run.phases[index]);
+        let counted = phases().filter(|phase| phase.seconds > 0.0);
+        PhaseScore {
+            goodput_per_second: mean(counted.map(|phase| phase.good as f64 / phase.seconds)),
+            admitted: Latency::of(phases().flat_map(|phase| [&phase.settling, &phase.settled])),
+        }
+    };
+    (0..count).map(score).collect()
 }
 
 /// Goodput in percent of the oracle's: each phase capped at 100, weighed by how long it counts.
@@ -194,4 +219,49 @@ fn percent_of((part, all): (u64, u64)) -> f64 {
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let (count, sum) = values.fold((0_u32, 0.0), |(count, sum), value| (count + 1, sum + value));
     if count > 0 { sum / f64::from(count) } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::record::{Notes, Span};
+
+    const SECOND: u64 = 1_000_000_000;
+    const MILLISECOND: u64 = 1_000_000;
+
+    /// A phase of eight seconds, of which the first two do not count, and one of two seconds. The calls of the first come at
+    /// these seconds and take so many milliseconds, of which 200 are soon enough.
+    fn record(calls: &[(u64, u64)]) -> Record {
+        let span = |begin, end| Span { begin: begin * SECOND, end: end * SECOND, is_healthy: false };
+        let mut notes = Notes::new(vec![span(0, 8), span(8, 10)], 2 * SECOND);
+        for (born, time) in calls.iter().map(|(born, time)| (born * SECOND, time * MILLISECOND)) {
+            notes.ended(born, 0, born + time, time);
+            if time <= 200 * MILLISECOND {
+                notes.good(born, 0);
+            }
+        }
+        notes.record
+    }
+
+    #[test]
+    fn a_phases_goodput_is_by_the_seconds_that_count_and_its_times_are_of_all_admitted() {
+        // Three in six seconds, and six; those of the warm-up are in neither.
+        let few = record(&[(1, 10), (2, 20), (3, 30), (6, 40), (7, 300)]);
+        let many = record(&[(0, 10), (2, 20), (3, 50), (4, 60), (5, 70), (6, 80), (7, 90)]);
+        let [first, second] = phases(&[&few, &many])[..] else { panic!("there are two phases") };
+        assert_eq!(first.goodput_per_second, f64::midpoint(0.5, 1.0));
+        // Twelve calls: 10 10 20 20 30 40 | 50 60 70 80 90 300.
+        for (measured, exact) in [(first.admitted.p50_ms, 40.0), (first.admitted.p99_ms, 300.0)] {
+            assert!((measured / exact - 1.0_f64).abs() < 0.01, "{measured} instead of {exact}");
+        }
+        assert_eq!((second.goodput_per_second, second.admitted.p50_ms), (0.0, 0.0));
+    }
+
+    #[test]
+    fn a_phase_that_does_not_count_has_no_goodput() {
+        let span = Span { begin: 0, end: SECOND, is_healthy: false };
+        let record = Notes::new(vec![span], 2 * SECOND).record;
+        assert_eq!(phases(&[&record])[0].goodput_per_second, 0.0);
+        assert!(phases(&[]).is_empty());
+    }
 }
