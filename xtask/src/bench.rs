@@ -42,6 +42,11 @@ fn build(name: &str, profile: &str) -> Result<PathBuf, String> {
     executable.ok_or_else(|| format!("cargo built no benchmark {name} under the profile {profile}"))
 }
 
+fn median(mut all: Vec<f64>) -> f64 {
+    all.sort_by(f64::total_cmp);
+    all[all.len() / 2]
+}
+
 fn verdict(missed: usize) -> Result<(), String> {
     if missed == 0 { Ok(()) } else { Err(format!("{missed} of the figures above are missed")) }
 }

@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use super::{build, verdict};
+use super::{build, median, verdict};
 use crate::{
     command::{output, root, target},
     packages,
@@ -95,11 +95,6 @@ fn measure(program: &Path, samples: &mut BTreeMap<(String, u32), Vec<f64>>) -> R
         samples.entry((name, threads)).or_default().push(time);
     }
     Ok(())
-}
-
-fn median(mut all: Vec<f64>) -> f64 {
-    all.sort_by(f64::total_cmp);
-    all[all.len() / 2]
 }
 
 fn print_times(times: &[Times; 2]) {

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::build;
+use super::{build, median};
 use crate::{command::output, packages};
 
 const SERVED: [&str; 5] = ["plain", "pushback", "tower", "pushback-refusing", "tower-refusing"];
@@ -35,10 +35,7 @@ pub(crate) fn run() -> Result<(), String> {
         }
         eprintln!("round {round} of {ROUNDS}");
     }
-    let medians = costs.map(|mut costs| {
-        costs.sort_by(f64::total_cmp);
-        costs[ROUNDS / 2]
-    });
+    let medians = costs.map(median);
     println!("{:<20}{:>8}{:>18}", "", "µs", "against plain");
     for (served, median) in SERVED.iter().zip(medians) {
         println!("{served:<20}{median:>8.2}{:>18.3}", median / medians[0]);
