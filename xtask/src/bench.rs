@@ -1,5 +1,6 @@
 //! Measurements, each beside a peer in the same run.
 
+mod goodput;
 mod layer;
 mod primitives;
 mod served;
@@ -19,6 +20,15 @@ pub(crate) enum What {
     Layer,
     /// How many calls the lab simulates in a second
     Sim,
+    /// Whether real services behind a limit answer as many requests in time, and as fast, as the lab says
+    Goodput {
+        /// How long each run is, 1 to 3600 seconds
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=3600))]
+        seconds: u32,
+        /// This service alone
+        #[arg(long, value_name = "NAME")]
+        service: Option<goodput::Service>,
+    },
 }
 
 pub(crate) fn run(what: What) -> Result<(), String> {
@@ -26,6 +36,7 @@ pub(crate) fn run(what: What) -> Result<(), String> {
         What::Primitives => primitives::run(),
         What::Layer => layer::run(),
         What::Sim => run_command(&mut cargo("bench --package pushback-lab --bench sim")),
+        What::Goodput { seconds, service } => goodput::run(seconds, service),
     }
 }
 
