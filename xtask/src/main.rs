@@ -1,10 +1,11 @@
-//! What a developer runs: `cargo xtask test`, `lint`, `bench`.
+//! What a developer runs: `cargo xtask test`, `lint`, `bench`, `plots`.
 
 mod bench;
 mod command;
 mod lint;
 mod msrv;
 mod packages;
+mod plots;
 mod test;
 
 use std::process::ExitCode;
@@ -38,6 +39,8 @@ enum Task {
         #[command(subcommand)]
         what: bench::What,
     },
+    /// Draw the pictures of docs/limits.md
+    Plots,
 }
 
 fn main() -> ExitCode {
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Task::Loom => test::loom(),
         Task::Msrv => msrv::check(),
         Task::Bench { what } => bench::run(what),
+        Task::Plots => plots::draw(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

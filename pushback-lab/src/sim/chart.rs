@@ -34,6 +34,8 @@ pub(super) fn chart(
     let lowest = points().map(|(_, y)| *y).filter(|y| *y > 0.0).fold(highest, f64::min);
     let mut svg = String::new();
     let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+    // Or its words would be black on black where pages are dark.
+    root.fill(&WHITE)?;
     let mut builder = ChartBuilder::on(&root);
     builder.margin(6).x_label_area_size(30).y_label_area_size(56).caption(title, (FONT, 15));
     // The two coordinates are two types.
