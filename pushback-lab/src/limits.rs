@@ -18,7 +18,7 @@ mod utilisation;
 
 use std::{fmt, ops::RangeInclusive};
 
-use pushback::limit::{Aimd, Gradient2, Limit, Vegas};
+use pushback::limit::{Aimd, Auto, Gradient2, Limit, Vegas};
 
 pub use bbr::Bbr;
 pub use brpc::Brpc;
@@ -59,6 +59,7 @@ struct Wish {
 
 /// The name of each, and how it is made; mutants are marked.
 const ALL: &[(&str, Kind, Maker)] = &[
+    ("auto", Kind::Limit, |wish| Box::new(Auto::new().bounds(BOUNDS).initial(wish.initial))),
     ("aimd", Kind::Limit, |wish| Box::new(Aimd::new().bounds(BOUNDS).initial(wish.initial))),
     ("vegas", Kind::Limit, |wish| {
         Box::new(Vegas::new().bounds(BOUNDS).initial(wish.initial).seed(wish.seed))

@@ -1,7 +1,10 @@
 //! Random numbers that repeat with their seed, by SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number
 //! generators", 2014).
 
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::{
+    cell::Cell,
+    hash::{BuildHasher, Hasher, RandomState},
+};
 
 /// What the state moves on by from number to number.
 pub(crate) const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -12,6 +15,20 @@ pub(crate) fn number(state: u64) -> f64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// The next of this thread's own random numbers, for choices that must cost next to nothing.
+#[inline]
+pub(crate) fn roll() -> u32 {
+    thread_local! {
+        static STATE: Cell<u64> = Cell::new(any_seed());
+    }
+    STATE.with(|state| {
+        let next = state.get().wrapping_add(STEP);
+        state.set(next);
+        // One round of mixing: the upper half of a product depends on all bits of the state.
+        ((next ^ (next >> 32)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 32) as u32
+    })
 }
 
 /// A seed that differs each time: std's hasher is seeded by the operating system, which is random enough to spread callers.

@@ -18,6 +18,7 @@ mod operate;
 mod permit;
 #[cfg(feature = "metrics")]
 mod publish;
+mod sampling;
 mod settle;
 mod tally;
 mod thread_waker;

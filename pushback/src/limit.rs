@@ -7,6 +7,7 @@
 //! An algorithm is one file in `limit/`, and here its `mod`, its `use` and its line in `NAMED`.
 
 mod aimd;
+mod auto;
 mod gradient2;
 #[cfg(all(test, not(pushback_loom)))]
 mod testing;
@@ -16,6 +17,7 @@ mod window;
 use std::{borrow::Cow, fmt::Debug, ops::RangeInclusive, time::Duration};
 
 pub use aimd::Aimd;
+pub use auto::Auto;
 pub use gradient2::Gradient2;
 pub use vegas::Vegas;
 pub use window::{Seen, Window};
@@ -55,6 +57,12 @@ pub trait Controller: Debug + Send {
     /// is counted as a fault. So is a panic, after which the limit stays where it is until the next decision.
     fn observe(&mut self, sample: &Sample, limit: f64) -> Option<Decision>;
 
+    /// Whether it must be told of each call; if not, only some are timed where there are thousands a second, chosen by chance
+    /// when they are admitted.
+    fn needs_every_call(&self) -> bool {
+        true
+    }
+
     /// Within which bounds the limit is kept.
     fn bounds(&self) -> RangeInclusive<u32> {
         1..=u32::MAX
@@ -72,10 +80,21 @@ pub struct Sample {
     pub in_flight: u32,
     /// How it went. [`Outcome::Ignore`] is never shown to a controller.
     pub outcome: Outcome,
-    /// How many calls were admitted by the time it ended, since the gauge was built.
+    /// What the gauge had counted by the time it ended.
+    pub totals: Totals,
+}
+
+/// What a gauge has counted since it was built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Calls that were admitted.
     pub admitted: u64,
-    /// How many were refused.
+    /// Calls that were refused.
     pub refused: u64,
+    /// Those of the admitted that are timed: all, unless the controller needs fewer.
+    pub timed: u64,
+    /// Those of the timed that ended and are not shown, because they say nothing about the load.
+    pub unshown: u64,
 }
 
 impl Sample {
@@ -114,6 +133,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 type New = fn() -> Box<dyn Limit>;
 
 const NAMED: &[(&str, New)] = &[
+    ("auto", || Box::new(Auto::new())),
     ("aimd", || Box::new(Aimd::new())),
     ("vegas", || Box::new(Vegas::new())),
     ("gradient2", || Box::new(Gradient2::new())),

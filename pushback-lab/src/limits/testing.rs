@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pushback::{
     Outcome,
-    limit::{Controller, Limit, Sample},
+    limit::{Controller, Limit, Sample, Totals},
 };
 
 /// A controller, and a gauge that does what it says.
@@ -44,8 +44,7 @@ impl Bench {
             ended: Duration::from_secs_f64(self.now),
             in_flight,
             outcome,
-            admitted: 0,
-            refused: 0,
+            totals: Totals::default(),
         };
         if let Some(decision) = self.controller.observe(&sample, self.limit) {
             let bounds = self.controller.bounds();

@@ -7,17 +7,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::held::{Held, Measure};
+use super::{
+    held::{Held, Measure},
+    sampling::{Pace, Sampling},
+};
 use crate::{
-    limit::{Controller, Sample},
+    limit::{Controller, Sample, Totals},
     outcome::Outcome,
-    sync::{Mutex, MutexGuard},
+    sync::{AtomicU64, Mutex, MutexGuard, Ordering},
 };
 
 /// What a gauge has whose limit moves.
 pub(crate) struct Adaptive {
     /// The gauge was built then, by its own clock.
     began: Instant,
+    /// If not all are.
+    sampling: Option<Sampling>,
+    timed: AtomicU64,
+    unshown: AtomicU64,
     learning: Mutex<Learning>,
 }
 
@@ -27,6 +34,7 @@ struct Learning {
     limit: f64,
     /// How many moves there were.
     moves: u64,
+    pace: Pace,
 }
 
 /// A limit that the gauge is to have. They are numbered, so that of two that come from two threads at once the later stays.
@@ -35,20 +43,32 @@ pub(crate) struct Move {
     pub(super) number: u64,
 }
 
-/// What a gauge has counted by now.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Totals {
-    pub(super) admitted: u64,
-    pub(super) refused: u64,
-}
-
 /// The controller failed: it panicked, or decided for what is no number.
 pub(crate) struct Failed;
 
 impl Adaptive {
     pub(super) fn new(controller: Box<dyn Controller>, limit: u32, began: Instant) -> Self {
-        let limit = f64::from(limit);
-        Adaptive { began, learning: Mutex::new(Learning { controller, limit, moves: 0 }) }
+        let sampling = (!controller.needs_every_call()).then(Sampling::of_all);
+        let learning = Learning { controller, limit: f64::from(limit), moves: 0, pace: Pace::default() };
+        Adaptive {
+            began,
+            sampling,
+            timed: AtomicU64::new(0),
+            unshown: AtomicU64::new(0),
+            learning: Mutex::new(learning),
+        }
+    }
+
+    /// Whether the call that is being admitted is timed.
+    #[inline]
+    pub(super) fn chooses(&self) -> bool {
+        self.sampling.as_ref().is_none_or(Sampling::chooses)
+    }
+
+    /// A call is timed from now on.
+    pub(super) fn time(&self, held: Held, now: Instant, in_flight: u32) -> Held {
+        self.timed.fetch_add(1, Ordering::Relaxed);
+        held.measured(self.since(now), in_flight)
     }
 
     pub(super) fn since(&self, now: Instant) -> Duration {
@@ -60,21 +80,37 @@ impl Adaptive {
         self.lock().move_to(f64::from(limit))
     }
 
-    /// Tells the controller of a call that ended.
+    /// Tells the controller of a timed call that ended.
     #[inline(never)]
-    pub(super) fn observe(&self, held: Held, now: Instant, totals: Totals) -> Result<Option<Move>, Failed> {
+    pub(super) fn observe(
+        &self,
+        held: Held,
+        now: Instant,
+        admitted: u64,
+        refused: impl FnOnce() -> u64,
+    ) -> Result<Option<Move>, Failed> {
+        let Some((measure, in_flight)) = held.measure() else { return Ok(None) };
         let outcome = held.outcome();
-        let Some((measure, in_flight)) = held.measure().filter(|_| outcome != Outcome::Ignore) else {
+        if outcome == Outcome::Ignore {
+            self.unshown.fetch_add(1, Ordering::Relaxed);
             return Ok(None);
-        };
+        }
         let ended = self.since(now);
         let began = match measure {
             Measure::Began(began) => began,
             Measure::Took(took) => ended.saturating_sub(took),
         };
-        let Totals { admitted, refused } = totals;
-        let sample = Sample { began, ended, in_flight, outcome, admitted, refused };
         let mut learning = self.lock();
+        let totals = Totals {
+            admitted,
+            refused: refused(),
+            timed: self.timed.load(Ordering::Relaxed),
+            unshown: self.unshown.load(Ordering::Relaxed),
+        };
+        let sample = Sample { began, ended, in_flight, outcome, totals };
+        if let Some(sampling) = &self.sampling {
+            sampling.follow(&mut learning.pace, ended, admitted);
+        }
         let in_force = learning.limit;
         let controller = &mut learning.controller;
         let told = catch_unwind(AssertUnwindSafe(|| {

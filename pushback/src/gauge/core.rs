@@ -9,7 +9,7 @@ use crate::{
     arrival::{Arrival, Priority},
     clock::Clock,
     gauge::{
-        adaptive::{Adaptive, Failed, Totals},
+        adaptive::{Adaptive, Failed},
         held::Held,
         locked::{Locked, Miss},
         modes::{Mode, Modes},
@@ -204,14 +204,15 @@ impl Core {
         let held = Held::new(cost, place);
         match &self.adaptive {
             None => held,
-            Some(adaptive) => self.measured(held, adaptive),
+            Some(adaptive) if adaptive.chooses() => self.timed(held, adaptive),
+            Some(_) => held,
         }
     }
 
     #[inline(never)]
-    fn measured(&self, held: Held, adaptive: &Adaptive) -> Held {
+    fn timed(&self, held: Held, adaptive: &Adaptive) -> Held {
         let in_flight = u32::try_from(self.slots.in_flight().max(0)).unwrap_or(u32::MAX);
-        held.measured(adaptive.since(self.clock.now()), in_flight)
+        adaptive.time(held, self.clock.now(), in_flight)
     }
 
     /// The one way back for every place.
@@ -229,8 +230,10 @@ impl Core {
             }
             Place::Phantom => self.give_phantom_back(),
         }
-        if let Some(adaptive) = &self.adaptive {
-            self.learn(held, adaptive);
+        if held.is_measured() {
+            if let Some(adaptive) = &self.adaptive {
+                self.learn(held, adaptive);
+            }
         }
     }
 
@@ -238,8 +241,8 @@ impl Core {
     #[inline(never)]
     pub(super) fn learn(self: &Arc<Self>, held: Held, adaptive: &Adaptive) {
         let (_, admitted) = self.slots.in_flight_and_admitted();
-        let totals = Totals { admitted, refused: self.refused.read().total() };
-        match adaptive.observe(held, self.clock.now(), totals) {
+        let refused = || self.refused.read().total();
+        match adaptive.observe(held, self.clock.now(), admitted, refused) {
             Ok(None) => (),
             Ok(Some(next)) => {
                 self.move_limit(&next);

@@ -80,12 +80,17 @@ impl Held {
         }
     }
 
+    #[inline]
+    pub(super) fn is_measured(self) -> bool {
+        self.in_flight > 0
+    }
+
     /// How long it has been, and how many places were taken when it began, if it is measured.
     #[inline]
     pub(super) fn measure(self) -> Option<(Measure, u32)> {
         let time = Duration::from_nanos(self.word >> TIME_AT);
         let measure = if self.word & ANSWERED == 0 { Measure::Began(time) } else { Measure::Took(time) };
-        (self.in_flight > 0).then_some((measure, self.in_flight))
+        self.is_measured().then_some((measure, self.in_flight))
     }
 }
 

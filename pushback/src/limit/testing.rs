@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::{Controller, Limit, Sample};
+use super::{Controller, Limit, Sample, Totals};
 use crate::outcome::Outcome;
 
 /// A success that began then, in seconds, and took so long.
 pub(super) fn sample(began: f64, time: f64, in_flight: u32) -> Sample {
     let began = Duration::from_secs_f64(began);
     let ended = began + Duration::from_secs_f64(time);
-    Sample { began, ended, in_flight, outcome: Outcome::Success, admitted: 0, refused: 0 }
+    Sample { began, ended, in_flight, outcome: Outcome::Success, totals: Totals::default() }
 }
 
 /// Late enough for a first call that took long.

@@ -11,7 +11,7 @@ use std::{
 
 use pushback::{
     Arrival, BuildError, Line, ManualClock, Outcome, PressureGauge,
-    limit::{Controller, Decision, Limit, Sample, Start, Vegas},
+    limit::{Controller, Decision, Limit, Sample, Start, Totals, Vegas},
 };
 
 /// Decides what it is told to, and keeps what it is told.
@@ -78,7 +78,8 @@ fn each_call_that_ended_is_told_once_with_its_times_and_whom_it_met() {
     let ms = Duration::from_millis;
     let told = |began, ended, in_flight, outcome| {
         let (began, ended) = (ms(began), ms(ended));
-        (Sample { began, ended, in_flight, outcome, admitted: 2, refused: 1 }, 4.0)
+        let totals = Totals { admitted: 2, refused: 1, timed: 2, unshown: 0 };
+        (Sample { began, ended, in_flight, outcome, totals }, 4.0)
     };
     assert_eq!(limit.seen(), [told(5, 15, 2, Outcome::Overload), told(0, 16, 1, Outcome::Success)]);
 }

@@ -1,0 +1,122 @@
+//! The limit that finds itself.
+
+mod ceiling;
+mod cohort;
+mod knee;
+mod rule;
+
+use std::{ops::RangeInclusive, time::Duration};
+
+use self::{
+    cohort::{Cohort, Seen, Size},
+    rule::Rule,
+};
+use super::{Controller, Decision, Limit, Sample, Start, checked};
+use crate::settings::BuildError;
+
+/// Finds the smallest limit under which the service is hardly ever idle, and follows it when the service changes. The default for
+/// whoever does not know how much a service can do.
+///
+/// It judges a decision only by a *cohort*: the calls that this decision admitted. Of each cohort it asks, in this order:
+///
+/// 1. *Does the service say that it is too much?* Where more than 2 % were overloaded or given up by their callers, the limit goes
+///    a tenth below the calls in flight at that time, and a ceiling stays there for a while. Where all were given up, the service
+///    stands still; then the limit stays, or grows to the calls that will be answered in time when it is back.
+/// 2. *Is anybody refused?* If not, the limit only keeps some distance: twice the most in flight, and not more than four times.
+/// 3. *Do calls queue?* With R their mean time and b the time of a call that does not queue, `k = L · b / R` calls run and the others
+///    queue. The limit goes to `1.5 k + 2 √k`, enough for a service of many workers not to wait for work.
+/// 4. *Does the queue ever end?* Where more than 3 % of the calls find no more than k in flight, the service is idle at times, and
+///    who was refused in between was refused for nothing: the limit grows by a quarter, as long as that is so. A queue that does
+///    not end is of no use to anybody, and goes.
+/// 5. *Do fewer get more done?* Where throughput falls as the calls in flight grow, the limit goes lower; where the service broke
+///    down, a ceiling stays below that for a while, and longer each time.
+///
+/// b is measured where nothing queues: while nobody is refused, and by a *dip*, a cohort at 0.8 k now and then. When half as
+/// many in flight take as long as before, it is not our queue that makes them slow: then that is b, and the limit doubles until
+/// calls queue.
+///
+/// It begins by doubling with each round of calls, until they get slower.
+///
+/// Where it goes wrong: a service whose break-down is sudden is broken down now and then, to find out whether it still does that; with
+/// few calls a second it is slow, for it needs some fifty calls to decide; and it does not know how long callers wait, so in bursts
+/// it queues less than their patience would allow. `docs/limits.md` has the figures.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Auto {
+    initial: u32,
+    bounds: RangeInclusive<u32>,
+    time_max: Option<Duration>,
+}
+
+/// A higher first limit would do its damage before anything is measured, and doubling is quick.
+const INITIAL_MAX: u32 = 20;
+
+impl Auto {
+    /// No settings are needed.
+    pub fn new() -> Self {
+        Auto { initial: INITIAL_MAX, bounds: 1..=100_000, time_max: None }
+    }
+
+    /// Where the limit begins, within its bounds; 20 if nothing is said. More than 20 counts as 20, for from there it doubles with each
+    /// round of calls, while a limit that is too high at the beginning does its damage before anything is measured.
+    pub fn initial(self, initial: u32) -> Self {
+        Auto { initial, ..self }
+    }
+
+    /// Within which bounds the limit is kept, from 1 on; 1 to 100,000 if nothing is said.
+    pub fn bounds(self, bounds: RangeInclusive<u32>) -> Self {
+        Auto { bounds, ..self }
+    }
+
+    /// How long calls may take on average, above 0; as long as they do, if nothing is said. Where they take longer, the limit goes down
+    /// until they do not, even if that gets less done.
+    pub fn time_max(self, time: Duration) -> Self {
+        Auto { time_max: Some(time), ..self }
+    }
+}
+
+impl Default for Auto {
+    fn default() -> Self {
+        Auto::new()
+    }
+}
+
+impl Limit for Auto {
+    fn start(&self) -> Result<Start, BuildError> {
+        let initial = checked(self.initial, &self.bounds)?;
+        if self.time_max.is_some_and(|time| time.is_zero()) {
+            return Err(BuildError::new("time_max", "0s", "above 0"));
+        }
+        let running = Running {
+            bounds: self.bounds.clone(),
+            cohort: Cohort::new(Size::Round),
+            rule: Rule::new(self.time_max),
+        };
+        let limit = initial.min(INITIAL_MAX.max(*self.bounds.start()));
+        Ok(Start { limit, controller: Some(Box::new(running)) })
+    }
+}
+
+#[derive(Debug)]
+struct Running {
+    bounds: RangeInclusive<u32>,
+    cohort: Cohort,
+    rule: Rule,
+}
+
+impl Controller for Running {
+    fn observe(&mut self, sample: &Sample, limit: f64) -> Option<Decision> {
+        let limit = limit.floor().max(1.0);
+        let seen = self.cohort.observe(sample, limit, self.rule.base())?;
+        let decision = self.rule.decide(&seen, &self.cohort);
+        self.cohort = Cohort::after(sample, self.rule.next_size());
+        Some(decision)
+    }
+
+    fn bounds(&self) -> RangeInclusive<u32> {
+        self.bounds.clone()
+    }
+
+    fn needs_every_call(&self) -> bool {
+        false
+    }
+}

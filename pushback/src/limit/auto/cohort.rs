@@ -1,0 +1,245 @@
+//! The calls that one decision admitted, which alone say what came of it.
+
+use crate::{limit::Sample, outcome::Outcome};
+
+/// How many timed calls a cohort has, and how long it takes them in at least, in seconds: enough for a mean within 14 %
+/// where times are exponentially distributed.
+const CALLS: f64 = 50.0;
+const LASTS: f64 = 0.1;
+/// A cohort of fewer calls is complete after so long.
+const FEW: u64 = 10;
+const FEW_LASTS: f64 = 2.0;
+const LASTS_MAX: f64 = 10.0;
+/// When so many of a cohort are back, it is judged. With fewer, the quick ones of a service with a slow few would speak for all.
+const BACK: f64 = 0.95;
+/// While the limit doubles, there is no time to wait for the last ones.
+const BACK_WHILE_RAMPING: f64 = 0.8;
+/// For how many base times a cohort waits for its last calls at most.
+const LATE: f64 = 5.0;
+
+/// How the next cohort is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Size {
+    /// As many calls as the limit has places: one round of a slow start.
+    Round,
+    /// Enough for a mean.
+    Usual,
+    /// The same, and judged somewhat early.
+    Ramping,
+    /// Somewhat more, for much depends on it, and no hurry.
+    Dip,
+}
+
+/// Calls admitted since a decision.
+#[derive(Debug)]
+pub(super) struct Cohort {
+    size: Size,
+    began: f64,
+    refused: u64,
+    timed: u64,
+    unshown: u64,
+    admitted: u64,
+    /// When it was full, and how many calls it then had, timed and in all.
+    intake: Option<Intake>,
+    first: Option<(f64, u32)>,
+    last: (f64, u32),
+    /// Times and places taken of those that are back.
+    back: Vec<(f64, u32)>,
+    peak: u32,
+    overloads: Group,
+    cancelled: Group,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Intake {
+    ended: f64,
+    timed: u64,
+    admitted: u64,
+}
+
+/// Calls that ended in one way: how many, with how many in flight, and after how long.
+#[derive(Debug, Clone, Copy, Default)]
+struct Group {
+    calls: f64,
+    in_flight: f64,
+    time: f64,
+}
+
+/// What a cohort says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    /// When it was judged, and how long it had lasted.
+    pub(super) now: f64,
+    pub(super) lasted: f64,
+    /// The limit that admitted it, in whole places.
+    pub(super) limit: f64,
+    /// How many timed calls are back.
+    pub(super) calls: f64,
+    /// Their mean time. If some were too late to be waited for, they count with the time that they had taken.
+    pub(super) time: f64,
+    pub(super) is_censored: bool,
+    /// Mean and largest number of places that they saw taken.
+    pub(super) in_flight: f64,
+    pub(super) peak: f64,
+    /// Whether anybody was refused, or the last place was taken.
+    pub(super) is_full: bool,
+    /// Calls admitted a second while they went in, which is what completes a second where the limit is filled.
+    pub(super) rate: f64,
+    /// The parts that were overloaded or cancelled.
+    pub(super) overloaded: f64,
+    pub(super) cancelled: f64,
+    /// How many were in flight at the mean of those that were overloaded, or of all, if none was.
+    pub(super) overloaded_at: f64,
+    /// How long those had waited whose callers went away.
+    pub(super) patience: f64,
+}
+
+impl Cohort {
+    /// Begins with the calls that are admitted from now on.
+    pub(super) fn after(sample: &Sample, size: Size) -> Self {
+        let totals = sample.totals;
+        Cohort { refused: totals.refused, timed: totals.timed, ..Cohort::new(size) }.at(
+            sample.ended.as_secs_f64(),
+            totals.admitted,
+            totals.unshown,
+        )
+    }
+
+    pub(super) fn new(size: Size) -> Self {
+        Cohort {
+            size,
+            began: 0.0,
+            refused: 0,
+            timed: 0,
+            unshown: 0,
+            admitted: 0,
+            intake: None,
+            first: None,
+            last: (0.0, 0),
+            back: Vec::new(),
+            peak: 0,
+            overloads: Group::default(),
+            cancelled: Group::default(),
+        }
+    }
+
+    fn at(self, began: f64, admitted: u64, unshown: u64) -> Self {
+        Cohort { began, admitted, unshown, ..self }
+    }
+
+    /// Takes in a call, and says what the cohort says once it is complete. `base` is the time of a call that does not queue, if
+    /// that is known.
+    pub(super) fn observe(&mut self, sample: &Sample, limit: f64, base: Option<f64>) -> Option<Seen> {
+        let now = sample.ended.as_secs_f64();
+        if self.intake.is_none() && self.is_filled(sample, now, limit) {
+            let totals = sample.totals;
+            let (timed, admitted) = (totals.timed - self.timed, totals.admitted - self.admitted);
+            self.intake = Some(Intake { ended: now, timed, admitted });
+        }
+        self.take_in(sample);
+        let intake = self.intake?;
+        let expected = (intake.timed.saturating_sub(sample.totals.unshown - self.unshown)) as f64;
+        let back = self.back.len() as f64 + self.overloads.calls;
+        let enough = if self.size == Size::Ramping { BACK_WHILE_RAMPING } else { BACK };
+        let is_complete = back >= enough * expected;
+        let is_late = now - intake.ended >= self.waits(base);
+        (back > 0.0 && (is_complete || is_late))
+            .then(|| self.sum_up(intake, sample, limit, if is_complete { 0.0 } else { expected - back }))
+    }
+
+    fn is_filled(&self, sample: &Sample, now: f64, limit: f64) -> bool {
+        let calls = sample.totals.timed - self.timed;
+        let lasted = now - self.began;
+        let (enough, long_enough) = match self.size {
+            Size::Round => (CALLS.min(limit.max(3.0)), LASTS / 10.0),
+            Size::Usual | Size::Ramping => (CALLS, LASTS),
+            Size::Dip => (1.2 * CALLS, LASTS),
+        };
+        calls as f64 >= enough && lasted >= long_enough
+            || calls >= FEW && lasted >= FEW_LASTS
+            || calls >= 1 && lasted >= LASTS_MAX
+    }
+
+    fn take_in(&mut self, sample: &Sample) {
+        let began = sample.began.as_secs_f64();
+        if began < self.began || self.intake.is_some_and(|intake| began > intake.ended) {
+            return;
+        }
+        let (time, in_flight) = (sample.time().as_secs_f64(), sample.in_flight);
+        if self.first.is_none_or(|(first, _)| began < first) {
+            self.first = Some((began, in_flight));
+        }
+        if began >= self.last.0 {
+            self.last = (began, in_flight);
+        }
+        self.peak = self.peak.max(in_flight);
+        match sample.outcome {
+            Outcome::Overload => return self.overloads.add(time, in_flight),
+            Outcome::Cancelled => self.cancelled.add(time, in_flight),
+            _ => (),
+        }
+        self.back.push((time, in_flight));
+    }
+
+    /// How long it waits for its last calls, once it is full.
+    fn waits(&self, base: Option<f64>) -> f64 {
+        let patient = 4.0 * mean(self.back.iter().map(|(time, _)| *time)).unwrap_or(0.0) + 0.05;
+        let hurried = base.map_or(f64::INFINITY, |base| LATE * base + 0.02);
+        if self.size == Size::Dip { patient } else { patient.min(hurried) }
+    }
+
+    fn sum_up(&mut self, intake: Intake, sample: &Sample, limit: f64, missing: f64) -> Seen {
+        let now = sample.ended.as_secs_f64();
+        let (first, first_in_flight) = self.first.unwrap_or((self.began, 0));
+        let calls = self.back.len() as f64 + self.overloads.calls;
+        let in_flight: f64 = self.back.iter().map(|(_, in_flight)| f64::from(*in_flight)).sum();
+        let in_flight = (in_flight + self.overloads.in_flight) / calls;
+        // Those who are not back have taken at least this long.
+        let waited = (now - 0.5 * (intake.ended + first)).max(0.0);
+        let time: f64 = self.back.iter().map(|(time, _)| time).sum();
+        let time = (time + missing * waited) / (self.back.len() as f64 + missing);
+        // What filled up places that had been free before was not completed.
+        let filled = f64::from(self.last.1.saturating_sub(first_in_flight));
+        let admitted = (intake.admitted as f64 - filled - 1.0).max(0.5);
+        let was_refused = sample.totals.refused > self.refused;
+        Seen {
+            now,
+            lasted: (now - self.began).max(1e-9),
+            limit,
+            calls,
+            time: if time.is_finite() { time } else { 0.0 },
+            is_censored: missing > 0.0,
+            in_flight,
+            peak: f64::from(self.peak),
+            is_full: was_refused || f64::from(self.peak) >= limit,
+            rate: admitted / (intake.ended - first).max(1e-6),
+            overloaded: self.overloads.calls / calls,
+            cancelled: self.cancelled.calls / calls,
+            overloaded_at: self.overloads.mean_in_flight().unwrap_or(in_flight).min(limit),
+            patience: self.cancelled.time / self.cancelled.calls.max(1.0),
+        }
+    }
+
+    /// The part of the calls that found no more than so many in flight, their own among them.
+    pub(super) fn part_with_at_most(&self, places: f64) -> f64 {
+        let few = self.back.iter().filter(|(_, in_flight)| f64::from(*in_flight) <= places).count();
+        few as f64 / (self.back.len() as f64).max(1.0)
+    }
+}
+
+impl Group {
+    fn add(&mut self, time: f64, in_flight: u32) {
+        self.calls += 1.0;
+        self.in_flight += f64::from(in_flight);
+        self.time += time;
+    }
+
+    fn mean_in_flight(&self) -> Option<f64> {
+        (self.calls > 0.0).then(|| self.in_flight / self.calls)
+    }
+}
+
+fn mean(values: impl ExactSizeIterator<Item = f64>) -> Option<f64> {
+    let count = values.len();
+    (count > 0).then(|| values.sum::<f64>() / count as f64)
+}
