@@ -160,7 +160,7 @@ impl Window {
         self.times.add(time);
         self.in_flight = self.in_flight.max(sample.in_flight);
         let lasts = Duration::from_secs_f64((2.0 * self.least).clamp(1.0, 30.0));
-        self.times.len() >= CALLS_MIN && sample.ended - began >= lasts
+        self.times.len() >= CALLS_MIN && sample.ended.saturating_sub(began) >= lasts
     }
 }
 
