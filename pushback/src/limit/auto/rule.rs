@@ -17,6 +17,8 @@ const BELOW: f64 = 0.9;
 const QUIET: f64 = 1.0;
 /// Above this part of cancelled calls, the service stands still.
 const STANDS_STILL: f64 = 0.5;
+/// For how many times its callers' patience the limit is held then; after that it is halved, for it may be our queue.
+const HOLDS: f64 = 6.0;
 /// Which part of their patience those may wait who are held while it does.
 const PATIENCE: f64 = 0.8;
 
@@ -27,6 +29,8 @@ const ROOM_BY_ROOT: f64 = 2.0;
 const STEP: f64 = 0.3;
 const LARGE_STEP: f64 = 0.9;
 const FAR: f64 = 0.6;
+/// Of so few in flight, none takes longer than all of them after each other.
+const FEW: f64 = 4.0;
 /// Bounds of one step.
 const SHRINKS_TO: f64 = 0.4;
 const GROWS_TO: f64 = 2.0;
@@ -72,6 +76,8 @@ pub(super) struct Rule {
     queue: Option<(f64, f64)>,
     /// Calls a second while the service is well.
     rate: f64,
+    /// Since when nothing is done.
+    stands_still: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -112,6 +118,7 @@ impl Rule {
             part: 1.0,
             queue: None,
             rate: 0.0,
+            stands_still: None,
         }
     }
 
@@ -141,7 +148,10 @@ impl Rule {
             return decision;
         }
         self.ceiling.rise(seen.now);
-        let base = *self.base.get_or_insert(seen.time);
+        let base = self.base.unwrap_or(seen.time);
+        // One of few calls has waited for the others at most.
+        let base = if seen.in_flight <= FEW { base.max(seen.time / seen.in_flight) } else { base };
+        self.base = Some(base);
         match self.phase {
             Phase::Starting => {
                 if let Some(decision) = self.go_on_starting(seen, base) {
@@ -163,14 +173,9 @@ impl Rule {
             self.rate += (seen.lasted / 5.0).min(1.0) * (seen.rate - self.rate);
         }
         if seen.cancelled > STANDS_STILL {
-            self.end_phase();
-            let in_time = PATIENCE * self.rate * seen.patience;
-            let limit = seen.limit.max(in_time.min(GROWS_TO * seen.limit));
-            return Some(Decision::new(
-                limit,
-                "callers give up and nothing is done: held for when it is back",
-            ));
+            return Some(self.stand_still(seen));
         }
+        self.stands_still = None;
         if seen.cancelled + seen.overloaded > TOO_MUCH {
             self.end_phase();
             self.ceiling = Ceiling::put(BELOW * seen.overloaded_at, seen.now, QUIET);
@@ -179,6 +184,18 @@ impl Rule {
             return Some(because(self.ceiling.limit(), why));
         }
         None
+    }
+
+    /// Hardly anything is done in time.
+    fn stand_still(&mut self, seen: &Seen) -> Decision {
+        self.end_phase();
+        let since = *self.stands_still.get_or_insert(seen.now - seen.patience);
+        if seen.now - since > HOLDS * seen.patience {
+            return Decision::new(0.5 * seen.limit, "callers still give up: halved, for it may be our queue");
+        }
+        let in_time = PATIENCE * self.rate * seen.patience;
+        let limit = seen.limit.max(in_time.min(GROWS_TO * seen.limit));
+        Decision::new(limit, "callers give up and nothing is done: held for when it is back")
     }
 
     /// Doubles, unless calls get slower beyond chance.
