@@ -221,7 +221,7 @@ impl Rule {
         if seen.time < 1.3 * base {
             self.base = Some(base + 0.2 * (seen.time - base));
         }
-        let wanted = if seen.time <= 1.5 * base { seen.limit.max(2.0 * seen.peak) } else { seen.limit };
+        let wanted = if seen.time <= 1.5 * base && !seen.is_censored { seen.limit.max(2.0 * seen.peak) } else { seen.limit };
         let limit = wanted.min(4.0 * self.peak + 10.0).min(self.ceiling.limit().max(seen.limit));
         let why = if limit > seen.limit {
             "nobody refused: grew to twice the most in flight"
