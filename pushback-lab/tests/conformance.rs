@@ -66,7 +66,7 @@ fn absurd(bench: &mut Bench, seed: u64, calls: u32) -> Vec<f64> {
     let mut roll = move || (random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
     let mut now = 100.0;
     (0..calls)
-        .map(|_| {
+        .map(|call| {
             now += 0.02 * roll();
             let likely = 0.01 + 0.1 * roll();
             let (time, back) = match roll() {
@@ -78,7 +78,7 @@ fn absurd(bench: &mut Bench, seed: u64, calls: u32) -> Vec<f64> {
             let in_flight = match roll() {
                 x if x < 0.01 => u32::MAX,
                 x if x < 0.02 => 0,
-                x => (x * 40.0).ceil() as u32,
+                _ => 1 + call % 40,
             };
             let outcome = match roll() {
                 x if x < 0.05 => Outcome::Overload,

@@ -29,4 +29,4 @@ pub use line::Line;
 pub use outcome::Outcome;
 pub use rejected::{Reason, Rejected};
 pub use settings::BuildError;
-pub use snapshot::{DryRun, Refusals, Snapshot};
+pub use snapshot::{DryRun, Refusals, Snapshot, Why};

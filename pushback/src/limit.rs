@@ -109,14 +109,16 @@ impl Sample {
 pub struct Decision {
     /// The limit from now on; the gauge admits the whole places of it.
     pub limit: f64,
-    /// Why, in a few words for an operator: `nothing queued: grew`.
+    /// Why in a word or a few, of which there are not many, for counters: `a queue`.
+    pub cause: &'static str,
+    /// Why, for an operator, with figures: `calls take 2.1 times their base time`.
     pub why: Cow<'static, str>,
 }
 
 impl Decision {
     /// A decision for a reason that is always told the same way.
     pub fn new(limit: f64, why: &'static str) -> Self {
-        Decision { limit, why: Cow::Borrowed(why) }
+        Decision { limit, cause: why, why: Cow::Borrowed(why) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A gauge at one moment, for people and for metrics.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, fmt, time::Duration};
 
 use crate::rejected::Reason;
 
@@ -33,11 +33,27 @@ pub struct Snapshot {
     pub cancelled: u64,
     /// Whether the gauge was closed.
     pub closed: bool,
+    /// Why the limit stands where it does, if it moves.
+    pub why: Option<Why>,
     /// What a dry run saw, if there ever was one.
     pub dry_run: Option<DryRun>,
     /// Faults the gauge recovered from: a poisoned lock, a count that could not be. Anything but 0 is a bug, either in
     /// this library or in a [`Clock`](crate::Clock).
     pub faults: u64,
+}
+
+/// Why a limit that moves stands where it does.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Why {
+    /// What was last decided, and why: `calls take 2.1 times their base time`. Nothing before the first decision.
+    pub reason: Option<Cow<'static, str>>,
+    /// How long ago that was.
+    pub ago: Duration,
+    /// How many times the limit moved, by cause, of which there are not many: `a queue`, `idle at times`.
+    pub moves: BTreeMap<&'static str, u64>,
+    /// How many of the admitted calls were timed, to know this.
+    pub timed: u64,
 }
 
 /// What a dry run saw: calls that would not have been admitted at once, but were.

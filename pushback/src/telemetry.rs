@@ -29,6 +29,13 @@ pub(crate) fn limit_set(gauge: &'static str, before: u32, limit: u32) {
     let _ = (gauge, before, limit);
 }
 
+/// A controller moved the limit.
+pub(crate) fn limit_moved(gauge: &'static str, before: u32, limit: u32, why: Option<&str>) {
+    #[cfg(feature = "tracing")]
+    tracing::debug!(target: "pushback", gauge, limit, limit_before = before, why, "limit moved");
+    let _ = (gauge, before, limit, why);
+}
+
 pub(crate) fn closed(gauge: &'static str) {
     #[cfg(feature = "tracing")]
     tracing::info!(target: "pushback", gauge, "closed");

@@ -1,6 +1,6 @@
 //! What a run was like, in numbers.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use hdrhistogram::Histogram;
 
@@ -23,6 +23,8 @@ pub struct Record {
     pub steps: Vec<StepRecord>,
     /// How many calls asked the gauge, retries among them.
     pub calls: u64,
+    /// How many times the limit moved, by cause.
+    pub moves: BTreeMap<&'static str, u64>,
     /// How much time all calls together were in flight, by how many were at each moment, in seconds.
     pub in_flight_seconds: f64,
     /// The same by how long each call was; by Little's law there is no difference.
@@ -92,6 +94,7 @@ impl Notes {
             phases,
             steps: vec![StepRecord::default(); usize::try_from(steps).unwrap_or(0)],
             calls: 0,
+            moves: BTreeMap::new(),
             in_flight_seconds: 0.0,
             call_seconds: 0.0,
         };

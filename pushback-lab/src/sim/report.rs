@@ -1,6 +1,6 @@
 //! Standings as one page with plots, which needs nothing else.
 
-use std::{error::Error, fmt};
+use std::{cmp::Reverse, error::Error, fmt};
 
 use super::{
     chart::{Line, Scale, chart},
@@ -36,7 +36,7 @@ const STYLE: &str = "
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.6rem } h2 { font-size: 1.2rem; margin-top: 2.5rem; border-top: 1px solid #ddd; padding-top: 1rem }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums }
-th, td { padding: .2rem .55rem; text-align: right; white-space: nowrap } th:first-child, td:first-child { text-align: left }
+th, td { padding: .2rem .55rem; text-align: right; white-space: nowrap } th:first-child, td:first-child, details td { text-align: left; white-space: normal }
 thead th { border-bottom: 1px solid #888; vertical-align: bottom } .wide { overflow-x: auto }
 a { color: #0b5394 } .key { display: inline-block; width: 1.4rem; height: .3rem; vertical-align: middle; margin: 0 .3rem 0 .8rem }
 svg { width: 100%; height: auto; display: block } .mutant { color: #888 } .wrong { color: #b00020 }";
@@ -178,7 +178,22 @@ impl Page {
             lines.extend(scenario.oracle.as_ref().map(|record| line(record, value, ORACLE)));
             self.add(&chart(title, scale, &begins, &lines)?);
         }
+        self.moves(&runs);
         Ok(())
+    }
+
+    /// Why the limits moved.
+    fn moves(&mut self, runs: &[(&str, &Record)]) {
+        self.add("<details><summary>Why they moved</summary><table>");
+        for (name, record) in runs {
+            let all: u64 = record.moves.values().sum();
+            let mut causes: Vec<_> = record.moves.iter().collect();
+            causes.sort_by_key(|(_, count)| Reverse(**count));
+            let causes: Vec<_> =
+                causes.iter().map(|(cause, count)| format!("{} {count}", escaped(cause))).collect();
+            self.add(&format!("<tr><td>{}<td>{all} moves<td>{}", escaped(name), causes.join("; ")));
+        }
+        self.add("</table></details>");
     }
 
     fn add(&mut self, text: &str) {

@@ -213,6 +213,7 @@ impl<'a> Simulation<'a> {
                 self.notes.record.call_seconds += (now - call.admitted) as f64 / 1e9;
             }
         }
+        self.notes.record.moves = self.gauge.snapshot().why.map(|why| why.moves).unwrap_or_default();
         self.notes.record
     }
 }

@@ -1,6 +1,8 @@
 //! A limit that moves: calls are measured, and their controller is told of each that ended.
 
 use std::{
+    borrow::Cow,
+    collections::BTreeMap,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::PoisonError,
@@ -14,6 +16,7 @@ use super::{
 use crate::{
     limit::{Controller, Sample, Totals},
     outcome::Outcome,
+    snapshot::Why,
     sync::{AtomicU64, Mutex, MutexGuard, Ordering},
 };
 
@@ -32,14 +35,19 @@ struct Learning {
     controller: Box<dyn Controller>,
     /// The limit with its fraction.
     limit: f64,
-    /// How many moves there were.
+    /// How many moves there were, in all and by cause.
     moves: u64,
+    causes: BTreeMap<&'static str, u64>,
+    /// What was last decided, and when.
+    last: Option<(Cow<'static, str>, Duration)>,
     pace: Pace,
 }
 
 /// A limit that the gauge is to have. They are numbered, so that of two that come from two threads at once the later stays.
 pub(crate) struct Move {
     pub(super) limit: u32,
+    /// Why, if the controller decided it.
+    pub(super) why: Option<Cow<'static, str>>,
     pub(super) number: u64,
 }
 
@@ -49,7 +57,14 @@ pub(crate) struct Failed;
 impl Adaptive {
     pub(super) fn new(controller: Box<dyn Controller>, limit: u32, began: Instant) -> Self {
         let sampling = (!controller.needs_every_call()).then(Sampling::of_all);
-        let learning = Learning { controller, limit: f64::from(limit), moves: 0, pace: Pace::default() };
+        let learning = Learning {
+            controller,
+            limit: f64::from(limit),
+            moves: 0,
+            causes: BTreeMap::new(),
+            last: None,
+            pace: Pace::default(),
+        };
         Adaptive {
             began,
             sampling,
@@ -123,7 +138,24 @@ impl Adaptive {
         }
         let next = decision.limit.max(f64::from(*bounds.start())).min(f64::from(*bounds.end()));
         let next = learning.move_to(next);
-        Ok((next.limit != whole(in_force)).then_some(next))
+        let has_moved = next.limit != whole(in_force);
+        if has_moved {
+            *learning.causes.entry(decision.cause).or_default() += 1;
+        }
+        learning.last = Some((decision.why.clone(), ended));
+        Ok(has_moved.then_some(Move { why: Some(decision.why), ..next }))
+    }
+
+    /// Why the limit stands where it does.
+    pub(super) fn why(&self, now: Instant) -> Why {
+        let learning = self.lock();
+        let last = learning.last.as_ref();
+        Why {
+            reason: last.map(|(why, _)| why.clone()),
+            ago: last.map_or(Duration::ZERO, |(_, decided)| self.since(now).saturating_sub(*decided)),
+            moves: learning.causes.clone(),
+            timed: self.timed.load(Ordering::Relaxed),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Learning> {
@@ -136,7 +168,7 @@ impl Learning {
     fn move_to(&mut self, limit: f64) -> Move {
         self.limit = limit;
         self.moves += 1;
-        Move { limit: whole(limit), number: self.moves }
+        Move { limit: whole(limit), why: None, number: self.moves }
     }
 }
 

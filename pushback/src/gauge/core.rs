@@ -245,7 +245,8 @@ impl Core {
         match adaptive.observe(held, self.clock.now(), admitted, refused) {
             Ok(None) => (),
             Ok(Some(next)) => {
-                self.move_limit(&next);
+                let before = self.move_limit(&next);
+                telemetry::limit_moved(self.name, before, next.limit, next.why.as_deref());
             }
             Err(Failed) => self.count_faults(1),
         }

@@ -101,6 +101,7 @@ impl Core {
             ignored: self.ended.ignored(),
             cancelled: self.ended.cancelled(),
             closed: self.modes.is(Mode::CLOSED),
+            why: self.adaptive.as_ref().map(|adaptive| adaptive.why(now)),
             dry_run: locked.and_then(|locked| locked.dry_run(self.modes.is(Mode::DRY_RUN))),
             // More places came back than were taken: that cannot be.
             faults: locked.map_or(0, |locked| locked.faults) + u64::from(in_flight < 0),

@@ -24,6 +24,7 @@ impl PressureGauge {
     /// | `pushback_phantoms` | calls that a dry run lets run beside the limit |
     /// | `pushback_would_wait_total` | calls that without the dry run would have waited in line |
     /// | `pushback_would_refuse_total` | calls that a dry run would have refused, by `reason` |
+    /// | `pushback_limit_moves_total` | how many times a limit moved by itself, by `cause` |
     /// | `pushback_faults_total` | faults the gauge recovered from; anything but 0 is a bug |
     ///
     /// Exporters for Prometheus make summaries of the two times below unless they are given buckets.
@@ -47,6 +48,9 @@ impl PressureGauge {
         }
         counter!("pushback_left_line_total", "gauge" => name).absolute(snapshot.left_line);
         counter!("pushback_faults_total", "gauge" => name).absolute(snapshot.faults);
+        for (cause, count) in snapshot.why.unwrap_or_default().moves {
+            counter!("pushback_limit_moves_total", "gauge" => name, "cause" => cause).absolute(count);
+        }
         if let Some(dry_run) = snapshot.dry_run {
             gauge!("pushback_phantoms", "gauge" => name).set(dry_run.phantoms);
             counter!("pushback_would_wait_total", "gauge" => name).absolute(dry_run.would_wait);
@@ -82,6 +86,7 @@ fn describe() {
         "Calls that without the dry run would have waited in line."
     );
     describe_counter!("pushback_would_refuse_total", "Calls that a dry run would have refused, by reason.");
+    describe_counter!("pushback_limit_moves_total", "Times that a limit moved by itself, by cause.");
     describe_counter!("pushback_faults_total", "Faults the gauge recovered from.");
     describe_histogram!(
         "pushback_time_in_line_seconds",

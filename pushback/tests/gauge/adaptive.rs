@@ -189,3 +189,20 @@ fn calls_from_many_threads_leave_nothing_in_flight_and_a_limit_within_bounds() {
     assert_eq!((snapshot.in_flight, snapshot.faults), (0, 0));
     assert!((1..=64).contains(&snapshot.limit), "{}", snapshot.limit);
 }
+
+#[test]
+fn a_snapshot_says_why_the_limit_stands_where_it_does() {
+    let (limit, clock) = (Scripted::deciding([9.0, 9.5, 7.0]), ManualClock::new());
+    let gauge = gauge(&limit, &clock);
+    let why = gauge.snapshot().why.unwrap();
+    assert_eq!((why.reason, why.timed), (None, 0), "nothing was decided yet");
+    for _ in 0..3 {
+        run(&gauge, &clock, 5);
+    }
+    clock.advance(Duration::from_secs(2));
+    let why = gauge.snapshot().why.unwrap();
+    assert_eq!((why.reason.as_deref(), why.ago), (Some("told so"), Duration::from_secs(2)));
+    assert_eq!(why.moves, [("told so", 2)].into(), "half a place is no move");
+    assert_eq!(why.timed, 3);
+    assert_eq!(PressureGauge::new(3).snapshot().why, None, "a fixed limit has no reason");
+}

@@ -1,6 +1,6 @@
 //! From what a cohort says to the next limit.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use super::{
     Cohort, Seen, Size,
@@ -181,7 +181,7 @@ impl Rule {
             self.ceiling = Ceiling::put(BELOW * seen.overloaded_at, seen.now, QUIET);
             let share = 100.0 * (seen.cancelled + seen.overloaded);
             let why = format!("{share:.0} % overloaded or given up: shrank");
-            return Some(because(self.ceiling.limit(), why));
+            return Some(because(self.ceiling.limit(), "overload", why));
         }
         None
     }
@@ -191,11 +191,12 @@ impl Rule {
         self.end_phase();
         let since = *self.stands_still.get_or_insert(seen.now - seen.patience);
         if seen.now - since > HOLDS * seen.patience {
-            return Decision::new(0.5 * seen.limit, "callers still give up: halved, for it may be our queue");
+            let why = "callers still give up: halved, for it may be our queue";
+            return because(0.5 * seen.limit, "standing still", why);
         }
         let in_time = PATIENCE * self.rate * seen.patience;
         let limit = seen.limit.max(in_time.min(GROWS_TO * seen.limit));
-        Decision::new(limit, "callers give up and nothing is done: held for when it is back")
+        because(limit, "standing still", "callers give up and nothing is done: held for when it is back")
     }
 
     /// Doubles, unless calls get slower beyond chance.
@@ -212,7 +213,8 @@ impl Rule {
         let known = self.started_with.min(200.0);
         self.base = Some((base * known + seen.time * seen.calls) / (known + seen.calls));
         self.started_with += seen.calls;
-        seen.is_full.then(|| self.decision(2.0 * seen.limit + 1.0, "starting, not slower yet: doubled"))
+        seen.is_full
+            .then(|| self.decision(2.0 * seen.limit + 1.0, "starting", "starting, not slower yet: doubled"))
     }
 
     /// Nobody is refused.
@@ -221,7 +223,11 @@ impl Rule {
         if seen.time < 1.3 * base {
             self.base = Some(base + 0.2 * (seen.time - base));
         }
-        let wanted = if seen.time <= 1.5 * base && !seen.is_censored { seen.limit.max(2.0 * seen.peak) } else { seen.limit };
+        let wanted = if seen.time <= 1.5 * base && !seen.is_censored {
+            seen.limit.max(2.0 * seen.peak)
+        } else {
+            seen.limit
+        };
         let limit = wanted.min(4.0 * self.peak + 10.0).min(self.ceiling.limit().max(seen.limit));
         let why = if limit > seen.limit {
             "nobody refused: grew to twice the most in flight"
@@ -230,7 +236,7 @@ impl Rule {
         } else {
             "nobody refused: stays"
         };
-        Decision::new(limit, why)
+        because(limit, "nobody refused", why)
     }
 
     /// The limit is filled.
@@ -249,13 +255,15 @@ impl Rule {
         }
         if let Phase::Ramping = self.phase {
             if slower <= 1.25 {
-                return self.decision(GROWS_TO * seen.limit + 1.0, "slow, but not by our queue: doubled");
+                let why = "slow, but not by our queue: doubled";
+                return self.decision(GROWS_TO * seen.limit + 1.0, "not our queue", why);
             }
             self.phase = Phase::Usual;
         }
-        let (target, why) = self.target(seen, running, slower, idle, slope);
+        let (target, cause, why) = self.target(seen, running, slower, idle, slope);
         if self.is_not_our_queue(seen, slower) {
-            return Decision::new(seen.limit, "fewer in flight are no faster: it is not our queue");
+            let why = "fewer in flight are no faster: it is not our queue";
+            return because(seen.limit, "not our queue", why);
         }
         if self.wants_dip(seen, slower) {
             let limit = (DIP * running).floor().clamp(0.2 * seen.limit, DIP * seen.limit);
@@ -267,7 +275,7 @@ impl Rule {
             _ => STEP,
         };
         let limit = seen.limit + step * (target - seen.limit);
-        self.decision(limit.clamp(SHRINKS_TO * seen.limit, GROWS_TO * seen.limit + 1.0), why)
+        self.decision(limit.clamp(SHRINKS_TO * seen.limit, GROWS_TO * seen.limit + 1.0), cause, why)
     }
 
     /// Where the limit should be, and why.
@@ -278,9 +286,10 @@ impl Rule {
         slower: f64,
         idle: f64,
         slope: Option<Slope>,
-    ) -> (f64, String) {
+    ) -> (f64, &'static str, String) {
         let room = self.part * ((1.0 + ROOM) * running + ROOM_BY_ROOT * running.sqrt());
         let mut target = room;
+        let mut cause = if target > seen.limit { "room" } else { "a queue" };
         let mut why = format!("calls take {slower:.1} times their base time");
         if self.idle > IDLE && !slope.is_some_and(Slope::falls) {
             self.part = (1.05 * self.part).min(1.0);
@@ -293,16 +302,19 @@ impl Rule {
             };
             if wanted > target {
                 target = wanted;
+                cause = "idle at times";
                 why = format!("idle {:.0} % of the time while some are refused", 100.0 * self.idle);
             }
         } else if self.part < 1.0 {
+            cause = "a knee";
             why = format!("fewer in flight get more done, and {why}");
         }
         if let Some(time_max) = self.time_max.filter(|time_max| seen.time > *time_max) {
             target = target.min(seen.limit * time_max / seen.time);
+            cause = "too slow";
             why = format!("calls take {:.0} ms, longer than they may", 1000.0 * seen.time);
         }
-        (target, why)
+        (target, cause, why)
     }
 
     fn learn_part(&mut self, slope: Option<Slope>) {
@@ -350,7 +362,7 @@ impl Rule {
     fn dip(&mut self, seen: &Seen, limit: f64, why: &'static str) -> Decision {
         let Seen { time, in_flight, limit: before, now, .. } = *seen;
         self.phase = Phase::Dipping(Dip { time, in_flight, limit: before, began: now });
-        Decision::new(limit, why)
+        because(limit, "a dip", why)
     }
 
     /// With fewer in flight, calls took as long as seen now.
@@ -375,7 +387,7 @@ impl Rule {
             1000.0 * time,
             if moved { "has changed" } else { "is confirmed" }
         );
-        self.decision(target.clamp(0.5 * dip.limit, GROWS_TO * dip.limit), why)
+        self.decision(target.clamp(0.5 * dip.limit, GROWS_TO * dip.limit), "a dip", why)
     }
 
     fn end_phase(&mut self) {
@@ -385,17 +397,15 @@ impl Rule {
     }
 
     /// Kept below the ceiling.
-    fn decision(&self, limit: f64, why: impl Into<String>) -> Decision {
-        let ceiling = self.ceiling.limit();
-        let why = why.into();
+    fn decision(&self, limit: f64, cause: &'static str, why: impl Into<Cow<'static, str>>) -> Decision {
+        let (ceiling, why) = (self.ceiling.limit(), why.into());
         if limit > ceiling {
-            because(ceiling, format!("{why}; not above the ceiling"))
-        } else {
-            because(limit, why)
+            return because(ceiling, "a ceiling", format!("{why}, but kept below where it went wrong"));
         }
+        because(limit, cause, why)
     }
 }
 
-fn because(limit: f64, why: String) -> Decision {
-    Decision { limit, why: why.into() }
+fn because(limit: f64, cause: &'static str, why: impl Into<Cow<'static, str>>) -> Decision {
+    Decision { limit, cause, why: why.into() }
 }
