@@ -20,12 +20,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pushback::{Line, PressureGauge};
+use pushback::{Line, PressureGauge, limit::Auto};
 use tokio::sync::Semaphore;
 
 const ROUNDS: usize = 8;
 /// How long one measure runs in one round, roughly.
 const ROUND_TIME: Duration = Duration::from_millis(25);
+/// After so long a limit that moves has found how many calls to time.
+const STEADY: Duration = Duration::from_millis(350);
 
 /// Does a number of operations on a state of its own.
 type Operate = Box<dyn Fn(u64) + Sync>;
@@ -120,6 +122,7 @@ fn measures() -> Vec<Measure> {
         add("floor", threads, floor);
         add("pushback borrowed", threads, borrowed);
         add("tokio borrowed", threads, tokio_borrowed);
+        add("pushback auto", threads, auto);
         add("pushback owned", threads, owned);
         add("tokio owned", threads, tokio_owned);
     }
@@ -164,6 +167,34 @@ fn borrowed() -> Operate {
                 held(permit);
             }
         }
+    })
+}
+
+/// A limit that moves, in a closed loop that has run for long enough for its sampling to be steady. The share of timed calls goes to
+/// standard error.
+fn auto() -> Operate {
+    let limit = Auto::new().bounds(1_000..=1_000).initial(1_000);
+    let gauge = PressureGauge::builder().limit(limit).build().expect("the settings are right");
+    let loop_ = move |operations: u64| {
+        for _ in 0..operations {
+            if let Ok(permit) = black_box(&gauge).try_acquire() {
+                held(permit);
+            }
+        }
+        let snapshot = gauge.snapshot();
+        (snapshot.why.unwrap_or_default().timed, snapshot.admitted)
+    };
+    let start = Instant::now();
+    while start.elapsed() < STEADY {
+        loop_(10_000);
+    }
+    let before = loop_(0);
+    let after = loop_(1_000_000);
+    if env::args().any(|arg| arg == "--share") {
+        eprintln!("{:.6} of the calls are timed", (after.0 - before.0) as f64 / (after.1 - before.1) as f64);
+    }
+    Box::new(move |operations| {
+        loop_(operations);
     })
 }
 

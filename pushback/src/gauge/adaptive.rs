@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    held::{Held, Measure},
+    held::{Began, Held, Measure},
     sampling::{Pace, Sampling},
 };
 use crate::{
@@ -81,9 +81,9 @@ impl Adaptive {
     }
 
     /// A call is timed from now on.
-    pub(super) fn time(&self, held: Held, now: Instant, in_flight: u32) -> Held {
+    pub(super) fn begin(&self, now: Instant) -> Began {
         self.timed.fetch_add(1, Ordering::Relaxed);
-        held.measured(self.since(now), in_flight)
+        Began::after(self.since(now))
     }
 
     pub(super) fn since(&self, now: Instant) -> Duration {

@@ -10,7 +10,7 @@ use crate::{
     clock::Clock,
     gauge::{
         adaptive::{Adaptive, Failed},
-        held::Held,
+        held::{Began, Held},
         locked::{Locked, Miss},
         modes::{Mode, Modes},
         tally::{EndedTally, RefusedTally},
@@ -104,7 +104,7 @@ impl Core {
     /// This is the path that must cost nothing, also under overload: it is small, so that it is inlined into the
     /// caller, and everything unusual is apart from it, because the stores that come with a call make the atomic
     /// operation behind them wait.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn admit(self: &Arc<Self>, arrival: Arrival) -> Result<Held, Rejected> {
         let cost = arrival.places();
         let in_time = arrival.until().is_none_or(|deadline| !self.has_passed(deadline));
@@ -203,21 +203,34 @@ impl Core {
     fn held(&self, cost: u32, place: Place) -> Held {
         let held = Held::new(cost, place);
         match &self.adaptive {
-            None => held,
-            Some(adaptive) if adaptive.chooses() => self.timed(held, adaptive),
-            Some(_) => held,
+            Some(adaptive) if adaptive.chooses() => {
+                let (now, in_flight) = self.time(adaptive);
+                held.measured(now, in_flight)
+            }
+            _ => held,
+        }
+    }
+
+    /// When a call begins, and how many are in flight then. It gives numbers and not what is held, so that on the way of those that
+    /// are not timed everything stays in registers.
+    #[inline(never)]
+    fn time(&self, adaptive: &Adaptive) -> (Began, u32) {
+        let in_flight = u32::try_from(self.slots.in_flight().max(0)).unwrap_or(u32::MAX);
+        (adaptive.begin(self.clock.now()), in_flight)
+    }
+
+    /// The one way back for every place. What is usual is inlined, for the same reason.
+    #[inline(always)]
+    pub(crate) fn give_back(self: &Arc<Self>, held: Held) {
+        if !held.is_usual() {
+            self.give_back_unusual(held);
+        } else if self.slots.give_back(held.cost) == Gate::Shut {
+            self.look_after_line();
         }
     }
 
     #[inline(never)]
-    fn timed(&self, held: Held, adaptive: &Adaptive) -> Held {
-        let in_flight = u32::try_from(self.slots.in_flight().max(0)).unwrap_or(u32::MAX);
-        adaptive.time(held, self.clock.now(), in_flight)
-    }
-
-    /// The one way back for every place.
-    #[inline]
-    pub(crate) fn give_back(self: &Arc<Self>, held: Held) {
+    fn give_back_unusual(self: &Arc<Self>, held: Held) {
         let outcome = held.outcome();
         if outcome != Outcome::Success {
             self.ended.count(outcome);
@@ -230,10 +243,8 @@ impl Core {
             }
             Place::Phantom => self.give_phantom_back(),
         }
-        if held.is_measured() {
-            if let Some(adaptive) = &self.adaptive {
-                self.learn(held, adaptive);
-            }
+        if let Some(adaptive) = &self.adaptive {
+            self.learn(held, adaptive);
         }
     }
 

@@ -22,6 +22,16 @@ const OUTCOME_AT: u32 = 1;
 const ANSWERED: u64 = 0b10000;
 const TIME_AT: u32 = 5;
 
+/// When a call began, as its word keeps it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Began(u64);
+
+impl Began {
+    pub(super) fn after(time: Duration) -> Self {
+        Began(timed(time))
+    }
+}
+
 /// What is measured of a call: when it began, as long as it runs, and then how long it took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Measure {
@@ -36,10 +46,16 @@ impl Held {
         Held { cost, in_flight: 0, word }
     }
 
-    /// The same call, measured from now on: so long after the gauge began, with so many places taken.
+    /// The same call, measured from its beginning, with so many places taken.
     #[inline]
-    pub(super) fn measured(self, now: Duration, in_flight: u32) -> Self {
-        Held { in_flight: in_flight.max(1), word: timed(now) | self.word, ..self }
+    pub(super) fn measured(self, began: Began, in_flight: u32) -> Self {
+        Held { in_flight: in_flight.max(1), word: began.0 | self.word, ..self }
+    }
+
+    /// A success that nobody measures, of a call within the limit.
+    #[inline]
+    pub(super) fn is_usual(self) -> bool {
+        self.in_flight == 0 && self.word == 0 && !std::thread::panicking()
     }
 
     /// Its time ended, after so long, though its place may be held on.
@@ -80,17 +96,12 @@ impl Held {
         }
     }
 
-    #[inline]
-    pub(super) fn is_measured(self) -> bool {
-        self.in_flight > 0
-    }
-
     /// How long it has been, and how many places were taken when it began, if it is measured.
     #[inline]
     pub(super) fn measure(self) -> Option<(Measure, u32)> {
         let time = Duration::from_nanos(self.word >> TIME_AT);
         let measure = if self.word & ANSWERED == 0 { Measure::Began(time) } else { Measure::Took(time) };
-        self.is_measured().then_some((measure, self.in_flight))
+        (self.in_flight > 0).then_some((measure, self.in_flight))
     }
 }
 
@@ -114,7 +125,7 @@ mod tests {
             let mut held = Held::new(3, place);
             assert_eq!((held.place(), held.outcome(), held.measure()), (place, Outcome::Success, None));
             let now = Duration::from_nanos(86_400_000_000_007);
-            held = held.measured(now, 9);
+            held = held.measured(Began::after(now), 9);
             for outcome in all {
                 held.record(outcome);
                 assert_eq!((held.cost, held.place(), held.outcome()), (3, place, outcome));
@@ -127,7 +138,7 @@ mod tests {
     #[cfg(feature = "http")]
     #[test]
     fn the_time_of_a_call_that_is_answered_stands_still() {
-        let mut held = Held::new(3, Place::Phantom).measured(Duration::from_secs(7), 9);
+        let mut held = Held::new(3, Place::Phantom).measured(Began::after(Duration::from_secs(7)), 9);
         held.record(Outcome::Overload);
         held.answered(Duration::from_millis(20));
         assert_eq!(held.measure(), Some((Measure::Took(Duration::from_millis(20)), 9)));

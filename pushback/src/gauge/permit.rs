@@ -87,14 +87,14 @@ impl OwnedPermit {
 }
 
 impl Drop for Permit<'_> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         self.gauge.core.give_back(self.held);
     }
 }
 
 impl Drop for OwnedPermit {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         self.gauge.core.give_back(self.held);
     }

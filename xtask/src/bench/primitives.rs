@@ -34,11 +34,14 @@ enum Against {
     Clock,
 }
 
-const ROWS: [Row; 10] = [
+const ROWS: [Row; 13] = [
     ratio("pushback borrowed", 1, "floor", 1.3),
     ratio("pushback borrowed", 1, "tokio borrowed", 1.0),
     ratio("pushback borrowed", 2, "tokio borrowed", 1.0),
     ratio("pushback borrowed", 4, "tokio borrowed", 1.0),
+    ratio("pushback auto", 1, "pushback borrowed", 2.0),
+    ratio("pushback auto", 2, "pushback borrowed", 2.0),
+    ratio("pushback auto", 4, "pushback borrowed", 2.0),
     ratio("pushback owned", 1, "tokio owned", 1.0),
     ratio("pushback owned", 2, "tokio owned", 1.0),
     ratio("pushback owned", 4, "tokio owned", 1.0),
