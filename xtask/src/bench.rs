@@ -20,6 +20,8 @@ pub(crate) enum What {
     Layer,
     /// How many calls the lab simulates in a second
     Sim,
+    /// What is asked of Auto beside its score, in the lab: false refusals, drift, steps, latency
+    Auto,
     /// Whether real services behind a limit answer as many requests in time, and as fast, as the lab says
     Goodput {
         /// How long each run is, 1 to 3600 seconds
@@ -36,6 +38,7 @@ pub(crate) fn run(what: What) -> Result<(), String> {
         What::Primitives => primitives::run(),
         What::Layer => layer::run(),
         What::Sim => run_command(&mut cargo("bench --package pushback-lab --bench sim")),
+        What::Auto => run_command(&mut cargo("bench --package pushback-lab --bench auto")),
         What::Goodput { seconds, service } => goodput::run(seconds, service),
     }
 }

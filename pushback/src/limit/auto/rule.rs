@@ -31,6 +31,8 @@ const LARGE_STEP: f64 = 0.9;
 const FAR: f64 = 0.6;
 /// Of so few in flight, none takes longer than all of them after each other.
 const FEW: f64 = 4.0;
+/// So many may come at once.
+const A_FEW: f64 = 8.0;
 /// Bounds of one step.
 const SHRINKS_TO: f64 = 0.4;
 const GROWS_TO: f64 = 2.0;
@@ -143,7 +145,10 @@ impl Rule {
         self.peak = (self.peak * (1.0 - passed / 20.0).max(0.0)).max(seen.peak);
         let running = (seen.in_flight * (self.base.unwrap_or(seen.time) / seen.time).min(1.0)).max(1.0);
         let idle = cohort.part_with_at_most(running);
-        self.idle += (passed / IDLE_OVER).min(1.0) * (idle - self.idle);
+        // In a dip the service is idle because we look.
+        if !matches!(self.phase, Phase::Dipping(_)) {
+            self.idle += (passed / IDLE_OVER).min(1.0) * (idle - self.idle);
+        }
         if let Some(decision) = self.obey(seen) {
             return decision;
         }
@@ -223,11 +228,14 @@ impl Rule {
         if seen.time < 1.3 * base {
             self.base = Some(base + 0.2 * (seen.time - base));
         }
-        let wanted = if seen.time <= 1.5 * base && !seen.is_censored {
-            seen.limit.max(2.0 * seen.peak)
-        } else {
-            seen.limit
+        let slower = if seen.is_censored { f64::INFINITY } else { seen.time / base };
+        // A few calls may come at once however rare they are.
+        let distance = match slower {
+            slower if slower <= 1.5 => (2.0 * seen.peak).max(seen.peak + A_FEW),
+            slower if slower <= 3.0 => seen.peak + A_FEW,
+            _ => 0.0,
         };
+        let wanted = seen.limit.max(distance);
         let limit = wanted.min(4.0 * self.peak + 10.0).min(self.ceiling.limit().max(seen.limit));
         let why = if limit > seen.limit {
             "nobody refused: grew to twice the most in flight"
