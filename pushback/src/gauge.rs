@@ -34,7 +34,7 @@ pub(crate) use tally::stripe as thread_stripe;
 
 use self::core::Core;
 use crate::{
-    arrival::Arrival, clock::SystemClock, line::Line, outcome::Outcome, rejected::Rejected,
+    arrival::Arrival, clock::SystemClock, limit::Auto, line::Line, outcome::Outcome, rejected::Rejected,
     snapshot::Snapshot,
 };
 
@@ -74,6 +74,19 @@ impl PressureGauge {
     /// limit. [`builder`](Self::builder) has all settings.
     pub fn new(limit: u32) -> Self {
         PressureGauge { core: Core::new("gauge", limit, None, Line::default(), SystemClock::shared()) }
+    }
+
+    /// A gauge whose limit finds itself, by [`Auto`]: for whoever does not know how much the service can do.
+    ///
+    /// ```
+    /// let gauge = pushback::PressureGauge::auto();
+    /// let answer = gauge.process(|| "done")?;
+    /// println!("{answer}, {:?}", gauge.snapshot().why); // why the limit stands where it does
+    /// # Ok::<(), pushback::Rejected>(())
+    /// ```
+    pub fn auto() -> Self {
+        let build = PressureGauge::builder().limit(Auto::new()).build();
+        build.expect("the settings of `Auto::new` are right, and so is the gauge's name")
     }
 
     /// Settings for a gauge.

@@ -14,7 +14,7 @@ use self::{lab::Lab, real::Programs};
 use super::{median, verdict};
 
 /// What is compared, by its name in the lab.
-const LIMITS: [&str; 2] = ["fixed:17", "vegas"];
+const LIMITS: [&str; 3] = ["fixed:17", "vegas", "auto"];
 /// Where those begin that move, by their own settings.
 const INITIAL: u32 = 20;
 const ROUNDS: u32 = 3;
