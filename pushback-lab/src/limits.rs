@@ -1,9 +1,9 @@
 //! The limits that run against each other: the library's, and baselines of others, one file each.
 //!
 //! Here all of them may go from 1 to 2000 places, or from the least that their rules allow, because the scenarios' optima lie
-//! between 3 and 800 and runs begin at 1, 20 and 1000; each type's own `new` has its source's bounds.
+//! between 1 and 782 and runs begin at 1, 20 and 1000; each type's own `new` has its source's bounds.
 //!
-//! Another one is a file in `limits/` and two adjacent lines here.
+//! Another one is a file in `limits/` and three lines here: `mod`, `pub use`, and its line in `ALL`.
 
 mod bbr;
 mod brpc;
@@ -18,7 +18,7 @@ mod utilisation;
 
 use std::{fmt, ops::RangeInclusive};
 
-use pushback::limit::{Aimd, Auto, Gradient2, Limit, Vegas};
+use pushback::limit::{Aimd, Auto, AutoPart, Gradient2, Limit, Vegas};
 
 pub use bbr::Bbr;
 pub use brpc::Brpc;
@@ -45,6 +45,7 @@ pub struct Contender {
 enum Make {
     Fixed(u32),
     Named(Maker),
+    AutoWithout(AutoPart),
 }
 
 type Maker = fn(Wish) -> Box<dyn Limit>;
@@ -90,6 +91,25 @@ enum Kind {
     Mutant,
 }
 
+/// `auto-without-dips` is Auto without its dips.
+const WITHOUT: &str = "auto-without-";
+
+fn part_name(part: AutoPart) -> &'static str {
+    match part {
+        AutoPart::Cohorts => "cohorts",
+        AutoPart::Start => "start",
+        AutoPart::FirstLook => "first-look",
+        AutoPart::Dips => "dips",
+        AutoPart::NotOurs => "not-ours",
+        AutoPart::Idle => "idle",
+        AutoPart::Knee => "knee",
+        AutoPart::Breakdown => "breakdown",
+        AutoPart::StandStill => "stand-still",
+        AutoPart::Late => "late",
+        _ => "unknown",
+    }
+}
+
 const MAX: u32 = 2000;
 const BOUNDS: RangeInclusive<u32> = 1..=MAX;
 
@@ -111,6 +131,15 @@ impl Contender {
             let make = Make::Fixed(places);
             return Ok(Contender { name: name.to_owned(), is_fixed: true, is_mutant: false, make });
         }
+        if let Some(part) = name.strip_prefix(WITHOUT) {
+            let part = AutoPart::ALL.into_iter().find(|known| part_name(*known) == part);
+            let part = part.ok_or_else(|| {
+                let names = AutoPart::ALL.map(|part| format!("{WITHOUT}{}", part_name(part)));
+                format!("allowed: {}", names.join(", "))
+            })?;
+            let make = Make::AutoWithout(part);
+            return Ok(Contender { name: name.to_owned(), is_fixed: false, is_mutant: false, make });
+        }
         let known = ALL.iter().find(|(known, ..)| *known == name);
         let (name, kind, make) = known.ok_or_else(|| {
             let names: Vec<_> = ALL.iter().map(|(name, ..)| *name).collect();
@@ -127,8 +156,9 @@ impl Contender {
     /// For one run.
     pub fn steering(&self, initial: u32, seed: u64) -> Steering {
         let utilisation = Utilisation::default();
-        let limit = match self.make {
+        let limit: Box<dyn Limit> = match self.make {
             Make::Fixed(places) => Box::new(places),
+            Make::AutoWithout(part) => Box::new(Auto::new().bounds(BOUNDS).initial(initial).without(part)),
             Make::Named(make) => make(Wish { initial, seed, utilisation: utilisation.clone() }),
         };
         Steering::Limit { limit, utilisation }

@@ -17,7 +17,7 @@ mod window;
 use std::{borrow::Cow, fmt::Debug, ops::RangeInclusive, time::Duration};
 
 pub use aimd::Aimd;
-pub use auto::Auto;
+pub use auto::{Auto, AutoPart};
 pub use gradient2::Gradient2;
 pub use vegas::Vegas;
 pub use window::{Seen, Window};

@@ -17,7 +17,8 @@ const fn alone(limit: &'static str, scenario: &'static str) -> Picture {
 }
 
 /// Each limit where one sees what it does, and where that goes wrong.
-const PICTURES: [Picture; 10] = [
+const PICTURES: [Picture; 11] = [
+    alone("auto", "capacity"),
     Picture { name: "fixed", limits: "fixed:20", scenario: "capacity" },
     alone("aimd", "lasting"),
     alone("vegas", "delay-step"),

@@ -1,6 +1,6 @@
 //! The limit of aegis and kratos, after BBR: the most that was done by the least that it took, once the processors are busy.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, ops::RangeInclusive, time::Duration};
 
 use pushback::{
     BuildError, Outcome,
@@ -101,6 +101,10 @@ impl Controller for Running {
             self.filled = Some(now);
         }
         (limit != places).then(|| Decision::new(places, "busy: the most by the least"))
+    }
+
+    fn bounds(&self) -> RangeInclusive<u32> {
+        1..=self.settings.maximum
     }
 }
 

@@ -42,9 +42,9 @@ pub struct PhaseRecord {
     pub good: u64,
     /// Those that were refused, in the end.
     pub refused: u64,
-    /// Requests in a healthy phase, once the limit had its time.
-    pub healthy_requests: u64,
-    /// How many times one of those was refused.
+    /// Calls in a healthy phase, retries among them, once the limit had its time.
+    pub healthy_calls: u64,
+    /// How many of those were refused.
     pub healthy_refusals: u64,
     /// How long admitted calls took, in microseconds, in the first seconds of the phase.
     pub settling: Histogram<u32>,
@@ -105,10 +105,15 @@ impl Notes {
         if born >= self.warmup {
             self.record.phases[phase].requests += 1;
         }
-        if self.is_healthy(born, phase) {
-            self.record.phases[phase].healthy_requests += 1;
-        }
         self.step(born).requests += 1;
+    }
+
+    /// A call asks the gauge: the request itself, or a retry.
+    pub(super) fn sent(&mut self, born: Nanos, phase: usize) {
+        self.record.calls += 1;
+        if self.is_healthy(born, phase) {
+            self.record.phases[phase].healthy_calls += 1;
+        }
     }
 
     pub(super) fn good(&mut self, born: Nanos, phase: usize) {
@@ -168,7 +173,7 @@ impl PhaseRecord {
             requests: 0,
             good: 0,
             refused: 0,
-            healthy_requests: 0,
+            healthy_calls: 0,
             healthy_refusals: 0,
             settling: histogram.clone(),
             settled: histogram,

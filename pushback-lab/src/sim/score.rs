@@ -23,7 +23,7 @@ pub struct Standing {
     pub worst_percent_of_oracle: f64,
     /// All runs on average.
     pub mean_percent_of_oracle: f64,
-    /// How many requests were refused in phases of half load or less, in percent; nothing, if there is no such phase.
+    /// How many calls were refused in phases of half load or less, in percent; nothing, if there is no such phase.
     pub false_refusals_percent_half_load: Option<f64>,
     /// How long it takes, from a phase's beginning, to reach 95 % of the oracle's goodput, on average of the phases, in seconds.
     pub converges_in_seconds: f64,
@@ -90,9 +90,9 @@ pub(super) fn standing(
         .collect();
     let worst = scores.iter().map(|run| run.percent_of_oracle).fold(100.0, f64::min);
     let all = || runs.iter().flat_map(|(_, records)| records);
-    let healthy = all().flat_map(|record| &record.phases).fold((0, 0), |(refused, all), phase| {
-        (refused + phase.healthy_refusals, all + phase.healthy_requests)
-    });
+    let healthy = all()
+        .flat_map(|record| &record.phases)
+        .fold((0, 0), |(refused, all), phase| (refused + phase.healthy_refusals, all + phase.healthy_calls));
     let converging: Vec<f64> =
         runs.iter().flat_map(|(_, records)| converging(scenario, oracle, records)).collect();
     let settled = Latency::of(all().flat_map(|record| &record.phases).map(|phase| &phase.settled));
@@ -137,17 +137,22 @@ fn percent(oracle: &Oracle, record: &Record, seed: usize) -> f64 {
     if seconds > 0.0 { 100.0 * sum / seconds } else { 100.0 }
 }
 
-/// For each phase, after how many seconds the mean of all seeds serves nearly what the oracle does, for a second.
+/// For each phase that is judged, after how many seconds the mean of all seeds serves nearly what the oracle does, for a second.
 fn converging(scenario: &Scenario, oracle: &Oracle, records: &[Record]) -> Vec<f64> {
     const WINDOW: usize = 4;
     let good = |records: &[Record], step: usize| -> u32 {
         records.iter().filter_map(|record| record.steps.get(step)).map(|step| step.good).sum()
     };
     let mut begin = Duration::ZERO;
+    let is_judged = |index: usize| {
+        let requests: u64 = oracle.runs.iter().map(|run| run.phases[index].requests).sum();
+        oracle.good[index].iter().sum::<u64>() as f64 >= WORTH_JUDGING * requests as f64
+    };
     scenario
         .phases
         .iter()
-        .map(|phase| {
+        .enumerate()
+        .filter_map(|(index, phase)| {
             let steps = |time: Duration| usize::try_from(time.as_millis() / STEP.as_millis()).unwrap_or(0);
             let (first, last) = (steps(begin), steps(begin + phase.lasts.0));
             begin += phase.lasts.0;
@@ -158,7 +163,7 @@ fn converging(scenario: &Scenario, oracle: &Oracle, records: &[Record]) -> Vec<f
                 let best: u32 = window.map(|step| good(&oracle.runs, step)).sum();
                 f64::from(ours) >= CONVERGED * f64::from(best)
             });
-            found.unwrap_or(last - first) as f64 * STEP.as_secs_f64()
+            is_judged(index).then(|| found.unwrap_or(last - first) as f64 * STEP.as_secs_f64())
         })
         .collect()
 }
@@ -185,7 +190,7 @@ pub struct Summary {
     pub worst_percent_of_oracle: f64,
     /// The mean of the scenarios' means.
     pub mean_percent_of_oracle: f64,
-    /// How many requests were refused in all phases of half load or less, in percent.
+    /// How many calls were refused in all phases of half load or less, in percent.
     pub false_refusals_percent_half_load: f64,
     /// The mean of the scenarios' worst runs.
     pub mean_worst_percent_of_oracle: f64,

@@ -60,11 +60,11 @@ number! {
 }
 number! {
     /// How many servers, slots, callers or places.
-    Count, 1.0..=100_000.0, "1 to 100000"
+    Count, Whole(1.0..=100_000.0), "1 to 100000, whole"
 }
 number! {
     /// How often somebody tries again.
-    Retries, 0.0..=20.0, "0 to 20"
+    Retries, Whole(0.0..=20.0), "0 to 20, whole"
 }
 number! {
     /// The shape of a Pareto distribution: above 1, or it would have no mean.
@@ -81,6 +81,15 @@ impl Count {
         #[expect(clippy::cast_possible_truncation, reason = "at most 100000")]
         let whole = self.0 as u32;
         whole
+    }
+}
+
+/// Whole numbers in a range.
+struct Whole(RangeInclusive<f64>);
+
+impl Whole {
+    fn contains(&self, number: &f64) -> bool {
+        self.0.contains(number) && number.fract() == 0.0
     }
 }
 

@@ -45,6 +45,50 @@ pub struct Auto {
     initial: u32,
     bounds: RangeInclusive<u32>,
     time_max: Option<Duration>,
+    without: Option<AutoPart>,
+}
+
+/// A part of the rule, which the lab leaves out to see what it is good for.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AutoPart {
+    /// Only the calls that a decision admitted say what came of it.
+    Cohorts,
+    /// Doubling at the beginning.
+    Start,
+    /// A look at a quarter of the limit when calls queue for the first time.
+    FirstLook,
+    /// Looks at fewer in flight, now and then.
+    Dips,
+    /// Fewer that are no faster are no queue of ours.
+    NotOurs,
+    /// A service that is idle at times gets more.
+    Idle,
+    /// Fewer that get more done are better.
+    Knee,
+    /// A ceiling below where the service broke down.
+    Breakdown,
+    /// A limit that is held while nothing is done.
+    StandStill,
+    /// A cohort is judged though its last calls are late.
+    Late,
+}
+
+impl AutoPart {
+    /// All of them.
+    pub const ALL: [AutoPart; 10] = [
+        AutoPart::Cohorts,
+        AutoPart::Start,
+        AutoPart::FirstLook,
+        AutoPart::Dips,
+        AutoPart::NotOurs,
+        AutoPart::Idle,
+        AutoPart::Knee,
+        AutoPart::Breakdown,
+        AutoPart::StandStill,
+        AutoPart::Late,
+    ];
 }
 
 /// A higher first limit would do its damage before anything is measured, and doubling is quick.
@@ -53,7 +97,7 @@ const INITIAL_MAX: u32 = 20;
 impl Auto {
     /// No settings are needed.
     pub fn new() -> Self {
-        Auto { initial: INITIAL_MAX, bounds: 1..=100_000, time_max: None }
+        Auto { initial: INITIAL_MAX, bounds: 1..=100_000, time_max: None, without: None }
     }
 
     /// Where the limit begins, within its bounds; 20 if nothing is said. More than 20 counts as 20, for from there it doubles with each
@@ -74,6 +118,14 @@ impl Auto {
     }
 }
 
+#[doc(hidden)]
+impl Auto {
+    /// The rule without one of its parts, for the lab.
+    pub fn without(self, part: AutoPart) -> Self {
+        Auto { without: Some(part), ..self }
+    }
+}
+
 impl Default for Auto {
     fn default() -> Self {
         Auto::new()
@@ -89,7 +141,8 @@ impl Limit for Auto {
         let running = Running {
             bounds: self.bounds.clone(),
             cohort: Cohort::new(Size::Round),
-            rule: Rule::new(self.time_max),
+            rule: Rule::new(self.time_max, self.without),
+            without: self.without,
         };
         let limit = initial.min(INITIAL_MAX.max(*self.bounds.start()));
         Ok(Start { limit, controller: Some(Box::new(running)) })
@@ -101,14 +154,19 @@ struct Running {
     bounds: RangeInclusive<u32>,
     cohort: Cohort,
     rule: Rule,
+    without: Option<AutoPart>,
 }
 
 impl Controller for Running {
     fn observe(&mut self, sample: &Sample, limit: f64) -> Option<Decision> {
         let limit = limit.floor().max(1.0);
-        let seen = self.cohort.observe(sample, limit, self.rule.base())?;
+        let base = self.rule.base().filter(|_| self.without != Some(AutoPart::Late));
+        let seen = self.cohort.observe(sample, limit, base)?;
         let decision = self.rule.decide(&seen, &self.cohort);
         self.cohort = Cohort::after(sample, self.rule.next_size());
+        if self.without == Some(AutoPart::Cohorts) {
+            self.cohort.take_everybody();
+        }
         Some(decision)
     }
 

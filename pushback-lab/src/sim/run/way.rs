@@ -41,7 +41,7 @@ impl Simulation<'_> {
     }
 
     pub(super) fn send(&mut self, request: Request) {
-        self.notes.record.calls += 1;
+        self.notes.sent(request.born, request.phase);
         let index = self.new_call(request);
         let cost = self.scenario.routes.get(self.call(index).route).and_then(|route| route.cost);
         let arrival = Arrival::new().cost(cost.map_or(1, |cost| cost.whole()));

@@ -101,3 +101,77 @@ impl Breakdown {
         Some(Ceiling::put(BELOW * level, seen.now, self.quiet))
     }
 }
+
+#[cfg(all(test, not(pushback_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ceiling_stays_for_a_while_and_rises_ever_faster() {
+        let mut ceiling = Ceiling::put(100.0, 10.0, 2.0);
+        ceiling.rise(12.0);
+        assert_eq!(ceiling.limit(), 100.0);
+        ceiling.rise(13.0);
+        // 5 % a second, doubled after a second.
+        assert!((ceiling.limit() - 110.0).abs() < 1e-9, "{}", ceiling.limit());
+        ceiling.rise(23.0);
+        let before = ceiling.limit();
+        ceiling.rise(24.0);
+        assert!((ceiling.limit() / before - 3.0).abs() < 1e-9, "not faster than 200 % a second");
+        assert_eq!(Ceiling::none().limit(), f64::INFINITY);
+    }
+
+    fn seen(now: f64, in_flight: f64, rate: f64) -> super::super::Seen {
+        super::super::Seen {
+            now,
+            lasted: 0.2,
+            limit: in_flight,
+            calls: 50.0,
+            time: in_flight / rate,
+            is_censored: false,
+            in_flight,
+            peak: in_flight,
+            is_full: true,
+            rate,
+            overloaded: 0.0,
+            cancelled: 0.0,
+            overloaded_at: in_flight,
+            patience: 0.0,
+        }
+    }
+
+    #[test]
+    fn a_breakdown_puts_a_ceiling_below_where_it_was_well_and_a_second_one_for_twice_as_long() {
+        let mut breakdown = Breakdown::none();
+        let mut now = 0.0;
+        let mut fall = |now: &mut f64| {
+            for _ in 0..20 {
+                *now += 0.2;
+                assert!(breakdown.learn(&seen(*now, 40.0, 500.0), false).is_none());
+            }
+            (0..5).find_map(|_| {
+                *now += 0.2;
+                breakdown.learn(&seen(*now, 44.0, 100.0), true)
+            })
+        };
+        let mut first = fall(&mut now).unwrap();
+        assert_eq!(first.limit(), 0.85 * 40.0);
+        first.rise(now + 3.0);
+        assert_eq!(first.limit(), 0.85 * 40.0);
+        first.rise(now + 3.5);
+        assert!(first.limit() > 0.85 * 40.0);
+        let mut second = fall(&mut now).unwrap();
+        second.rise(now + 6.0);
+        assert_eq!(second.limit(), 0.85 * 40.0);
+    }
+
+    #[test]
+    fn less_work_for_fewer_calls_is_no_breakdown() {
+        let mut breakdown = Breakdown::none();
+        for call in 0..20 {
+            breakdown.learn(&seen(f64::from(call), 40.0, 500.0), false);
+        }
+        let fewer = (20..40).find_map(|call| breakdown.learn(&seen(f64::from(call), 8.0, 100.0), true));
+        assert!(fewer.is_none());
+    }
+}

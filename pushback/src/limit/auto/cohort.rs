@@ -35,6 +35,8 @@ pub(super) enum Size {
 pub(super) struct Cohort {
     size: Size,
     began: f64,
+    /// Calls that began earlier are not its own.
+    since: f64,
     refused: u64,
     timed: u64,
     unshown: u64,
@@ -109,6 +111,7 @@ impl Cohort {
         Cohort {
             size,
             began: 0.0,
+            since: 0.0,
             refused: 0,
             timed: 0,
             unshown: 0,
@@ -124,7 +127,12 @@ impl Cohort {
     }
 
     fn at(self, began: f64, admitted: u64, unshown: u64) -> Self {
-        Cohort { began, admitted, unshown, ..self }
+        Cohort { began, since: began, admitted, unshown, ..self }
+    }
+
+    /// Calls that others admitted count as well.
+    pub(super) fn take_everybody(&mut self) {
+        self.since = f64::NEG_INFINITY;
     }
 
     /// Takes in a call, and says what the cohort says once it is complete. `base` is the time of a call that does not queue, if
@@ -162,7 +170,7 @@ impl Cohort {
 
     fn take_in(&mut self, sample: &Sample) {
         let began = sample.began.as_secs_f64();
-        if began < self.began || self.intake.is_some_and(|intake| began > intake.ended) {
+        if began < self.since || self.intake.is_some_and(|intake| began > intake.ended) {
             return;
         }
         let (time, in_flight) = (sample.time().as_secs_f64(), sample.in_flight);
@@ -242,4 +250,81 @@ impl Group {
 fn mean(values: impl ExactSizeIterator<Item = f64>) -> Option<f64> {
     let count = values.len();
     (count > 0).then(|| values.sum::<f64>() / count as f64)
+}
+
+#[cfg(all(test, not(pushback_loom)))]
+mod tests {
+    use super::*;
+    use crate::limit::{Totals, testing::sample};
+
+    /// Tells a cohort of calls one after the other: each begins so long after the last, and takes so long.
+    fn tell(cohort: &mut Cohort, calls: u64, apart: f64, time: f64) -> Option<Seen> {
+        (0..calls).find_map(|call| {
+            let admitted = call + 1;
+            let totals = Totals { admitted, timed: admitted, ..Totals::default() };
+            let sample = Sample { totals, ..sample(call as f64 * apart, time, 5) };
+            cohort.observe(&sample, 20.0, Some(time))
+        })
+    }
+
+    #[test]
+    fn a_cohort_is_complete_with_fifty_calls_of_which_nearly_all_are_back() {
+        let mut cohort = Cohort::new(Size::Usual);
+        let seen = tell(&mut cohort, 100, 0.004, 0.02).unwrap();
+        assert_eq!((seen.calls, seen.is_censored, seen.is_full), (50.0, false, false));
+        assert!((seen.time - 0.02).abs() < 1e-9 && (seen.in_flight - 5.0).abs() < 1e-9);
+        assert!((seen.rate / 250.0 - 1.0).abs() < 0.03, "{} a second", seen.rate);
+    }
+
+    #[test]
+    fn calls_of_earlier_decisions_do_not_count() {
+        let begin =
+            Sample { totals: Totals { admitted: 7, timed: 7, ..Totals::default() }, ..sample(9.0, 1.0, 3) };
+        let mut cohort = Cohort::after(&begin, Size::Usual);
+        for call in 0..200_u64 {
+            let totals = Totals { admitted: 8 + call, timed: 8 + call, ..Totals::default() };
+            let old = Sample { totals, ..sample(9.5, 1.0, 19) };
+            assert!(cohort.observe(&old, 20.0, None).is_none(), "all of these began before it");
+        }
+    }
+
+    #[test]
+    fn the_late_ones_are_not_waited_for_for_ever_and_count_with_the_time_that_they_took() {
+        let mut cohort = Cohort::new(Size::Usual);
+        // A hundred are admitted, of which every second comes back after 20 ms.
+        let seen = (0..200_u64).find_map(|call| {
+            let admitted = (2 * call + 1).min(100);
+            let totals = Totals { admitted, timed: admitted, ..Totals::default() };
+            let sample = Sample { totals, ..sample(call as f64 * 0.004, 0.02, 5) };
+            cohort.observe(&sample, 20.0, Some(0.02))
+        });
+        let seen = seen.unwrap();
+        assert!(seen.is_censored);
+        assert!(seen.time > 0.05, "{}: half of them are out for five base times and more", seen.time);
+    }
+
+    #[test]
+    fn those_that_say_nothing_about_the_load_are_not_waited_for() {
+        let mut cohort = Cohort::new(Size::Usual);
+        let seen = (0..200_u64).find_map(|call| {
+            let admitted = 2 * call + 1;
+            let totals = Totals { admitted, timed: admitted, unshown: call, ..Totals::default() };
+            let sample = Sample { totals, ..sample(call as f64 * 0.004, 0.02, 5) };
+            cohort.observe(&sample, 20.0, Some(0.02))
+        });
+        assert!(!seen.unwrap().is_censored);
+    }
+
+    #[test]
+    fn the_part_that_found_few_in_flight_is_counted() {
+        let mut cohort = Cohort::new(Size::Usual);
+        for in_flight in [1, 2, 3, 8] {
+            let totals = Totals { admitted: 1, timed: 1, ..Totals::default() };
+            cohort.observe(&Sample { totals, ..sample(0.0, 0.01, in_flight) }, 20.0, None);
+        }
+        assert_eq!(
+            [0.0, 2.0, 7.9, 8.0].map(|places| cohort.part_with_at_most(places)),
+            [0.0, 0.5, 0.75, 1.0]
+        );
+    }
 }

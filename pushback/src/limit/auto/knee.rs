@@ -59,3 +59,44 @@ impl Knee {
         Some(Slope { slope, error: (unexplained / self.in_flight_squares).sqrt() })
     }
 }
+
+#[cfg(all(test, not(pushback_loom)))]
+mod tests {
+    use super::*;
+
+    /// What is known after some cohorts with 10, 20 and 40 in flight.
+    fn after(cohorts: usize, rate: impl Fn(f64) -> f64) -> Option<Slope> {
+        let mut knee = Knee::default();
+        let in_flight = [10.0, 20.0, 40.0].into_iter().cycle();
+        in_flight.take(cohorts).map(|in_flight| knee.learn(in_flight, rate(in_flight))).last().flatten()
+    }
+
+    #[test]
+    fn a_slope_is_the_exponent_with_which_throughput_follows() {
+        for exponent in [-0.7, 0.0, 0.5, 1.0] {
+            let slope = after(30, |in_flight| 100.0 * in_flight.powf(exponent)).unwrap();
+            assert!((slope.slope - exponent).abs() < 1e-9 && slope.error < 1e-6, "{slope:?}");
+            assert_eq!((slope.falls(), slope.rises()), (exponent < -0.1, exponent > 0.1));
+        }
+    }
+
+    #[test]
+    fn nothing_is_said_after_few_cohorts_or_if_nothing_varies() {
+        assert!(after(5, |in_flight| in_flight).is_none());
+        let mut knee = Knee::default();
+        assert!((0..50).all(|_| knee.learn(20.0, 100.0).is_none()));
+    }
+
+    #[test]
+    fn what_was_long_ago_is_forgotten() {
+        let mut knee = Knee::default();
+        let mut last = None;
+        for (cohorts, exponent) in [(30, 1.0), (60, -1.0)] {
+            for in_flight in [10.0_f64, 20.0, 40.0].into_iter().cycle().take(cohorts) {
+                // The same in the middle, so that only the slope has changed.
+                last = knee.learn(in_flight, 100.0 * (in_flight / 20.0).powf(exponent));
+            }
+        }
+        assert!(last.unwrap().falls());
+    }
+}

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use super::{
-    Cohort, Seen, Size,
+    AutoPart, Cohort, Seen, Size,
     ceiling::{Breakdown, Ceiling},
     knee::{Knee, Slope},
 };
@@ -57,6 +57,7 @@ const GAP_MAX: f64 = 30.0;
 #[derive(Debug)]
 pub(super) struct Rule {
     time_max: Option<f64>,
+    without: Option<AutoPart>,
     /// The time of a call that does not queue, in seconds.
     base: Option<f64>,
     phase: Phase,
@@ -102,13 +103,15 @@ struct Dip {
 }
 
 impl Rule {
-    pub(super) fn new(time_max: Option<Duration>) -> Self {
+    pub(super) fn new(time_max: Option<Duration>, without: Option<AutoPart>) -> Self {
+        let has = |part| without != Some(part);
         Rule {
             time_max: time_max.map(|time| time.as_secs_f64()),
+            without,
             base: None,
-            phase: Phase::Starting,
+            phase: if has(AutoPart::Start) { Phase::Starting } else { Phase::Usual },
             started_with: 0.0,
-            first_dip_due: true,
+            first_dip_due: has(AutoPart::FirstLook),
             next_dip: 0.0,
             gap: GAP,
             peak: 0.0,
@@ -122,6 +125,10 @@ impl Rule {
             rate: 0.0,
             stands_still: None,
         }
+    }
+
+    fn has(&self, part: AutoPart) -> bool {
+        self.without != Some(part)
     }
 
     /// The time of a call that does not queue, in seconds, if that is known.
@@ -177,7 +184,7 @@ impl Rule {
         if seen.cancelled < TOO_MUCH {
             self.rate += (seen.lasted / 5.0).min(1.0) * (seen.rate - self.rate);
         }
-        if seen.cancelled > STANDS_STILL {
+        if seen.cancelled > STANDS_STILL && self.has(AutoPart::StandStill) {
             return Some(self.stand_still(seen));
         }
         self.stands_still = None;
@@ -249,10 +256,11 @@ impl Rule {
 
     /// The limit is filled.
     fn follow(&mut self, seen: &Seen, base: f64, idle: f64) -> Decision {
-        if let Some(ceiling) = self.breakdown.learn(seen, seen.time > 3.0 * base && idle <= 0.0) {
+        let ceiling = self.breakdown.learn(seen, seen.time > 3.0 * base && idle <= 0.0);
+        if let Some(ceiling) = ceiling.filter(|_| self.has(AutoPart::Breakdown)) {
             self.ceiling = ceiling;
         }
-        let slope = self.knee.learn(seen.in_flight, seen.rate);
+        let slope = self.knee.learn(seen.in_flight, seen.rate).filter(|_| self.has(AutoPart::Knee));
         self.learn_part(slope);
         let base = if seen.time < base { base + 0.2 * (seen.time - base) } else { base };
         self.base = Some(base);
@@ -299,7 +307,7 @@ impl Rule {
         let mut target = room;
         let mut cause = if target > seen.limit { "room" } else { "a queue" };
         let mut why = format!("calls take {slower:.1} times their base time");
-        if self.idle > IDLE && !slope.is_some_and(Slope::falls) {
+        if self.idle > IDLE && self.has(AutoPart::Idle) && !slope.is_some_and(Slope::falls) {
             self.part = (1.05 * self.part).min(1.0);
             let wanted = if idle > 0.0 {
                 GROWS * seen.limit + 1.0
@@ -336,7 +344,7 @@ impl Rule {
     /// Whether half as many in flight took as long: then that is the base time, and the limit doubles.
     fn is_not_our_queue(&mut self, seen: &Seen, slower: f64) -> bool {
         let (in_flight, time) = (seen.in_flight, seen.time);
-        if slower < 1.2 {
+        if slower < 1.2 || !self.has(AutoPart::NotOurs) {
             self.queue = None;
             return false;
         }
@@ -364,7 +372,8 @@ impl Rule {
     }
 
     fn wants_dip(&self, seen: &Seen, slower: f64) -> bool {
-        !seen.is_censored && slower > 1.2 && slower <= 3.0 && self.idle < IDLE && seen.now >= self.next_dip
+        let has_dips = self.has(AutoPart::Dips) && !seen.is_censored;
+        has_dips && slower > 1.2 && slower <= 3.0 && self.idle < IDLE && seen.now >= self.next_dip
     }
 
     fn dip(&mut self, seen: &Seen, limit: f64, why: &'static str) -> Decision {
