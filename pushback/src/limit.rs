@@ -50,7 +50,7 @@ pub struct Start {
 /// It has no clock and no randomness of its own: time comes with each call, and a controller that rolls dice takes a seed
 /// among its settings. So the same calls always give the same decisions.
 pub trait Controller: Debug + Send {
-    /// A call ended. `limit` is the one in force, with the fraction that was last decided if nobody else has changed it
+    /// A call ended. This and [`bounds`](Self::bounds) run under a lock of the gauge, so they must not ask the gauge for anything. `limit` is the one in force, with the fraction that was last decided if nobody else has changed it
     /// since. Calls come in the order of their end, as far as threads let them.
     ///
     /// The gauge clamps what is decided to [`bounds`](Self::bounds), and a decision that is no finite number changes nothing and

@@ -101,8 +101,7 @@ impl Adaptive {
         &self,
         held: Held,
         now: Instant,
-        admitted: u64,
-        refused: impl FnOnce() -> u64,
+        counted: impl FnOnce() -> (u64, u64),
     ) -> Result<Option<Move>, Failed> {
         let Some((measure, in_flight)) = held.measure() else { return Ok(None) };
         let outcome = held.outcome();
@@ -116,9 +115,11 @@ impl Adaptive {
             Measure::Took(took) => ended.saturating_sub(took),
         };
         let mut learning = self.lock();
+        // Under the lock, so that they never go back.
+        let (admitted, refused) = counted();
         let totals = Totals {
             admitted,
-            refused: refused(),
+            refused,
             timed: self.timed.load(Ordering::Relaxed),
             unshown: self.unshown.load(Ordering::Relaxed),
         };
@@ -127,6 +128,9 @@ impl Adaptive {
             sampling.follow(&mut learning.pace, ended, admitted);
         }
         let in_force = learning.limit;
+        if in_force == 0.0 {
+            return Ok(None); // an operator wants nothing admitted
+        }
         let controller = &mut learning.controller;
         let told = catch_unwind(AssertUnwindSafe(|| {
             let decision = controller.observe(&sample, in_force);
@@ -144,6 +148,15 @@ impl Adaptive {
         }
         learning.last = Some((decision.why.clone(), ended));
         Ok(has_moved.then_some(Move { why: Some(decision.why), ..next }))
+    }
+
+    /// A call was refused because it costs more than the limit, which would go on for ever if nothing that is cheaper comes: so much
+    /// must fit, unless an operator wants nothing admitted or the bounds forbid it.
+    pub(super) fn must_fit(&self, cost: u32) -> Option<Move> {
+        let mut learning = self.lock();
+        let bounds = learning.controller.bounds();
+        let is_wanted = learning.limit >= 1.0 && learning.limit < f64::from(cost) && bounds.contains(&cost);
+        is_wanted.then(|| learning.move_to(f64::from(cost)))
     }
 
     /// Why the limit stands where it does.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     core::Core,
-    held::{Held, Measure},
+    held::{Began, Held, Measure},
     permit::OwnedPermit,
 };
 
@@ -14,6 +14,15 @@ impl OwnedPermit {
     /// learns it now, and else when the place comes back.
     pub(crate) fn answered(&mut self, not_ours: Duration, is_known: bool) {
         self.gauge.core.answered(&mut self.held, not_ours, is_known);
+    }
+}
+
+impl OwnedPermit {
+    /// The call begins later than the place was taken: what was before is not the service's time.
+    pub(crate) fn begins_later(&mut self, by: Duration) {
+        if let Some((Measure::Began(began), in_flight)) = self.held.measure() {
+            self.held = self.held.restarted(Began::after(began + by), in_flight);
+        }
     }
 }
 

@@ -203,7 +203,8 @@ impl Core {
     fn held(&self, cost: u32, place: Place) -> Held {
         let held = Held::new(cost, place);
         match &self.adaptive {
-            Some(adaptive) if adaptive.chooses() => {
+            // What runs beside the limit says nothing about it.
+            Some(adaptive) if place == Place::Real && adaptive.chooses() => {
                 let (now, in_flight) = self.time(adaptive);
                 held.measured(now, in_flight)
             }
@@ -251,9 +252,8 @@ impl Core {
     /// Nobody waits for what is decided here.
     #[inline(never)]
     pub(super) fn learn(self: &Arc<Self>, held: Held, adaptive: &Adaptive) {
-        let (_, admitted) = self.slots.in_flight_and_admitted();
-        let refused = || self.refused.read().total();
-        match adaptive.observe(held, self.clock.now(), admitted, refused) {
+        let counted = || (self.slots.in_flight_and_admitted().1, self.refused.read().total());
+        match adaptive.observe(held, self.clock.now(), counted) {
             Ok(None) => (),
             Ok(Some(next)) => {
                 let before = self.move_limit(&next);
@@ -287,6 +287,11 @@ impl Core {
             match self.admit_phantom(reason) {
                 Ok(()) => return Ok(self.held(cost, Place::Phantom)),
                 Err(other) => reason = other,
+            }
+        }
+        if let (Reason::CostAboveLimit, Some(adaptive)) = (reason, &self.adaptive) {
+            if let Some(next) = adaptive.must_fit(cost) {
+                self.move_limit(&next);
             }
         }
         if self.modes.is(Mode::WIDE) {

@@ -52,6 +52,12 @@ impl Held {
         Held { in_flight: in_flight.max(1), word: began.0 | self.word, ..self }
     }
 
+    /// The same call, with another beginning.
+    #[cfg(feature = "http")]
+    pub(super) fn restarted(self, began: Began, in_flight: u32) -> Self {
+        Held { word: self.word & (PHANTOM | OUTCOME), ..self }.measured(began, in_flight)
+    }
+
     /// A success that nobody measures, of a call within the limit.
     #[inline]
     pub(super) fn is_usual(self) -> bool {

@@ -82,6 +82,8 @@ impl Core {
 
     pub(crate) fn snapshot(&self) -> Snapshot {
         let now = self.clock.now();
+        // Before the line's lock, for a controller may run under its own.
+        let why = self.adaptive.as_ref().map(|adaptive| adaptive.why(now));
         let guard = self.lock();
         let locked = guard.as_deref();
         let limit = self.slots.limit();
@@ -101,7 +103,7 @@ impl Core {
             ignored: self.ended.ignored(),
             cancelled: self.ended.cancelled(),
             closed: self.modes.is(Mode::CLOSED),
-            why: self.adaptive.as_ref().map(|adaptive| adaptive.why(now)),
+            why,
             dry_run: locked.and_then(|locked| locked.dry_run(self.modes.is(Mode::DRY_RUN))),
             // More places came back than were taken: that cannot be.
             faults: locked.map_or(0, |locked| locked.faults) + u64::from(in_flight < 0),

@@ -11,7 +11,7 @@ use crate::{
 /// How many are timed each second, at least; a decision needs some fifty.
 const TIMED_A_SECOND: f64 = 2_000.0;
 /// Not fewer than one of so many, or a load that falls would not be seen for long.
-const EVERY_MAX: u32 = 1 << 14;
+const EVERY_MAX: u32 = 1 << 10;
 /// How often the pace is looked at.
 const LOOKS: Duration = Duration::from_millis(100);
 
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn two_to_four_thousand_calls_a_second_are_timed_where_there_are_more() {
         for (rate, expected) in
-            [(0.0, 1), (3_999.0, 1), (4_000.0, 2), (100_000.0, 32), (1e8, 1 << 14), (f64::INFINITY, 1 << 14)]
+            [(0.0, 1), (3_999.0, 1), (4_000.0, 2), (100_000.0, 32), (1e8, 1 << 10), (f64::INFINITY, 1 << 10)]
         {
             assert_eq!(every(rate), expected, "{rate}");
         }

@@ -19,8 +19,8 @@ use crate::{arrival::Arrival, gauge::PressureGauge, outcome::Outcome, settings::
 /// |---|---|
 /// | status 1xx, 2xx, 3xx; gRPC `OK` | `Success` |
 /// | status 429, 503, and 408 and 504, which say that the handler timed out; gRPC `RESOURCE_EXHAUSTED`, `UNAVAILABLE`, `DEADLINE_EXCEEDED` | `Overload` |
-/// | other 4xx and 5xx, other gRPC statuses or none at the end, a service's error, a response body that breaks off, a panic, a sender that stalled | `Ignore`: a fast failure is no good latency |
-/// | the caller goes away before the head, or before the end of a gRPC call; gRPC `CANCELLED` | `Cancelled` |
+/// | other 4xx and 5xx, other gRPC statuses or none at the end, a service's error, a response body that breaks off, a panic, a sender that stalled or went away before the head | `Ignore`: a fast failure is no good latency |
+/// | the caller of a request without a body goes away before the head, or any before the end of a gRPC call; gRPC `CANCELLED` | `Cancelled` |
 ///
 /// ```
 /// use pushback::{Arrival, PressureGauge, Priority, http::{BackpressureLayer, Classify}};

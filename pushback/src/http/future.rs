@@ -156,8 +156,10 @@ where
         service: &mut S,
         mut request: Request<Q>,
     ) -> Self {
-        // Until there is a response's head, being dropped means that the caller went away.
-        permit.record(Outcome::Cancelled);
+        // Until there is a response's head, being dropped means that the caller went away. In the middle of an upload that says
+        // nothing about the service.
+        let has_body = !request.body().is_end_stream();
+        permit.record(if has_body { Outcome::Ignore } else { Outcome::Cancelled });
         let claim = if shared.hold == Hold::Task {
             let place = Place::new(permit);
             request.extensions_mut().insert(place.clone());
@@ -166,7 +168,7 @@ where
             Claim::Permit(permit)
         };
         let came = (IS_PUBLISHED || shared.gauge.is_adaptive()).then(|| shared.gauge.now());
-        let upload = (!request.body().is_end_stream()).then(|| Upload::new(shared, came));
+        let upload = has_body.then(|| Upload::new(shared, came));
         let may_be_grpc = *request.method() == Method::POST && is_grpc(request.headers());
         let request = request.map(|body| RequestBody::new(body, upload.as_ref()));
         State::called(service, claim, request, Asked { may_be_grpc, came, upload })

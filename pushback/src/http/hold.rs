@@ -72,7 +72,8 @@ impl Place {
     pub(super) fn answered(&self, not_ours: Duration, outcome: Outcome) {
         let mut permit = self.permit.lock().unwrap_or_else(PoisonError::into_inner);
         permit.record(outcome);
-        permit.answered(not_ours, true);
+        // The work goes on for as long as the handler keeps the place, and so does its time.
+        permit.begins_later(not_ours);
     }
 
     /// Says how the work goes. The layer says it by the response's head; a later word replaces that.

@@ -51,7 +51,7 @@ impl Window {
         if sample.ended <= self.ends {
             return None;
         }
-        self.ends = sample.ended + self.lasts;
+        self.ends = sample.ended.saturating_add(self.lasts);
         let seen = std::mem::take(&mut self.seen);
         (seen.calls >= self.calls_min).then_some(seen)
     }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use pushback::{
-    Arrival, BuildError, Line, ManualClock, Outcome, PressureGauge,
+    Arrival, BuildError, Line, ManualClock, Outcome, PressureGauge, Reason,
     limit::{Controller, Decision, Limit, Sample, Start, Totals, Vegas},
 };
 
@@ -205,4 +205,18 @@ fn a_snapshot_says_why_the_limit_stands_where_it_does() {
     assert_eq!(why.moves, [("told so", 2)].into(), "half a place is no move");
     assert_eq!(why.timed, 3);
     assert_eq!(PressureGauge::new(3).snapshot().why, None, "a fixed limit has no reason");
+}
+
+#[test]
+fn a_limit_that_moves_makes_room_for_the_dearest_call_so_that_not_all_are_refused_for_ever() {
+    let (limit, clock) = (Scripted::default(), ManualClock::new());
+    let gauge = gauge(&limit, &clock);
+    let dear = || gauge.try_acquire_for(Arrival::new().cost(9));
+    assert_eq!(dear().unwrap_err().reason, Reason::CostAboveLimit);
+    assert!(dear().is_ok(), "nothing else would ever have moved the limit");
+    assert!(gauge.try_acquire_for(Arrival::new().cost(51)).is_err());
+    assert_eq!(gauge.snapshot().limit, 9, "above the bounds there is no room");
+    gauge.set_limit(0);
+    assert!(dear().is_err() && dear().is_err(), "an operator wants nothing admitted");
+    assert_eq!(gauge.snapshot().limit, 0);
 }

@@ -28,6 +28,7 @@ impl Ceiling {
     }
 
     pub(super) fn rise(&mut self, now: f64) {
+        let now = now.max(self.raised);
         let quick = now - self.quiet_until;
         if quick > 0.0 && self.limit.is_finite() {
             let rate = (RISES * quick.exp2()).min(RISES_MAX);

@@ -50,6 +50,7 @@ pub(super) struct Cohort {
     peak: u32,
     overloads: Group,
     cancelled: Group,
+    left_early: f64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -123,6 +124,7 @@ impl Cohort {
             peak: 0,
             overloads: Group::default(),
             cancelled: Group::default(),
+            left_early: 0.0,
         }
     }
 
@@ -141,22 +143,30 @@ impl Cohort {
         let now = sample.ended.as_secs_f64();
         if self.intake.is_none() && self.is_filled(sample, now, limit) {
             let totals = sample.totals;
-            let (timed, admitted) = (totals.timed - self.timed, totals.admitted - self.admitted);
+            let timed = totals.timed.saturating_sub(self.timed);
+            let admitted = totals.admitted.saturating_sub(self.admitted);
             self.intake = Some(Intake { ended: now, timed, admitted });
         }
-        self.take_in(sample);
+        self.take_in(sample, base);
         let intake = self.intake?;
-        let expected = (intake.timed.saturating_sub(sample.totals.unshown - self.unshown)) as f64;
-        let back = self.back.len() as f64 + self.overloads.calls;
+        let unshown = sample.totals.unshown.saturating_sub(self.unshown);
+        let expected = intake.timed.saturating_sub(unshown) as f64;
+        let back = self.back.len() as f64 + self.overloads.calls + self.left_early;
         let enough = if self.size == Size::Ramping { BACK_WHILE_RAMPING } else { BACK };
         let is_complete = back >= enough * expected;
         let is_late = now - intake.ended >= self.waits(base);
-        (back > 0.0 && (is_complete || is_late))
+        let says_something = self.back.len() as f64 + self.overloads.calls > 0.0;
+        if !says_something && (is_complete || is_late) {
+            // Nobody of it says anything, and nobody ever will.
+            *self = Cohort::after(sample, self.size);
+            return None;
+        }
+        (says_something && (is_complete || is_late))
             .then(|| self.sum_up(intake, sample, limit, if is_complete { 0.0 } else { expected - back }))
     }
 
     fn is_filled(&self, sample: &Sample, now: f64, limit: f64) -> bool {
-        let calls = sample.totals.timed - self.timed;
+        let calls = sample.totals.timed.saturating_sub(self.timed);
         let lasted = now - self.began;
         let (enough, long_enough) = match self.size {
             Size::Round => (CALLS.min(limit.max(3.0)), LASTS / 10.0),
@@ -168,7 +178,7 @@ impl Cohort {
             || calls >= 1 && lasted >= LASTS_MAX
     }
 
-    fn take_in(&mut self, sample: &Sample) {
+    fn take_in(&mut self, sample: &Sample, base: Option<f64>) {
         let began = sample.began.as_secs_f64();
         if began < self.since || self.intake.is_some_and(|intake| began > intake.ended) {
             return;
@@ -183,6 +193,11 @@ impl Cohort {
         self.peak = self.peak.max(in_flight);
         match sample.outcome {
             Outcome::Overload => return self.overloads.add(time, in_flight),
+            // Whoever went away before an answer could be there does not say that it was late.
+            Outcome::Cancelled if base.is_some_and(|base| time < base) => {
+                self.left_early += 1.0;
+                return;
+            }
             Outcome::Cancelled => self.cancelled.add(time, in_flight),
             _ => (),
         }
@@ -314,6 +329,21 @@ mod tests {
             cohort.observe(&sample, 20.0, Some(0.02))
         });
         assert!(!seen.unwrap().is_censored);
+    }
+
+    #[test]
+    fn a_cohort_of_which_nobody_says_anything_begins_anew() {
+        let told = |admitted, unshown| Totals { admitted, timed: admitted, unshown, ..Totals::default() };
+        // One call of an earlier decision ends when all of its own have ended and said nothing.
+        let begin = Sample { totals: told(1, 0), ..sample(0.0, 20.0, 2) };
+        let mut cohort = Cohort::after(&begin, Size::Usual);
+        let old = Sample { totals: told(2, 1), ..sample(10.0, 25.0, 2) };
+        assert!(cohort.observe(&old, 20.0, Some(0.02)).is_none());
+        let seen = (0..100_u64).find_map(|call| {
+            let totals = told(3 + call, 1);
+            cohort.observe(&Sample { totals, ..sample(36.0 + 0.01 * call as f64, 0.02, 5) }, 20.0, Some(0.02))
+        });
+        assert!(seen.is_some(), "it must not wait for those for ever");
     }
 
     #[test]

@@ -99,6 +99,8 @@ struct Dip {
     time: f64,
     in_flight: f64,
     limit: f64,
+    /// The limit of the dip itself.
+    to: f64,
     began: f64,
 }
 
@@ -147,7 +149,7 @@ impl Rule {
     }
 
     pub(super) fn decide(&mut self, seen: &Seen, cohort: &Cohort) -> Decision {
-        let passed = seen.now - self.judged;
+        let passed = (seen.now - self.judged).max(0.0);
         self.judged = seen.now;
         self.peak = (self.peak * (1.0 - passed / 20.0).max(0.0)).max(seen.peak);
         let running = (seen.in_flight * (self.base.unwrap_or(seen.time) / seen.time).min(1.0)).max(1.0);
@@ -170,7 +172,11 @@ impl Rule {
                     return decision;
                 }
             }
-            Phase::Dipping(dip) => return self.end_dip(seen, dip, base),
+            // Unless an operator has set another limit meanwhile.
+            Phase::Dipping(dip) if (0.5 * dip.to..=dip.limit).contains(&seen.limit) => {
+                return self.end_dip(seen, dip, base);
+            }
+            Phase::Dipping(_) => self.phase = Phase::Usual,
             Phase::Usual | Phase::Ramping => (),
         }
         if !seen.is_full {
@@ -188,10 +194,12 @@ impl Rule {
             return Some(self.stand_still(seen));
         }
         self.stands_still = None;
-        if seen.cancelled + seen.overloaded > TOO_MUCH {
+        // One caller who goes away is no sign, however few calls there are.
+        let cancelled = if seen.cancelled * seen.calls < 1.5 { 0.0 } else { seen.cancelled };
+        if cancelled + seen.overloaded > TOO_MUCH {
             self.end_phase();
             self.ceiling = Ceiling::put(BELOW * seen.overloaded_at, seen.now, QUIET);
-            let share = 100.0 * (seen.cancelled + seen.overloaded);
+            let share = 100.0 * (cancelled + seen.overloaded);
             let why = format!("{share:.0} % overloaded or given up: shrank");
             return Some(because(self.ceiling.limit(), "overload", why));
         }
@@ -378,7 +386,7 @@ impl Rule {
 
     fn dip(&mut self, seen: &Seen, limit: f64, why: &'static str) -> Decision {
         let Seen { time, in_flight, limit: before, now, .. } = *seen;
-        self.phase = Phase::Dipping(Dip { time, in_flight, limit: before, began: now });
+        self.phase = Phase::Dipping(Dip { time, in_flight, limit: before, to: limit, began: now });
         because(limit, "a dip", why)
     }
 
