@@ -14,6 +14,8 @@ const LASTS_MAX: f64 = 10.0;
 const BACK: f64 = 0.95;
 /// While the limit doubles, there is no time to wait for the last ones.
 const BACK_WHILE_RAMPING: f64 = 0.8;
+/// After so long, in seconds, a cohort of which nobody is back is given up.
+const GIVEN_UP: f64 = 60.0;
 /// For how many base times a cohort waits for its last calls at most.
 const LATE: f64 = 5.0;
 
@@ -156,7 +158,7 @@ impl Cohort {
         let is_complete = back >= enough * expected;
         let is_late = now - intake.ended >= self.waits(base);
         let says_something = self.back.len() as f64 + self.overloads.calls > 0.0;
-        if !says_something && (is_complete || is_late) {
+        if !says_something && (is_complete || now - intake.ended > GIVEN_UP) {
             // Nobody of it says anything, and nobody ever will.
             *self = Cohort::after(sample, self.size);
             return None;
