@@ -26,9 +26,14 @@ pub(crate) fn roll() -> u32 {
     STATE.with(|state| {
         let next = state.get().wrapping_add(STEP);
         state.set(next);
-        // One round of mixing: the upper half of a product depends on all bits of the state.
-        ((next ^ (next >> 32)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 32) as u32
+        quick(next)
     })
+}
+
+/// The number that belongs to a state, by one round of mixing: the upper half of a product depends on all bits of the state.
+#[inline]
+pub(crate) fn quick(state: u64) -> u32 {
+    ((state ^ (state >> 32)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 32) as u32
 }
 
 /// A seed that differs each time: std's hasher is seeded by the operating system, which is random enough to spread callers.

@@ -101,7 +101,7 @@ impl<'a> Simulation<'a> {
         let line = scenario
             .line
             .map_or(Line::fifo(0), |line| Line::fifo(line.places.whole()).wait_at_most(line.wait.0));
-        let builder = PressureGauge::builder().line(line).clock(SharedClock(Arc::clone(&clock)));
+        let builder = PressureGauge::builder().line(line).clock(SharedClock(Arc::clone(&clock))).seed(seed);
         let (gauge, limits, utilisation) = match steering {
             Steering::Limit { limit, utilisation } => {
                 (builder.limit(limit).build()?, Vec::new(), Some(utilisation))

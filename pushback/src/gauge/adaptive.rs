@@ -55,8 +55,13 @@ pub(crate) struct Move {
 pub(crate) struct Failed;
 
 impl Adaptive {
-    pub(super) fn new(controller: Box<dyn Controller>, limit: u32, began: Instant) -> Self {
-        let sampling = (!controller.needs_every_call()).then(Sampling::of_all);
+    pub(super) fn new(
+        controller: Box<dyn Controller>,
+        limit: u32,
+        began: Instant,
+        seed: Option<u64>,
+    ) -> Self {
+        let sampling = (!controller.needs_every_call()).then(|| Sampling::of_all(seed));
         let learning = Learning {
             controller,
             limit: f64::from(limit),

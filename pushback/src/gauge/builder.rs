@@ -25,6 +25,7 @@ pub struct Builder {
     line: Line,
     mode: DryRunMode,
     clock: Option<Arc<dyn Clock>>,
+    seed: Option<u64>,
 }
 
 impl Builder {
@@ -35,6 +36,7 @@ impl Builder {
             line: Line::default(),
             mode: DryRunMode::Off,
             clock: None,
+            seed: None,
         }
     }
 
@@ -70,6 +72,13 @@ impl Builder {
         self
     }
 
+    /// Makes what the gauge does by chance repeat, for tests and simulations: which calls it times under a limit that moves. On
+    /// several threads that costs somewhat more.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
     /// Builds the gauge, or says which setting is wrong.
     pub fn build(self) -> Result<PressureGauge, BuildError> {
         if self.name.is_empty() || self.name.len() > NAME_MAX || self.name.contains(char::is_control) {
@@ -81,7 +90,8 @@ impl Builder {
         };
         let Start { limit, controller } = limit.start()?;
         let clock = self.clock.unwrap_or_else(SystemClock::shared);
-        let core = Core::new(interned(&self.name), limit, controller, self.line, clock);
+        let moves = controller.map(|controller| (controller, self.seed));
+        let core = Core::new(interned(&self.name), limit, moves, self.line, clock);
         let gauge = PressureGauge { core };
         if self.mode == DryRunMode::On {
             gauge.set_dry_run(DryRunMode::On);

@@ -80,11 +80,12 @@ impl Core {
     pub(crate) fn new(
         name: &'static str,
         limit: u32,
-        controller: Option<Box<dyn Controller>>,
+        moves: Option<(Box<dyn Controller>, Option<u64>)>,
         line: Line,
         clock: Arc<dyn Clock>,
     ) -> Arc<Core> {
-        let adaptive = controller.map(|controller| Box::new(Adaptive::new(controller, limit, clock.now())));
+        let adaptive =
+            moves.map(|(controller, seed)| Box::new(Adaptive::new(controller, limit, clock.now(), seed)));
         Arc::new(Core {
             adaptive,
             slots: Slots::new(limit),

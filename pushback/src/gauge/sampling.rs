@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{
     dice,
-    sync::{AtomicU32, Ordering},
+    sync::{AtomicU32, AtomicU64, Ordering},
 };
 
 /// How many are timed each second, at least; a decision needs some fifty.
@@ -19,6 +19,8 @@ const LOOKS: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Sampling {
     mask: AtomicU32,
+    /// For choices that repeat; without it, each thread has its own random numbers, which nobody waits for.
+    state: Option<AtomicU64>,
 }
 
 /// What must be kept to know the pace; under the controller's lock.
@@ -29,15 +31,24 @@ pub(super) struct Pace {
 }
 
 impl Sampling {
-    pub(super) fn of_all() -> Self {
-        Sampling { mask: AtomicU32::new(0) }
+    /// All at first. With a seed, the choice repeats.
+    pub(super) fn of_all(seed: Option<u64>) -> Self {
+        Sampling { mask: AtomicU32::new(0), state: seed.map(AtomicU64::new) }
     }
 
     /// Whether the call that is being admitted is timed.
     #[inline]
     pub(super) fn chooses(&self) -> bool {
         let mask = self.mask.load(Ordering::Relaxed);
-        mask == 0 || dice::roll() & mask == 0
+        mask == 0 || self.roll() & mask == 0
+    }
+
+    #[inline]
+    fn roll(&self) -> u32 {
+        match &self.state {
+            None => dice::roll(),
+            Some(state) => dice::quick(state.fetch_add(dice::STEP, Ordering::Relaxed)),
+        }
     }
 
     /// Looks at how many calls are admitted.
@@ -74,7 +85,12 @@ mod tests {
 
     #[test]
     fn one_of_so_many_is_chosen_and_the_choice_has_no_rhythm() {
-        let sampling = Sampling { mask: AtomicU32::new(63) };
+        for seed in [None, Some(7)] {
+            choose(&Sampling { mask: AtomicU32::new(63), state: seed.map(AtomicU64::new) });
+        }
+    }
+
+    fn choose(sampling: &Sampling) {
         let chosen: Vec<u32> = (0..640_000).filter(|_| sampling.chooses()).collect();
         let expected = 10_000.0;
         let deviation = (chosen.len() as f64 - expected) / f64::sqrt(expected);
@@ -89,7 +105,7 @@ mod tests {
 
     #[test]
     fn the_pace_follows_what_is_admitted() {
-        let (sampling, mut pace) = (Sampling::of_all(), Pace::default());
+        let (sampling, mut pace) = (Sampling::of_all(None), Pace::default());
         let mut look = |millis, admitted| {
             sampling.follow(&mut pace, Duration::from_millis(millis), admitted);
             sampling.mask.load(Ordering::Relaxed) + 1
