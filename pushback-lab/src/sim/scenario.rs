@@ -1,16 +1,13 @@
 //! A scenario: a service, what comes at it, and what a good limit makes of it. One TOML file each; docs/limits.md shows
 //! the form.
 
-use std::{
-    collections::BTreeMap,
-    fmt, fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+mod read;
 
-use include_dir::{Dir, include_dir};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
 use serde::Deserialize;
+
+pub use read::ScenarioError;
 
 use super::{
     station::{Capacity, UNBOUNDED},
@@ -261,27 +258,6 @@ impl From<PathBuf> for Recording {
     }
 }
 
-impl Recording {
-    fn read(&mut self, folder: &Path) -> Result<(), String> {
-        let file = folder.join(&self.file);
-        let text =
-            fs::read_to_string(&file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-        let mut before = Duration::ZERO;
-        let moments = text.lines().enumerate().map(|(index, line)| {
-            let moment =
-                line.trim().parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-            let moment = moment.filter(|moment| *moment >= before);
-            before = moment.unwrap_or(before);
-            moment.ok_or_else(|| {
-                let allowed = "seconds since the beginning, never less than on the line before";
-                format!("{}, line {}: `{line}`: allowed: {allowed}", file.display(), index + 1)
-            })
-        });
-        self.moments = moments.collect::<Result<_, _>>()?;
-        if before.is_zero() { Err(format!("{} records no time", file.display())) } else { Ok(()) }
-    }
-}
-
 impl Coming {
     pub(super) fn arrivals(&self) -> Arrivals {
         match self {
@@ -292,146 +268,6 @@ impl Coming {
             Coming::Clumps(variation) => Arrivals::Clumps { variation: variation.whole() },
             Coming::Recorded(recording) => Arrivals::Recorded(Arc::clone(&recording.moments)),
         }
-    }
-}
-
-/// A scenario that cannot be read, in one line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScenarioError(String);
-
-impl fmt::Display for ScenarioError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ScenarioError {}
-
-const PAUSE_EVERY_MIN: Duration = Duration::from_millis(1);
-/// All phases together: a run is kept in memory by parts of a second.
-const LASTS_MAX: Duration = Duration::from_secs(2 * 3600);
-
-impl Scenario {
-    /// Reads a file.
-    ///
-    /// # Errors
-    ///
-    /// If there is none, or if it is no scenario: then the error names the line, what stands there, and what is allowed.
-    pub fn read(file: &Path) -> Result<Self, ScenarioError> {
-        let name = file.file_stem().unwrap_or_default().to_string_lossy();
-        let text = fs::read_to_string(file)
-            .map_err(|error| ScenarioError(format!("cannot read {}: {error}", file.display())))?;
-        let mut scenario = Scenario::parse(&name, &text)
-            .map_err(|ScenarioError(problem)| ScenarioError(format!("{}, {problem}", file.display())))?;
-        let folder = file.parent().unwrap_or(Path::new(""));
-        for phase in &mut scenario.phases {
-            if let Coming::Recorded(recording) = &mut phase.arrivals {
-                recording.read(folder).map_err(ScenarioError)?;
-            }
-        }
-        Ok(scenario)
-    }
-
-    /// Reads a scenario of this name.
-    ///
-    /// # Errors
-    ///
-    /// As for a file.
-    pub fn parse(name: &str, text: &str) -> Result<Self, ScenarioError> {
-        let mut scenario: Scenario = toml::from_str(text).map_err(|error| {
-            let at = error.span().map_or(0, |span| span.start);
-            ScenarioError(in_line(text, at, error.message()))
-        })?;
-        scenario.name = name.to_owned();
-        scenario.shows = text
-            .lines()
-            .map_while(|line| line.strip_prefix('#'))
-            .map(str::trim)
-            .collect::<Vec<_>>()
-            .join(" ");
-        scenario.check().map_err(|(key, problem)| {
-            let at = text.find(&key).unwrap_or(0);
-            ScenarioError(in_line(text, at, &problem))
-        })?;
-        Ok(scenario)
-    }
-
-    /// Those that come with the lab, by name.
-    ///
-    /// # Errors
-    ///
-    /// If one of them is wrong, which a test excludes.
-    pub fn shipped() -> Result<Vec<Self>, ScenarioError> {
-        static FOLDER: Dir = include_dir!("$CARGO_MANIFEST_DIR/scenarios");
-        let mut files: Vec<_> = FOLDER.files().collect();
-        files.sort_by_key(|file| file.path());
-        let read = |file: &include_dir::File| {
-            let name = file.path().file_stem().unwrap_or_default().to_string_lossy();
-            let text = file.contents_utf8().unwrap_or_default();
-            Scenario::parse(&name, text)
-                .map_err(|ScenarioError(problem)| ScenarioError(format!("{name}, {problem}")))
-        };
-        files.into_iter().map(read).collect()
-    }
-
-    /// How long it is.
-    pub fn lasts(&self) -> Duration {
-        self.phases.iter().map(|phase| phase.lasts.0).sum()
-    }
-
-    /// What must hold between several keys; names the text near which the fault stands, and the fault.
-    fn check(&self) -> Result<(), (String, String)> {
-        let wrong = |key: &str, problem: String| Err((key.to_owned(), problem));
-        if self.shows.is_empty() {
-            return wrong(
-                "",
-                "the first line must be a comment that says what the scenario shows".to_owned(),
-            );
-        }
-        if self.stations.is_empty() || self.phases.is_empty() {
-            return wrong("", "allowed: at least one [[station]] and one [[phase]]".to_owned());
-        }
-        if self.lasts() > LASTS_MAX {
-            return wrong("lasts", "all phases together last longer than is allowed: 2h".to_owned());
-        }
-        if self.pause.is_some_and(|pause| pause.every.0 < PAUSE_EVERY_MIN || pause.lasts >= pause.every) {
-            let problem = "allowed: at least 1ms from one pause to the next, and shorter pauses than that";
-            return wrong("pause", problem.to_owned());
-        }
-        for phase in &self.phases {
-            if phase.rate.is_some() == phase.callers.is_some() {
-                return wrong("[[phase]]", "a phase has either a rate or callers".to_owned());
-            }
-            if phase.callers.is_some() && phase.think.is_none() {
-                // Whoever is refused at once would ask again at the same moment, for ever.
-                return wrong("callers", "callers have a time to think".to_owned());
-            }
-            if phase.arrivals != Coming::Poisson && phase.rate.is_none() {
-                return wrong("arrivals", "only a phase with a rate has arrivals".to_owned());
-            }
-            for name in phase.change.keys() {
-                if !self.stations.iter().any(|station| station.name == *name) {
-                    let known: Vec<_> = self.stations.iter().map(|station| station.name.as_str()).collect();
-                    let problem =
-                        format!("there is no station '{name}' to change; allowed: {}", known.join(", "));
-                    return wrong(name, problem);
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The line of the text in which a fault stands, with the fault.
-fn in_line(text: &str, at: usize, problem: &str) -> String {
-    let before = &text[..at.min(text.len())];
-    let number = before.matches('\n').count() + 1;
-    let line = text.lines().nth(number - 1).unwrap_or_default().trim();
-    let problem = problem.replace('\n', " ");
-    if line.is_empty() {
-        format!("line {number}: {problem}")
-    } else {
-        format!("line {number}: `{line}`: {problem}")
     }
 }
 
