@@ -18,7 +18,7 @@ use super::{
     patrol::{Held, Patrol, Stalled, Watch},
     stream::{PART_MAX, Stream},
 };
-use crate::gauge::OwnedPermit;
+use crate::{gauge::OwnedPermit, rejected::Reason};
 
 pin_project! {
     /// A response's body: the inner service's, which may hold the place to its end, or the short text of a refusal.
@@ -45,6 +45,7 @@ pin_project! {
         },
         Refusal {
             text: Option<Bytes>,
+            reason: Reason,
         },
     }
 }
@@ -55,16 +56,18 @@ impl<B> ResponseBody<B> {
         ResponseBody { kind: Kind::Plain { body, held: None } }
     }
 
-    pub(super) fn refusal(text: &'static str) -> Self {
-        ResponseBody { kind: Kind::Refusal { text: Some(Bytes::from_static(text.as_bytes())) } }
+    /// A refusal's, whose text may be empty.
+    pub(super) fn refusal(reason: Reason, text: impl Into<Bytes>) -> Self {
+        let text = Some(text.into()).filter(|text| !text.is_empty());
+        ResponseBody { kind: Kind::Refusal { text, reason } }
     }
 
-    pub(super) fn refusal_owned(text: String) -> Self {
-        ResponseBody { kind: Kind::Refusal { text: Some(text.into()) } }
-    }
-
-    pub(super) fn empty() -> Self {
-        ResponseBody { kind: Kind::Refusal { text: None } }
+    /// Why the gauge refused this request, if it did. A service that answers 429 itself refused nothing here.
+    pub fn refused(&self) -> Option<Reason> {
+        match &self.kind {
+            Kind::Refusal { reason, .. } => Some(*reason),
+            Kind::Plain { .. } | Kind::Stream { .. } => None,
+        }
     }
 }
 
@@ -79,6 +82,13 @@ impl<B: Body + Send + 'static> ResponseBody<B> {
             Kind::Stream { stream: Stream::new(body, patrol, permit, trailers_tell) }
         };
         ResponseBody { kind }
+    }
+}
+
+/// An answer that holds no place, for other layers that answer by themselves.
+impl<B> From<B> for ResponseBody<B> {
+    fn from(body: B) -> Self {
+        ResponseBody::free(body)
     }
 }
 
@@ -98,7 +108,9 @@ where
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Part> {
         match self.project().kind.project() {
-            KindProjection::Refusal { text } => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+            KindProjection::Refusal { text, .. } => {
+                Poll::Ready(text.take().map(|text| Ok(Frame::data(text))))
+            }
             KindProjection::Stream { stream } => stream.poll_frame(cx),
             KindProjection::Plain { body, held: None } => body.poll_frame(cx).map_err(Into::into),
             KindProjection::Plain { mut body, held } => {
@@ -117,7 +129,7 @@ where
         match &self.kind {
             Kind::Plain { body, .. } => body.is_end_stream(),
             Kind::Stream { stream } => stream.is_end_stream(),
-            Kind::Refusal { text } => text.is_none(),
+            Kind::Refusal { text, .. } => text.is_none(),
         }
     }
 
@@ -125,7 +137,9 @@ where
         match &self.kind {
             Kind::Plain { body, .. } => body.size_hint(),
             Kind::Stream { stream } => stream.size_hint(),
-            Kind::Refusal { text } => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
+            Kind::Refusal { text, .. } => {
+                SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64))
+            }
         }
     }
 }

@@ -77,9 +77,11 @@ impl Refusal {
         ResponseBody<B>: Body,
     {
         let mut response = match self.form {
-            Form::Text => self.http("text/plain; charset=utf-8", ResponseBody::refusal(self.text())),
+            Form::Text => {
+                self.http("text/plain; charset=utf-8", ResponseBody::refusal(self.reason, self.text()))
+            }
             Form::Problem => {
-                self.http("application/problem+json", ResponseBody::refusal_owned(self.problem()))
+                self.http("application/problem+json", ResponseBody::refusal(self.reason, self.problem()))
             }
             Form::Grpc => self.grpc(),
         };
@@ -87,7 +89,7 @@ impl Refusal {
             // HTTP/2 servers send what they are given, and an answer to HEAD must not have it (RFC 9110, 9.3.2).
             let length = response.body().size_hint().exact().unwrap_or_default();
             response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
-            *response.body_mut() = ResponseBody::empty();
+            *response.body_mut() = ResponseBody::refusal(self.reason, "");
         }
         if self.closes {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -112,7 +114,7 @@ impl Refusal {
     }
 
     fn grpc<B>(self) -> Response<ResponseBody<B>> {
-        let mut response = Response::new(ResponseBody::empty());
+        let mut response = Response::new(ResponseBody::refusal(self.reason, ""));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert("grpc-status", self.grpc_status());
