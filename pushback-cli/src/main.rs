@@ -4,6 +4,7 @@ mod demo;
 mod failure;
 mod load;
 mod output;
+mod proxy;
 mod settings;
 mod shutdown;
 mod sim;
@@ -26,6 +27,7 @@ struct Arguments {
 enum Command {
     Demo(demo::Arguments),
     Load(load::Arguments),
+    Proxy(proxy::Arguments),
     Sim(sim::Arguments),
 }
 
@@ -52,6 +54,7 @@ fn run() -> Result<(), Failure> {
         match command {
             Command::Demo(arguments) => demo::run(arguments).await,
             Command::Load(arguments) => load::run(arguments).await,
+            Command::Proxy(arguments) => proxy::run(arguments).await,
             Command::Sim(arguments) => sim::run(&arguments),
         }
     });

@@ -1,0 +1,199 @@
+//! The fields of requests and answers: which requests have one meaning alone, and what a proxy must take off and put on
+//! (RFC 9110, 7.6; RFC 9112).
+
+use hyper::{
+    HeaderMap, Method, Request, Response, Version,
+    body::{Body, Incoming},
+    header::{
+        CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+        VIA,
+    },
+    http::uri::Authority,
+};
+
+use super::{answer::Error, call::Upload, upgrade::Upgrade};
+
+const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Fields about one connection, which end here.
+const HOP_BY_HOP: [HeaderName; 6] =
+    [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];
+/// What `Connection` cannot take off, for it is about the message.
+const KEPT: [HeaderName; 5] = [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, VIA, EXPECT];
+/// Names which CGI and its heirs cannot tell from others, written with underscores, and which mean something to a service.
+const SAME_IN_CGI: [&str; 8] = [
+    "content_length",
+    "content_type",
+    "transfer_encoding",
+    "x_forwarded_for",
+    "x_forwarded_host",
+    "x_forwarded_proto",
+    "x_real_ip",
+    "proxy_connection",
+];
+
+/// How this proxy names itself.
+#[derive(Debug)]
+pub(super) struct Own {
+    name: String,
+    via: HeaderValue,
+}
+
+impl Own {
+    /// Another name for each process, so that two in a row are no loop.
+    pub(super) fn new() -> Self {
+        let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
+        let name = format!("pushback-{seed:016x}");
+        let via = HeaderValue::try_from(format!("1.1 {name}"));
+        // The name has only letters and digits.
+        Own { via: via.unwrap_or_else(|_| HeaderValue::from_static("1.1 pushback")), name }
+    }
+}
+
+/// Whether the request has one meaning, whoever reads it, and is for this proxy to forward.
+pub(super) fn check(request: &Request<Incoming>, own: &Own) -> Result<(), Error> {
+    let headers = request.headers();
+    match *request.method() {
+        Method::CONNECT => return Err(Error::NotDone("This proxy makes no tunnels")),
+        Method::TRACE => return Err(Error::NotDone("This proxy does not answer TRACE")),
+        _ => (),
+    }
+    check_host(request)?;
+    if headers
+        .get_all(TRANSFER_ENCODING)
+        .iter()
+        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        || headers.get_all(TRANSFER_ENCODING).iter().count() > 1
+    {
+        return Err(Error::NotDone("The only transfer coding here is chunked"));
+    }
+    if headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
+        return Err(Error::Malformed("There is more than one Content-Length"));
+    }
+    if headers.keys().any(|name| name.as_str().contains('_') && SAME_IN_CGI.contains(&name.as_str())) {
+        return Err(Error::Malformed("A field's name has underscores where a well-known one has hyphens"));
+    }
+    let came_by = |via: &HeaderValue| via.to_str().is_ok_and(|via| via.contains(&own.name));
+    if headers.get_all(VIA).iter().any(came_by) {
+        return Err(Error::Loop);
+    }
+    Ok(())
+}
+
+/// The one host that is asked for.
+fn check_host(request: &Request<Incoming>) -> Result<(), Error> {
+    let uri = request.uri();
+    let is_for_all = *request.method() == Method::OPTIONS && uri.path() == "*";
+    if !uri.path().starts_with('/') && !is_for_all {
+        return Err(Error::Malformed("The target is no path"));
+    }
+    if !matches!(uri.scheme_str(), None | Some("http" | "https")) {
+        return Err(Error::Malformed("The target is no address of HTTP"));
+    }
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (_, Some(_)) => return Err(Error::Malformed("There is more than one Host")),
+        (Some(host), None) => {
+            let host = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
+            let host = host.filter(|host| !host.as_str().contains('@') && !host.host().is_empty());
+            Some(host.ok_or(Error::Malformed("The Host is no name and port"))?)
+        }
+        (None, None) => None,
+    };
+    match (host, uri.authority()) {
+        (_, Some(authority)) if authority.as_str().contains('@') => {
+            Err(Error::Malformed("The target has a user name"))
+        }
+        (Some(host), Some(authority)) if host != *authority => {
+            Err(Error::Malformed("The target and the Host name different hosts"))
+        }
+        (None, None) if request.version() != Version::HTTP_10 => Err(Error::Malformed("There is no Host")),
+        (None, Some(_)) if request.version() == Version::HTTP_11 => Err(Error::Malformed("There is no Host")),
+        _ => Ok(()),
+    }
+}
+
+/// Takes off what is about the client's connection, and puts on who asked and by which way.
+pub(super) fn rewrite(
+    request: &mut Request<Upload>,
+    own: &Own,
+    peer: &HeaderValue,
+    upgrade: Option<&Upgrade>,
+) {
+    let wants_trailers = has_token(request.headers(), &TE, "trailers");
+    let host = match request.uri().authority() {
+        Some(authority) if !request.headers().contains_key(HOST) => {
+            HeaderValue::try_from(authority.as_str()).ok()
+        }
+        _ => None,
+    };
+    // A body whose length nobody knows must say so, or a GET would lose it.
+    let is_chunked = !request.body().is_end_stream() && !request.headers().contains_key(CONTENT_LENGTH);
+    let is_h1 = request.version() < Version::HTTP_2;
+    let headers = request.headers_mut();
+    take_off_hop_by_hop(headers);
+    headers.remove(EXPECT); // answered here, when the body is asked for
+    headers.remove(FORWARDED);
+    if let Some(host) = host {
+        headers.insert(HOST, host);
+    }
+    if let Some(host) = headers.get(HOST).cloned() {
+        headers.insert(FORWARDED_HOST, host);
+    }
+    headers.insert(FORWARDED_FOR, peer.clone());
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+    headers.append(VIA, own.via.clone());
+    if wants_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    if is_chunked && is_h1 {
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    if let Some(upgrade) = upgrade {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, upgrade.protocol.clone());
+    }
+}
+
+/// Takes off an answer what is about the service's connection.
+pub(super) fn clean(response: &mut Response<Incoming>, is_upgraded: bool) {
+    let headers = response.headers_mut();
+    let upgrade = if is_upgraded { headers.remove(UPGRADE) } else { None };
+    take_off_hop_by_hop(headers);
+    if let Some(upgrade) = upgrade {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, upgrade);
+    }
+}
+
+fn take_off_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|name| HeaderName::try_from(name.trim()).ok())
+            .filter(|name| !KEPT.contains(name))
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+    }
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// Whether a list has this member.
+pub(super) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    let lists = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    lists
+        .flat_map(|list| list.split(','))
+        .any(|member| member.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(token))
+}

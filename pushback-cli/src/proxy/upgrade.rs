@@ -1,0 +1,59 @@
+//! Connections that become something else: WebSocket, and what else both sides agree on.
+
+use hyper::{
+    Request, Response, StatusCode, Version,
+    body::Incoming,
+    header::{CONNECTION, HeaderValue, UPGRADE},
+    upgrade::{OnUpgrade, on},
+};
+use hyper_util::rt::TokioIo;
+use tokio::io::copy_bidirectional;
+use tracing::debug;
+
+use super::{call::Upload, fields::has_token};
+
+/// What a client wants its connection to become.
+pub(super) struct Upgrade {
+    pub(super) protocol: HeaderValue,
+    client: OnUpgrade,
+}
+
+impl Upgrade {
+    /// Not to HTTP/2: requests on it would pass the gauge by.
+    pub(super) fn asked_for(request: &mut Request<Upload>) -> Option<Self> {
+        if request.version() != Version::HTTP_11 || !has_token(request.headers(), &CONNECTION, "upgrade") {
+            return None;
+        }
+        let mut protocols = request.headers().get_all(UPGRADE).iter();
+        let protocol = protocols.next().filter(|_| protocols.next().is_none())?.clone();
+        let is_one = |token: &str| !token.is_empty() && !token.contains([',', ' ']);
+        let is_http = |token: &str| {
+            let name = token.split('/').next().unwrap_or_default();
+            name.eq_ignore_ascii_case("h2c")
+                || name.eq_ignore_ascii_case("h2")
+                || name.eq_ignore_ascii_case("http")
+        };
+        protocol.to_str().ok().filter(|token| is_one(token) && !is_http(token))?;
+        Some(Upgrade { protocol, client: on(request) })
+    }
+
+    /// Joins both connections if the service has agreed; says whether it did.
+    pub(super) fn go_through(asked: Option<Self>, response: &mut Response<Incoming>) -> bool {
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return false;
+        }
+        let Some(Upgrade { client, .. }) = asked else { return false };
+        let service = on(response);
+        tokio::spawn(async move {
+            let joined = async {
+                let (client, service) = tokio::try_join!(client, service)?;
+                copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(service)).await?;
+                Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+            };
+            if let Err(error) = joined.await {
+                debug!(error, "an upgraded connection broke");
+            }
+        });
+        true
+    }
+}
