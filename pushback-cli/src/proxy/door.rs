@@ -55,17 +55,17 @@ impl Gate {
 /// Serves one connection.
 pub(super) struct Door {
     gate: Arc<Gate>,
-    upstream: Upstream,
+    upstream: Arc<Upstream>,
     /// The client's address, as a field has it.
     peer: HeaderValue,
 }
 
 impl Door {
-    pub(super) fn new(gate: &Arc<Gate>, upstream: &Upstream, peer: IpAddr) -> Self {
+    pub(super) fn new(gate: &Arc<Gate>, upstream: &Arc<Upstream>, peer: IpAddr) -> Self {
         let peer = HeaderValue::try_from(peer.to_canonical().to_string());
         // An address has only characters that a field may have.
         let peer = peer.unwrap_or_else(|_| HeaderValue::from_static("unknown"));
-        Door { gate: Arc::clone(gate), upstream: upstream.clone(), peer }
+        Door { gate: Arc::clone(gate), upstream: Arc::clone(upstream), peer }
     }
 }
 

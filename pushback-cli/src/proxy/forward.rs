@@ -25,7 +25,7 @@ use super::{
 #[derive(Clone)]
 pub(super) struct Forward {
     gate: Arc<Gate>,
-    upstream: Upstream,
+    upstream: Arc<Upstream>,
     peer: HeaderValue,
     progress: Arc<Progress>,
 }
@@ -33,13 +33,13 @@ pub(super) struct Forward {
 impl Forward {
     pub(super) fn new(
         gate: &Arc<Gate>,
-        upstream: &Upstream,
+        upstream: &Arc<Upstream>,
         peer: &HeaderValue,
         progress: &Arc<Progress>,
     ) -> Self {
         Forward {
             gate: Arc::clone(gate),
-            upstream: upstream.clone(),
+            upstream: Arc::clone(upstream),
             peer: peer.clone(),
             progress: Arc::clone(progress),
         }

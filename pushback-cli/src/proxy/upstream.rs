@@ -74,8 +74,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A worker's connections to the service. Clones share them.
-#[derive(Clone)]
+/// A worker's connections to the service.
 pub(super) struct Upstream {
     client: Client<HttpConnector, Upload>,
     answer_max: Duration,
@@ -91,6 +90,7 @@ impl Upstream {
             .timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_MAX)
             .http2_only(gate.origin.is_h2())
+            .http1_writev(false)
             .set_host(false)
             .build(connector);
         Upstream { client, answer_max: gate.answer_max }

@@ -70,8 +70,12 @@ async fn work(listener: TcpListener, gate: Arc<Gate>, connections: Connections, 
         Ok(listener) => listener,
         Err(error) => return warn!(%error, "a worker cannot listen"),
     };
-    let serving =
-        Serving { upstream: Upstream::new(&gate), gate, server: server(), graceful: GracefulShutdown::new() };
+    let serving = Serving {
+        upstream: Arc::new(Upstream::new(&gate)),
+        gate,
+        server: server(),
+        graceful: GracefulShutdown::new(),
+    };
     let accepting = async {
         loop {
             let next = connections.next().await; // pauses at the cap
@@ -117,6 +121,8 @@ fn server() -> Server {
         .header_read_timeout(HEAD_READ_MAX)
         .max_buf_size(HEAD_MAX)
         .max_headers(FIELDS_MAX)
+        // Small answers go out as one piece, which costs less than telling the system of two.
+        .writev(false)
         .pipeline_flush(true);
     server
         .http2()
@@ -131,7 +137,7 @@ fn server() -> Server {
 /// What a worker serves its connections with.
 struct Serving {
     gate: Arc<Gate>,
-    upstream: Upstream,
+    upstream: Arc<Upstream>,
     server: Server,
     graceful: GracefulShutdown,
 }
