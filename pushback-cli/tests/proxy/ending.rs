@@ -1,0 +1,81 @@
+//! The clean end.
+
+use std::{io::Write, sync::mpsc, thread};
+
+use crate::support::{Proxy, Service, get, read, request, send};
+
+/// Calls on one connection until an answer says that it ends; gives how many were sent and served.
+fn call_on(address: &str, tell: &mpsc::Sender<()>) -> (u32, u32) {
+    let (mut sent, mut served) = (1, 0);
+    let asked = request(address, "/?ms=2");
+    let mut connection = send(address, &asked);
+    loop {
+        let answer = read(&mut connection);
+        assert_eq!(answer.status, 200);
+        served += 1;
+        let _ = tell.send(());
+        if answer.field("connection") == Some("close") {
+            return (sent, served);
+        }
+        connection.write_all(asked.as_bytes()).unwrap();
+        sent += 1;
+    }
+}
+
+#[test]
+fn sigterm_under_load_loses_no_call() {
+    let service = Service::start();
+    let proxy = Proxy::start(&service.url(), &["--limit", "100"]);
+    let (tell, told) = mpsc::channel();
+    let clients: Vec<_> = (0..8)
+        .map(|_| {
+            let (address, tell) = (proxy.address.clone(), tell.clone());
+            thread::spawn(move || call_on(&address, &tell))
+        })
+        .collect();
+    for _ in 0..200 {
+        told.recv().unwrap();
+    }
+    proxy.signal("-TERM");
+    let served: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+    assert!(served.iter().all(|(sent, served)| sent == served), "{served:?}");
+    let total: u32 = served.iter().map(|(_, served)| served).sum();
+    let (code, said) = proxy.end();
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains(&format!("Drained: {total} admitted, 0 refused.")), "{total}: {said}");
+}
+
+#[test]
+fn while_it_drains_it_is_alive_and_not_ready() {
+    let service = Service::start();
+    let mut proxy = Proxy::start(&service.url(), &[]);
+    let mut slow = send(&proxy.address, &request(&proxy.address, "/?ms=1500"));
+    proxy.holds(1.0);
+    proxy.signal("-TERM");
+    proxy.says("draining, 1 in flight");
+    let mut ready = get(&proxy.admin, "/readyz");
+    while ready.status == 200 {
+        ready = get(&proxy.admin, "/readyz");
+    }
+    assert_eq!((ready.status, ready.body.as_str()), (503, "draining\n"));
+    assert_eq!(get(&proxy.admin, "/healthz").status, 200);
+    assert_eq!(read(&mut slow).status, 200, "what runs is finished");
+    assert_eq!(proxy.end().0, 0);
+}
+
+#[test]
+fn a_drain_has_a_bound_and_a_second_signal_ends_at_once() {
+    let service = Service::start();
+    for signals in [1, 2] {
+        let bound = if signals == 1 { "300ms" } else { "1h" };
+        let mut proxy = Proxy::start(&service.url(), &["--drain", bound]);
+        let _slow = send(&proxy.address, &request(&proxy.address, "/?ms=20000"));
+        proxy.holds(1.0);
+        proxy.signal("-TERM");
+        proxy.says("draining, 1 in flight");
+        if signals == 2 {
+            proxy.signal("-TERM");
+        }
+        assert_eq!(proxy.end().0, 1);
+    }
+}

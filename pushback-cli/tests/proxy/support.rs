@@ -1,0 +1,185 @@
+//! A real service, the proxy before it, and clients that speak byte by byte.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    time::Duration,
+};
+
+/// How long anything may take before a test gives up on it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// `service.py`, which ends with its standard input.
+pub(crate) struct Service {
+    child: Child,
+    _ends_with: ChildStdin,
+    port: u16,
+}
+
+impl Service {
+    pub(crate) fn start() -> Self {
+        let mut child = Command::new("python3")
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/proxy/service.py"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("python3 is installed");
+        let mut port = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
+        let ends_with = child.stdin.take().unwrap();
+        Service { child, _ends_with: ends_with, port: port.trim().parse().expect("its port") }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// What it answers without the proxy.
+    pub(crate) fn ask(&self, path: &str) -> String {
+        get(&format!("127.0.0.1:{}", self.port), path).body
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The proxy as its users run it, killed at the end of its test at the latest.
+pub(crate) struct Proxy {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    pub(crate) address: String,
+    pub(crate) admin: String,
+}
+
+impl Proxy {
+    pub(crate) fn start(to: &str, arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pushback"))
+            .args(["proxy", "--to", to, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let mut proxy = Proxy { child, out, address: String::new(), admin: String::new() };
+        let said = proxy.says("pushback proxy on ");
+        said.trim().strip_prefix("pushback proxy on http://").unwrap().clone_into(&mut proxy.address);
+        let said = proxy.says("metrics on http://");
+        let admin = said.split("http://").nth(1).and_then(|rest| rest.split(": ").next());
+        admin.expect("its address").clone_into(&mut proxy.admin);
+        proxy
+    }
+
+    /// Waits until it has said this.
+    pub(crate) fn says(&mut self, words: &str) -> String {
+        let mut line = String::new();
+        while !line.contains(words) {
+            line.clear();
+            assert_ne!(self.out.read_line(&mut line).unwrap(), 0, "it ended without saying '{words}'");
+        }
+        line
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        get(&self.address, path)
+    }
+
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([name, &self.process().to_string()]).status().unwrap().success());
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end(mut self) -> (i32, String) {
+        let mut rest = String::new();
+        self.out.read_to_string(&mut rest).unwrap();
+        (self.child.wait().unwrap().code().expect("it ends by itself"), rest)
+    }
+
+    /// One of its metrics.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let all = get(&self.admin, "/metrics").body;
+        let line = all.lines().find(|line| line.starts_with(name));
+        let line = line.unwrap_or_else(|| panic!("there is no {name}: {all}"));
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    }
+
+    /// Waits until so many requests hold a place.
+    pub(crate) fn holds(&self, places: f64) {
+        while (self.metric("pushback_in_flight{") - places).abs() > f64::EPSILON {
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An answer, its head in small letters.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+}
+
+pub(crate) fn get(address: &str, path: &str) -> Answer {
+    let mut connection = send(address, &request(address, path));
+    read(&mut connection)
+}
+
+pub(crate) fn request(address: &str, path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n")
+}
+
+/// A connection on which this was sent.
+pub(crate) fn send(address: &str, request: &str) -> TcpStream {
+    let mut connection = TcpStream::connect(address).unwrap();
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    connection.write_all(request.as_bytes()).unwrap();
+    connection
+}
+
+/// Reads one answer whose length its head says.
+pub(crate) fn read(connection: &mut TcpStream) -> Answer {
+    let head = head(connection);
+    let mut answer = Answer {
+        status: head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status"),
+        head,
+        body: String::new(),
+    };
+    let length = answer.field("content-length").map_or(0, |length| length.parse().unwrap());
+    let mut body = vec![0; length];
+    connection.read_exact(&mut body).unwrap();
+    answer.body = String::from_utf8(body).unwrap();
+    answer
+}
+
+/// Reads to the empty line behind a head.
+pub(crate) fn head(connection: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        connection.read_exact(&mut byte).expect("an answer");
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).unwrap().to_lowercase()
+}
