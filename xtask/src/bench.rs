@@ -3,6 +3,7 @@
 mod goodput;
 mod layer;
 mod primitives;
+mod proxy;
 mod served;
 
 use std::path::PathBuf;
@@ -31,6 +32,15 @@ pub(crate) enum What {
         #[arg(long, value_name = "NAME")]
         service: Option<goodput::Service>,
     },
+    /// What `pushback proxy` costs and does beside nginx, HAProxy and Envoy
+    Proxy {
+        /// How many interleaved rounds, 1 to 100
+        #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+        rounds: u32,
+        /// This part alone
+        #[arg(long, value_name = "NAME")]
+        part: Option<proxy::Part>,
+    },
 }
 
 pub(crate) fn run(what: What) -> Result<(), String> {
@@ -40,6 +50,7 @@ pub(crate) fn run(what: What) -> Result<(), String> {
         What::Sim => run_command(&mut cargo("bench --package pushback-lab --bench sim")),
         What::Auto => run_command(&mut cargo("bench --package pushback-lab --bench auto")),
         What::Goodput { seconds, service } => goodput::run(seconds, service),
+        What::Proxy { rounds, part } => proxy::run(rounds, part),
     }
 }
 

@@ -31,8 +31,7 @@ pub(crate) fn ensure(install: bool) -> Result<(), String> {
 fn pypi(install: bool) -> Result<(), String> {
     let environment = target().join("foreign-python");
     // Behind the installation, so that one which broke off is done again.
-    let done = environment.join(FROM_PYPI);
-    if done.is_file() {
+    if environment.join(FROM_PYPI).is_file() {
         return Ok(());
     }
     if !install {
@@ -41,7 +40,16 @@ fn pypi(install: bool) -> Result<(), String> {
             environment.display()
         ));
     }
-    run(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
+    from_pypi(FROM_PYPI, &environment)
+}
+
+/// Installs a package into an environment of its own, unless it is there.
+pub(crate) fn from_pypi(package: &str, environment: &Path) -> Result<(), String> {
+    let done = environment.join(package);
+    if done.is_file() {
+        return Ok(());
+    }
+    run(Command::new("python3").args(["-m", "venv"]).arg(environment))?;
     let python = environment.join("bin/python");
     run(Command::new(python).args([
         "-m",
@@ -49,7 +57,7 @@ fn pypi(install: bool) -> Result<(), String> {
         "install",
         "--quiet",
         "--disable-pip-version-check",
-        FROM_PYPI,
+        package,
     ]))?;
     mark(&done)
 }
