@@ -15,10 +15,6 @@ use clap::{Parser, Subcommand};
 
 use failure::Failure;
 
-/// A proxied request allocates often, and this costs it less than the system's.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Backpressure for services: limit the work in flight, refuse or queue the rest at once.
 #[derive(Parser)]
 #[command(name = "pushback", version)]

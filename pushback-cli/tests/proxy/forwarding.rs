@@ -85,7 +85,8 @@ fn bodies_go_through_both_ways_and_the_proxy_keeps_little_of_them() {
     let most =
         status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")).unwrap();
     let most: usize = most.parse().unwrap();
-    assert!(most < SIZE / 1024, "{most} KiB for bodies of {} KiB", SIZE / 1024);
+    // A buffer that grows with the body would have held most of it.
+    assert!(most < SIZE / 1024 / 2, "{most} KiB for bodies of {} KiB", SIZE / 1024);
     proxy.holds(0.0);
 }
 

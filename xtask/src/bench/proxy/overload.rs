@@ -21,7 +21,7 @@ const PROXIES: [Start; 4] = [
     ("HAProxy maxconn 8, queue 100 ms", |programs, to| Peer::haproxy(programs, to, 8, "100ms")),
     ("pushback", |programs, to| Peer::ours(programs, to, &[])),
     ("Envoy, adaptive concurrency", Peer::envoy),
-    ("nginx without a limit", |programs, to| Peer::nginx(programs, to, 1_000_000)),
+    ("nginx without a limit", |programs, to| Peer::nginx(programs, to, 65_535)),
 ];
 
 /// A run's figures; times in milliseconds.
