@@ -116,8 +116,8 @@ fn server() -> Server {
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_READ_MAX)
         .max_buf_size(HEAD_MAX)
-        .max_headers(FIELDS_MAX)
-        .pipeline_flush(true);
+        .max_headers(FIELDS_MAX);
+    // Not `pipeline_flush`: with it, hyper closes without having written its last answer if bytes are left that it will not read.
     server
         .http2()
         .timer(TokioTimer::new())
