@@ -58,6 +58,10 @@ impl Origin {
         self.is_h2
     }
 
+    pub(super) fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
     /// Where a request goes that asks for this.
     pub(super) fn locate(&self, asked: Uri) -> Uri {
         let mut parts = asked.into_parts();
