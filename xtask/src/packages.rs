@@ -11,11 +11,16 @@ struct Package {
     why: &'static str,
 }
 
-const PACKAGES: [Package; 5] = [
+const PACKAGES: [Package; 6] = [
     Package { name: "curl", program: "curl", why: "a foreign client" },
     Package { name: "hey", program: "hey", why: "a foreign load generator" },
     Package { name: "nghttp2-client", program: "h2load", why: "a foreign load generator over HTTP/2" },
     Package { name: "prometheus", program: "promtool", why: "reads the proxy's metrics as Prometheus does" },
+    Package {
+        name: "nodejs",
+        program: "node",
+        why: "a foreign parser of HTTP, which reads what the proxy sends",
+    },
     Package { name: "python3-venv", program: "python3", why: "runs grpcio, a foreign gRPC client" },
 ];
 

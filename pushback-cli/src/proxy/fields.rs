@@ -5,8 +5,8 @@ use hyper::{
     HeaderMap, Method, Request, Response, Version,
     body::{Body, Incoming},
     header::{
-        CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
-        VIA,
+        CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, TE, TRAILER,
+        TRANSFER_ENCODING, UPGRADE, VIA,
     },
     http::uri::Authority,
 };
@@ -17,15 +17,18 @@ const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// Fields about one connection, which end here.
-const HOP_BY_HOP: [HeaderName; 6] =
-    [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];
+const HOP_BY_HOP: [HeaderName; 7] =
+    [CONNECTION, HTTP2_SETTINGS, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];
 /// What `Connection` cannot take off, for it is about the message.
 const KEPT: [HeaderName; 5] = [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, VIA, EXPECT];
-/// Names which CGI and its heirs cannot tell from others, written with underscores, and which mean something to a service.
+/// What no trailer may be: beside what hyper keeps out, what this proxy says itself.
+const NO_TRAILERS: [HeaderName; 5] = [FORWARDED, FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, VIA];
+/// Names which CGI and its heirs cannot tell from others if a hyphen is an underscore, and which mean something to a service.
 const SAME_IN_CGI: [&str; 8] = [
     "content_length",
     "content_type",
@@ -76,7 +79,7 @@ pub(super) fn check(request: &Request<Incoming>, own: &Own) -> Result<(), Error>
             }
             CONTENT_LENGTH => lengths += 1,
             VIA if value.to_str().is_ok_and(|via| via.contains(&own.name)) => return Err(Error::Loop),
-            _ if name.as_str().contains('_') && SAME_IN_CGI.contains(&name.as_str()) => {
+            _ if is_same_in_cgi(name) => {
                 return Err(Error::Malformed(
                     "A field's name has underscores where a well-known one has hyphens",
                 ));
@@ -93,6 +96,12 @@ pub(super) fn check(request: &Request<Incoming>, own: &Own) -> Result<(), Error>
     check_host(request)
 }
 
+/// Whether it has an underscore in the place of a hyphen, one or more.
+fn is_same_in_cgi(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.contains('_') && SAME_IN_CGI.contains(&name.replace('-', "_").as_str())
+}
+
 /// The one host that is asked for.
 fn check_host(request: &Request<Incoming>) -> Result<(), Error> {
     let uri = request.uri();
@@ -106,14 +115,14 @@ fn check_host(request: &Request<Incoming>) -> Result<(), Error> {
     let host = match request.headers().get(HOST) {
         Some(host) => {
             let host = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
-            let host = host.filter(|host| !host.as_str().contains('@') && !host.host().is_empty());
+            let host = host.filter(is_name_and_port);
             Some(host.ok_or(Error::Malformed("The Host is no name and port"))?)
         }
         None => None,
     };
     match (host, uri.authority()) {
-        (_, Some(authority)) if authority.as_str().contains('@') => {
-            Err(Error::Malformed("The target has a user name"))
+        (_, Some(authority)) if !is_name_and_port(authority) => {
+            Err(Error::Malformed("The target's host is no name and port"))
         }
         (Some(host), Some(authority)) if host != *authority => {
             Err(Error::Malformed("The target and the Host name different hosts"))
@@ -124,25 +133,37 @@ fn check_host(request: &Request<Incoming>) -> Result<(), Error> {
     }
 }
 
+/// Whether it has a name, no user, and a number for a port, if there is one: `Authority` takes anything for it.
+fn is_name_and_port(host: &Authority) -> bool {
+    let port = host.as_str().strip_prefix(host.host());
+    let is_number =
+        |port: &str| port.bytes().all(|digit| digit.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    let has_proper_port = match port.map(|port| port.strip_prefix(':').unwrap_or(port)) {
+        None => false, // a user stands before the name
+        Some(port) => port.is_empty() || is_number(port),
+    };
+    has_proper_port && !host.host().is_empty() && !host.as_str().contains('@')
+}
+
 /// Takes off what is about the client's connection, and puts on who asked and by which way.
 pub(super) fn rewrite(
     request: &mut Request<Upload>,
     own: &Own,
     peer: &HeaderValue,
+    origin: &Authority,
     upgrade: Option<&Upgrade>,
 ) {
     let wants_trailers = has_token(request.headers(), &TE, "trailers");
-    let host = match request.uri().authority() {
-        Some(authority) if !request.headers().contains_key(HOST) => {
-            HeaderValue::try_from(authority.as_str()).ok()
-        }
-        _ => None,
-    };
+    // Only HTTP/1.0 may name no host at all; the service must get one.
+    let host = HeaderValue::try_from(request.uri().authority().unwrap_or(origin).as_str()).ok();
+    let host = host.filter(|_| !request.headers().contains_key(HOST));
     // A body whose length nobody knows must say so, or a GET would lose it.
     let is_chunked = !request.body().is_end_stream() && !request.headers().contains_key(CONTENT_LENGTH);
     let is_h1 = request.version() < Version::HTTP_2;
     let headers = request.headers_mut();
     take_off_hop_by_hop(headers);
+    take_off_trailers(headers);
+    join_cookies(headers);
     headers.remove(EXPECT); // answered here, when the body is asked for
     headers.remove(FORWARDED);
     if let Some(host) = host {
@@ -182,13 +203,39 @@ fn take_off_hop_by_hop(headers: &mut HeaderMap) {
     let mut there: Vec<HeaderName> =
         headers.keys().filter(|name| HOP_BY_HOP.contains(name)).cloned().collect();
     if there.contains(&CONNECTION) {
-        let lists = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-        let named =
-            lists.flat_map(|list| list.split(',')).filter_map(|name| HeaderName::try_from(name.trim()).ok());
+        let lists =
+            headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+        let named = lists.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
         there.extend(named.filter(|name| !KEPT.contains(name)));
     }
     for name in there {
         headers.remove(name);
+    }
+}
+
+/// Takes off the announcement of trailers that would pass for what this proxy says; hyper sends only those announced.
+fn take_off_trailers(headers: &mut HeaderMap) {
+    let announced: Vec<HeaderName> = headers
+        .get_all(TRAILER)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| !HOP_BY_HOP.contains(name) && !NO_TRAILERS.contains(name) && !is_same_in_cgi(name))
+        .collect();
+    headers.remove(TRAILER);
+    for name in announced {
+        headers.append(TRAILER, name.into());
+    }
+}
+
+/// HTTP/2 has a field for each cookie, HTTP/1 one for all (RFC 9113, 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let cookies: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if cookies.len() > 1 {
+        // What is joined of values is one, too.
+        if let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..])) {
+            headers.insert(COOKIE, joined);
+        }
     }
 }
 

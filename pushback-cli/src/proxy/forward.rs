@@ -47,8 +47,14 @@ impl Forward {
 
     async fn exchange(self, mut request: Request<Upload>) -> Response<Answer> {
         let upgrade = Upgrade::asked_for(&mut request);
-        fields::rewrite(&mut request, &self.gate.own, &self.peer, upgrade.as_ref());
         *request.version_mut() = if self.gate.origin.is_h2() { Version::HTTP_2 } else { Version::HTTP_11 };
+        fields::rewrite(
+            &mut request,
+            &self.gate.own,
+            &self.peer,
+            self.gate.origin.authority(),
+            upgrade.as_ref(),
+        );
         let asked = std::mem::take(request.uri_mut());
         *request.uri_mut() = self.gate.origin.locate(asked);
         let began = now();

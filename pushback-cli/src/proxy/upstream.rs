@@ -58,6 +58,10 @@ impl Origin {
         self.is_h2
     }
 
+    pub(super) fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
     /// Where a request goes that asks for this.
     pub(super) fn locate(&self, asked: Uri) -> Uri {
         let mut parts = asked.into_parts();
@@ -118,6 +122,13 @@ fn error_of(error: &hyper_util::client::legacy::Error) -> Error {
     }
     if find::<SenderStalled>(error).is_some() {
         return Error::Upload;
+    }
+    // So hyper calls chunks that are none; a body which only stops is cut off.
+    let is_garbled =
+        |io: &&io::Error| matches!(io.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput);
+    let is_of_sender = find::<hyper::Error>(error).is_some_and(hyper::Error::is_user);
+    if is_of_sender && find::<io::Error>(error).filter(is_garbled).is_some() {
+        return Error::Malformed("The body's chunks are malformed");
     }
     match find::<hyper::Error>(error) {
         Some(error) if error.is_parse() => Error::Garbage,

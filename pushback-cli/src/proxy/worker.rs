@@ -113,7 +113,8 @@ async fn accept_now(listener: &tokio::net::TcpListener) -> Option<(TcpStream, st
 
 type Server = auto::Builder<TokioExecutor>;
 
-/// Without `pipeline_flush`: with it, hyper buffers an answer without a bound while its client does not read.
+/// Without `pipeline_flush`: with it, hyper buffers an answer without a bound while its client does not read, and closes without
+/// having written its last answer if bytes are left that it will not read.
 fn server() -> Server {
     let mut server = auto::Builder::new(TokioExecutor::new());
     server

@@ -3,4 +3,5 @@
 mod ending;
 mod failing;
 mod forwarding;
+mod smuggling;
 mod support;
