@@ -26,7 +26,7 @@ use std::{
 use clap::ValueEnum;
 use pushback::{
     DryRunMode, Line, PressureGauge,
-    http::{BackpressureLayer, Connections},
+    http::{BackpressureLayer, Classify, Connections},
 };
 
 use self::{door::Gate, drain::Draining, upstream::Origin, worker::Workers};
@@ -61,6 +61,9 @@ pub(crate) struct Arguments {
     /// How many threads serve, 1 to 1024; as many as there are cores, if nothing is said
     #[arg(long, value_name = "N", value_parser = workers, allow_hyphen_values = true)]
     workers: Option<usize>,
+    /// A path that always passes, such as the service's health check; as often as there are such paths
+    #[arg(long, value_name = "/PATH", value_parser = exempt)]
+    exempt: Vec<String>,
     /// Refuse nobody, and count who would have been refused
     #[arg(long)]
     dry_run: bool,
@@ -111,6 +114,13 @@ fn line(text: &str) -> Result<u32, String> {
     settings::number(text, 0..=1_000_000).map(|places| u32::try_from(places).unwrap_or(u32::MAX))
 }
 
+fn exempt(text: &str) -> Result<String, String> {
+    match Classify::new().exempt([text]) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("allowed: a path that begins with '/', without '?' and '#'".to_owned()),
+    }
+}
+
 fn wait(text: &str) -> Result<Duration, String> {
     settings::duration(text, Duration::from_millis(1)..=Duration::from_secs(60))
 }
@@ -149,7 +159,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     } else {
         BackpressureLayer::new(gauge.clone())
     };
-    let layer = layer.stall(arguments.stall).map_err(Failure::wrong)?;
+    let classify = Classify::new().exempt(&arguments.exempt).map_err(Failure::wrong)?;
+    let layer = layer.classify(classify).stall(arguments.stall).map_err(Failure::wrong)?;
     let admin = match arguments.admin.0 {
         Some(address) => Some(admin::serve(address, gauge.clone(), draining.clone(), metrics).await?),
         None => None,

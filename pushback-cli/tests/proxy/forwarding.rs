@@ -156,3 +156,12 @@ fn the_admin_listener_tells_health_and_metrics_to_this_machine_alone() {
     let said = promtool.wait_with_output().unwrap();
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
 }
+
+#[test]
+fn an_exempt_path_passes_when_no_place_is_free() {
+    let service = Service::start();
+    let proxy = Proxy::start(&service.url(), &["--limit", "0", "--exempt", "/healthz", "--exempt", "/alive"]);
+    for (path, status) in [("/healthz", 200), ("/alive?x", 200), ("/healthz/", 429), ("/", 429)] {
+        assert_eq!(proxy.get(path).status, status, "{path}");
+    }
+}

@@ -4,4 +4,5 @@ mod ending;
 mod failing;
 mod forwarding;
 mod smuggling;
+mod starting;
 mod support;
