@@ -3,6 +3,7 @@
 //! A request's way: `worker` accepts its connection, `door` looks at it and asks the library's layer, which refuses it or lets
 //! `forward` send it to the `upstream`; `call` keeps its place when its client goes away.
 
+mod access;
 mod admin;
 mod answer;
 mod call;
@@ -28,6 +29,7 @@ use pushback::{
     DryRunMode, Line, PressureGauge,
     http::{BackpressureLayer, Classify, Connections},
 };
+use sd_notify::NotifyState;
 
 use self::{door::Gate, drain::Draining, upstream::Origin, worker::Workers};
 use crate::{
@@ -82,6 +84,9 @@ pub(crate) struct Arguments {
     /// How long a drain waits for requests that run, 0s to 1h
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = drain_time, allow_hyphen_values = true)]
     drain: Duration,
+    /// Log each request with its answer's status and the time to its head
+    #[arg(long)]
+    access_log: bool,
     /// How logs are written to standard error
     #[arg(long, value_name = "FORM", default_value = "text")]
     log: Log,
@@ -165,7 +170,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Some(address) => Some(admin::serve(address, gauge.clone(), draining.clone(), metrics).await?),
         None => None,
     };
-    let gate = Arc::new(Gate::new(layer, arguments.to.clone(), arguments.timeout, draining.clone()));
+    let gate = Arc::new(Gate::new(
+        layer,
+        arguments.to.clone(),
+        arguments.timeout,
+        arguments.access_log,
+        draining.clone(),
+    ));
     let connections = Connections::at_most(arguments.connections).map_err(Failure::wrong)?;
     let count = arguments
         .workers
@@ -174,8 +185,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         .map_err(|error| Failure::run(format!("cannot start the workers: {error}")))?;
     drop(listener);
     introduce(address, admin, &arguments, count);
+    tell_systemd(NotifyState::Ready);
 
     let signal = shutdown.next().await;
+    tell_systemd(NotifyState::Stopping);
     let running = gauge.snapshot().in_flight;
     say(&format!("{signal}: draining, {running} in flight. Another signal ends at once."));
     tokio::select! {
@@ -245,6 +258,13 @@ fn introduce(address: SocketAddr, admin: Option<SocketAddr>, arguments: &Argumen
     }
     if matches!(arguments.limit, LimitChoice::Fixed(0)) {
         say("Warning: a limit of 0 admits nothing. Every request will be refused.");
+    }
+}
+
+/// Tells whoever started this, if that wants to know.
+fn tell_systemd(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "cannot tell systemd");
     }
 }
 

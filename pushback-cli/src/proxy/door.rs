@@ -21,6 +21,7 @@ use tower_layer::Layer;
 use tower_service::Service as _;
 
 use super::{
+    access::Line,
     answer::{Answer, Error, PROXY_STATUS, REFUSED},
     call::{Answered, Call, Progress},
     drain::Draining,
@@ -38,6 +39,7 @@ pub(super) struct Gate {
     pub(super) answer_max: Duration,
     pub(super) typical: Typical,
     pub(super) own: Own,
+    has_access_log: bool,
     draining: Draining,
 }
 
@@ -46,9 +48,18 @@ impl Gate {
         layer: BackpressureLayer,
         origin: Origin,
         answer_max: Duration,
+        has_access_log: bool,
         draining: Draining,
     ) -> Self {
-        Gate { layer, origin, answer_max, typical: Typical::default(), own: Own::new(), draining }
+        Gate {
+            layer,
+            origin,
+            answer_max,
+            typical: Typical::default(),
+            own: Own::new(),
+            has_access_log,
+            draining,
+        }
     }
 }
 
@@ -76,6 +87,7 @@ impl Service<Request<Incoming>> for Door {
 
     fn call(&self, request: Request<Incoming>) -> Passing {
         let closes = self.gate.draining.has_begun() && request.version() < Version::HTTP_2;
+        let line = self.gate.has_access_log.then(|| Box::new(Line::of(&request, &self.peer)));
         let state = match fields::check(&request, &self.gate.own) {
             Ok(()) => {
                 let progress = Arc::new(Progress::default());
@@ -85,7 +97,7 @@ impl Service<Request<Incoming>> for Door {
             }
             Err(error) => State::Malformed(error),
         };
-        Passing { state, closes }
+        Passing { state, closes, line }
     }
 }
 
@@ -94,6 +106,7 @@ pub(super) struct Passing {
     state: State,
     /// The answer is the last one on its connection.
     closes: bool,
+    line: Option<Box<Line>>,
 }
 
 enum State {
@@ -118,6 +131,9 @@ impl Future for Passing {
         let is_malformed = matches!(self.state, State::Malformed(_));
         if (self.closes || is_malformed) && answered.version() < Version::HTTP_2 {
             answered.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Some(line) = &self.line {
+            line.write(&answered);
         }
         Poll::Ready(Ok(answered))
     }

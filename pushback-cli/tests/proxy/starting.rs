@@ -1,6 +1,63 @@
-//! What the proxy does not start with.
+//! What the proxy does not start with, and whom it tells that it has.
 
-use std::{net::TcpListener, process::Command};
+use std::{
+    io::BufRead,
+    net::TcpListener,
+    os::unix::net::UnixDatagram,
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::support::{Proxy, Service, read, send};
+
+#[test]
+fn systemd_is_told_when_it_is_ready_and_when_it_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let systemd = UnixDatagram::bind(&path).unwrap();
+    let proxy = Proxy::start_as("http://127.0.0.1:1", &["--drain", "0s"], |command| {
+        command.env("NOTIFY_SOCKET", &path);
+    });
+    let told = || {
+        let mut said = [0; 100];
+        let length = systemd.recv(&mut said).unwrap();
+        String::from_utf8(said[..length].to_vec()).unwrap()
+    };
+    assert_eq!(told(), "READY=1\n");
+    proxy.signal("-TERM");
+    assert_eq!(told(), "STOPPING=1\n");
+    assert_eq!(proxy.end().0, 0);
+}
+
+#[test]
+fn the_access_log_has_a_line_for_each_request_which_no_client_can_forge() {
+    let service = Service::start();
+    let mut proxy =
+        Proxy::start_as(&service.url(), &["--limit", "0", "--access-log", "--log", "json"], |command| {
+            command.stderr(Stdio::piped());
+        });
+    let mut log = proxy.log();
+    let asked = "GET /a?%0a HTTP/1.1\r\nHost: a\r\n\r\n";
+    assert_eq!(read(&mut send(&proxy.address, asked)).status, 429);
+    let mut line = String::new();
+    log.read_line(&mut line).unwrap();
+    let line: Value = serde_json::from_str(&line).unwrap();
+    let fields = [
+        ("level", "INFO"),
+        ("client", "127.0.0.1"),
+        ("method", "GET"),
+        ("target", "access"),
+        ("asked", "/a?%0a"),
+        ("refused", "cost_above_limit"),
+        ("proxy_status", "pushback; error=http_request_denied"),
+    ];
+    for (name, value) in fields {
+        assert_eq!(line[name], value, "{line}");
+    }
+    assert_eq!(line["status"], 429);
+    assert!(line["milliseconds"].as_f64().unwrap() >= 0.0, "{line}");
+}
 
 #[test]
 fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {

@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio},
     time::Duration,
 };
 
@@ -59,12 +59,17 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) fn start(to: &str, arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_pushback"))
+        Proxy::start_as(to, arguments, |_| ())
+    }
+
+    /// The same, with another environment or output.
+    pub(crate) fn start_as(to: &str, arguments: &[&str], prepare: impl FnOnce(&mut Command)) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pushback"));
+        command
             .args(["proxy", "--to", to, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
+            .args(arguments);
+        prepare(&mut command);
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
         let out = BufReader::new(child.stdout.take().unwrap());
         let mut proxy = Proxy { child, out, address: String::new(), admin: String::new() };
         let said = proxy.says("pushback proxy on ");
@@ -87,6 +92,11 @@ impl Proxy {
 
     pub(crate) fn get(&self, path: &str) -> Answer {
         get(&self.address, path)
+    }
+
+    /// What it says on standard error, if that is piped.
+    pub(crate) fn log(&mut self) -> BufReader<ChildStderr> {
+        BufReader::new(self.child.stderr.take().expect("it is piped"))
     }
 
     pub(crate) fn process(&self) -> u32 {

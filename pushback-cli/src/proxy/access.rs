@@ -1,0 +1,37 @@
+//! The access log: a line for each request, when the head of its answer is there.
+
+use std::time::Instant;
+
+use hyper::{Method, Request, Uri, body::Incoming, header::HeaderValue};
+
+use super::{answer::PROXY_STATUS, call::Answered, typical::now};
+
+/// What is logged of a request, which is no longer there when its answer comes.
+pub(super) struct Line {
+    method: Method,
+    asked: Uri,
+    client: HeaderValue,
+    came: Instant,
+}
+
+impl Line {
+    pub(super) fn of(request: &Request<Incoming>, client: &HeaderValue) -> Self {
+        let (method, asked) = (request.method().clone(), request.uri().clone());
+        Line { method, asked, client: client.clone(), came: now() }
+    }
+
+    /// Written by tracing, which escapes what a client made up.
+    pub(super) fn write(&self, answered: &Answered) {
+        let proxy_status = answered.headers().get(PROXY_STATUS).and_then(|status| status.to_str().ok());
+        tracing::info!(
+            target: "access",
+            client = self.client.to_str().unwrap_or_default(),
+            method = self.method.as_str(),
+            asked = %self.asked,
+            status = answered.status().as_u16(),
+            refused = answered.body().refused().map(|reason| reason.as_str()),
+            proxy_status,
+            milliseconds = now().saturating_duration_since(self.came).as_secs_f64() * 1000.0,
+        );
+    }
+}
