@@ -3,6 +3,7 @@
 mod ending;
 mod failing;
 mod forwarding;
+mod grpc;
 mod smuggling;
 mod starting;
 mod support;
