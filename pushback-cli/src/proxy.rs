@@ -11,6 +11,7 @@ mod door;
 mod drain;
 mod fields;
 mod forward;
+mod pool;
 mod typical;
 mod upgrade;
 mod upstream;

@@ -13,6 +13,8 @@ use hyper::{
     header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue},
 };
 
+use super::pool::Lease;
+
 pub(super) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
 /// Why there is no answer of the service.
@@ -89,18 +91,20 @@ impl Error {
 pub(super) const REFUSED: HeaderValue = HeaderValue::from_static("pushback; error=http_request_denied");
 
 /// An answer's body: the service's, or a text of ours.
-#[derive(Debug)]
 pub(super) struct Answer(Kind);
 
-#[derive(Debug)]
 enum Kind {
-    Service(Incoming),
+    /// With the connection that is good for another call when this has come to its end.
+    Service(Incoming, Option<Lease>),
     Text(Option<Bytes>),
 }
 
 impl Answer {
-    pub(super) fn service(body: Incoming) -> Self {
-        Answer(Kind::Service(body))
+    pub(super) fn service(body: Incoming, mut lease: Option<Lease>) -> Self {
+        if body.is_end_stream() {
+            lease.take().into_iter().for_each(Lease::end);
+        }
+        Answer(Kind::Service(body, lease))
     }
 
     fn text(text: &'static str) -> Self {
@@ -117,21 +121,27 @@ impl Body for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match &mut self.0 {
-            Kind::Service(body) => Pin::new(body).poll_frame(cx),
+            Kind::Service(body, lease) => {
+                let part = Pin::new(&mut *body).poll_frame(cx);
+                if matches!(part, Poll::Ready(None)) || body.is_end_stream() {
+                    lease.take().into_iter().for_each(Lease::end);
+                }
+                part
+            }
             Kind::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Kind::Service(body) => body.is_end_stream(),
+            Kind::Service(body, _) => body.is_end_stream(),
             Kind::Text(text) => text.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Kind::Service(body) => body.size_hint(),
+            Kind::Service(body, _) => body.size_hint(),
             Kind::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
         }
     }

@@ -11,7 +11,11 @@ use hyper::{
     http::uri::Authority,
 };
 
-use super::{answer::Error, call::Upload, upgrade::Upgrade};
+use super::{
+    answer::{Answer, Error},
+    call::Upload,
+    upgrade::Upgrade,
+};
 
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -188,7 +192,7 @@ pub(super) fn rewrite(
 }
 
 /// Takes off an answer what is about the service's connection.
-pub(super) fn clean(response: &mut Response<Incoming>, is_upgraded: bool) {
+pub(super) fn clean(response: &mut Response<Answer>, is_upgraded: bool) {
     let headers = response.headers_mut();
     let upgrade = if is_upgraded { headers.remove(UPGRADE) } else { None };
     take_off_hop_by_hop(headers);

@@ -68,7 +68,7 @@ impl Forward {
         self.gate.typical.learn(now().saturating_duration_since(began));
         let is_upgraded = Upgrade::go_through(upgrade, &mut response);
         fields::clean(&mut response, is_upgraded);
-        response.map(Answer::service)
+        response
     }
 }
 

@@ -2,7 +2,6 @@
 
 use hyper::{
     Request, Response, StatusCode, Version,
-    body::Incoming,
     header::{CONNECTION, HeaderValue, UPGRADE},
     upgrade::{OnUpgrade, on},
 };
@@ -10,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 use tracing::debug;
 
-use super::{call::Upload, fields::has_token};
+use super::{answer::Answer, call::Upload, fields::has_token};
 
 /// What a client wants its connection to become.
 pub(super) struct Upgrade {
@@ -38,7 +37,7 @@ impl Upgrade {
     }
 
     /// Joins both connections if the service has agreed; says whether it did.
-    pub(super) fn go_through(asked: Option<Self>, response: &mut Response<Incoming>) -> bool {
+    pub(super) fn go_through(asked: Option<Self>, response: &mut Response<Answer>) -> bool {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return false;
         }

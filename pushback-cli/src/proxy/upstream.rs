@@ -1,10 +1,9 @@
 //! The service behind the proxy, and the connections to it.
 
-use std::{error::Error as StdError, fmt, io, time::Duration};
+use std::{error::Error as StdError, fmt, io, sync::Arc, time::Duration};
 
 use hyper::{
     Request, Response, Uri,
-    body::Incoming,
     http::uri::{Authority, Scheme},
 };
 use hyper_util::{
@@ -12,15 +11,17 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use pushback::http::SenderStalled;
-use tokio::time::{error::Elapsed, timeout};
+use tokio::time::timeout;
 
-use super::{answer::Error, call::Upload, door::Gate};
+use super::{
+    answer::{Answer, Error},
+    call::Upload,
+    door::Gate,
+    pool::{Failure, Pool},
+};
 
 /// How long a connection may take.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
-/// How long connections on which nothing runs are kept: shorter than most services keep theirs, so that requests meet few that are
-/// just being closed.
-const IDLE_MAX: Duration = Duration::from_secs(4);
 
 /// Where the service is, and what it speaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,12 +63,12 @@ impl Origin {
         &self.authority
     }
 
-    /// Where a request goes that asks for this.
+    /// How the service is asked for this: HTTP/1 by the path alone, HTTP/2 with scheme and host.
     pub(super) fn locate(&self, asked: Uri) -> Uri {
         let mut parts = asked.into_parts();
-        parts.scheme = Some(Scheme::HTTP);
-        parts.authority = Some(self.authority.clone());
-        // All parts are there, so they fit together.
+        parts.scheme = self.is_h2.then_some(Scheme::HTTP);
+        parts.authority = self.is_h2.then(|| self.authority.clone());
+        // All parts are there that belong together.
         Uri::from_parts(parts).unwrap_or_default()
     }
 }
@@ -78,48 +79,66 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A worker's connections to the service.
+/// A worker's way to the service.
 pub(super) struct Upstream {
-    client: Client<HttpConnector, Upload>,
+    way: Way,
     answer_max: Duration,
+}
+
+enum Way {
+    H1(Arc<Pool>),
+    H2(Box<Client<HttpConnector, Upload>>),
 }
 
 impl Upstream {
     pub(super) fn new(gate: &Gate) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_MAX));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_MAX)
-            .http2_only(gate.origin.is_h2())
-            .http1_writev(false)
-            .set_host(false)
-            .build(connector);
-        Upstream { client, answer_max: gate.answer_max }
+        let way = if gate.origin.is_h2 {
+            let mut connector = HttpConnector::new();
+            connector.set_nodelay(true);
+            connector.set_connect_timeout(Some(CONNECT_MAX));
+            let mut client = Client::builder(TokioExecutor::new());
+            client.pool_timer(TokioTimer::new()).timer(TokioTimer::new());
+            Way::H2(Box::new(client.http2_only(true).set_host(false).build(connector)))
+        } else {
+            let authority = &gate.origin.authority;
+            Way::H1(Pool::new(authority.host(), authority.port_u16().unwrap_or(80), CONNECT_MAX))
+        };
+        Upstream { way, answer_max: gate.answer_max }
     }
 
-    /// Sends it, and waits for the head of the answer. What was not sent at all, because a kept connection was just
-    /// closed, is sent on another one; nothing else is tried twice.
-    pub(super) async fn send(&self, request: Request<Upload>) -> Result<Response<Incoming>, Error> {
-        let answer: Result<_, Elapsed> = timeout(self.answer_max, self.client.request(request)).await;
-        answer.map_err(|_| Error::TooSlow)?.map_err(|error| error_of(&error))
+    /// Sends it, and waits for the head of the answer.
+    pub(super) async fn send(&self, request: Request<Upload>) -> Result<Response<Answer>, Error> {
+        timeout(self.answer_max, self.exchange(request)).await.map_err(|_| Error::TooSlow)?
+    }
+
+    async fn exchange(&self, request: Request<Upload>) -> Result<Response<Answer>, Error> {
+        match &self.way {
+            Way::H1(pool) => match pool.send(request).await {
+                Ok((response, lease)) => Ok(response.map(|body| Answer::service(body, Some(lease)))),
+                Err(Failure::Connect(error)) => Err(error_of_connect(&error)),
+                Err(Failure::Exchange(error)) => Err(error_of(&error)),
+            },
+            Way::H2(client) => match client.request(request).await {
+                Ok(response) => Ok(response.map(|body| Answer::service(body, None))),
+                Err(error) if error.is_connect() => {
+                    Err(find(&error).map_or(Error::Unreachable, error_of_connect))
+                }
+                Err(error) => Err(error_of(&error)),
+            },
+        }
+    }
+}
+
+fn error_of_connect(error: &io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Error::Refused,
+        io::ErrorKind::TimedOut => Error::ConnectTimeout,
+        _ => Error::Unreachable,
     }
 }
 
 /// What a failed exchange is to the client.
-fn error_of(error: &hyper_util::client::legacy::Error) -> Error {
-    if let Some(refused) = find::<io::Error>(error).filter(|_| error.is_connect()) {
-        return match refused.kind() {
-            io::ErrorKind::ConnectionRefused => Error::Refused,
-            io::ErrorKind::TimedOut => Error::ConnectTimeout,
-            _ => Error::Unreachable,
-        };
-    }
-    if error.is_connect() {
-        return Error::Unreachable;
-    }
+fn error_of(error: &(dyn StdError + 'static)) -> Error {
     if find::<SenderStalled>(error).is_some() {
         return Error::Upload;
     }
@@ -174,10 +193,15 @@ mod tests {
 
     #[test]
     fn a_request_keeps_its_path_and_query() {
-        let origin = Origin::parse("http://127.0.0.1:3000").unwrap();
-        for (asked, sent) in [("/a?b=c", "/a?b=c"), ("http://other/x", "/x"), ("/", "/"), ("//x", "//x")] {
-            let located = origin.locate(asked.parse().unwrap());
-            assert_eq!(located.to_string(), format!("http://127.0.0.1:3000{sent}"));
+        for (asked, sent) in
+            [("/a?b=c", "/a?b=c"), ("http://other/x", "/x"), ("/", "/"), ("//x", "//x"), ("*", "*")]
+        {
+            let locate =
+                |origin: &str| Origin::parse(origin).unwrap().locate(asked.parse().unwrap()).to_string();
+            assert_eq!(locate("http://127.0.0.1:3000"), sent);
+            if asked != "*" {
+                assert_eq!(locate("h2c://127.0.0.1:3000"), format!("http://127.0.0.1:3000{sent}"));
+            }
         }
     }
 }

@@ -1,0 +1,140 @@
+//! Connections to a service over HTTP/1, one call at a time on each.
+//!
+//! hyper-util's pool is for clients of many hosts: with it, a proxied request took a sixth more of this program's own time.
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use hyper::{
+    Request, Response,
+    body::Incoming,
+    client::conn::http1::{self, SendRequest},
+};
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpStream, time::timeout};
+
+use super::{call::Upload, typical::now};
+
+/// How long connections on which nothing runs are kept: shorter than most services keep theirs, so that requests meet few that are
+/// just being closed.
+const IDLE_MAX: Duration = Duration::from_secs(4);
+
+/// A worker's connections on which nothing runs. As many are open as calls ran at once lately, which the gauge bounds.
+pub(super) struct Pool {
+    host: String,
+    port: u16,
+    connect_max: Duration,
+    /// The one that was used last is at the back, and is used next, so that those which are not needed grow old.
+    idle: Mutex<VecDeque<Idle>>,
+}
+
+struct Idle {
+    sender: SendRequest<Upload>,
+    since: Instant,
+}
+
+/// Why there is no answer.
+pub(super) enum Failure {
+    Connect(io::Error),
+    Exchange(hyper::Error),
+}
+
+impl Pool {
+    pub(super) fn new(host: &str, port: u16, connect_max: Duration) -> Arc<Self> {
+        // Brackets belong to the URL's form of an IPv6 address, not to the address.
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Arc::new(Pool { host, port, connect_max, idle: Mutex::default() })
+    }
+
+    /// Sends it, and waits for the head of the answer. What was not sent at all, because a kept connection was just
+    /// closed, is sent on another one; nothing else is tried twice.
+    pub(super) async fn send(
+        self: &Arc<Self>,
+        mut request: Request<Upload>,
+    ) -> Result<(Response<Incoming>, Lease), Failure> {
+        loop {
+            let kept = self.take();
+            let is_kept = kept.is_some();
+            let mut sender = match kept {
+                Some(sender) => {
+                    if !sender.is_ready() {
+                        // It was given back with the last byte of an answer, which its task may not have noticed.
+                        tokio::task::yield_now().await;
+                    }
+                    // Or it still sends what an earlier client uploads, though the answer was there: nobody waits for that.
+                    if !sender.is_ready() {
+                        continue;
+                    }
+                    sender
+                }
+                None => self.connect().await?,
+            };
+            match sender.try_send_request(request).await {
+                Ok(response) => return Ok((response, Lease { sender, pool: Arc::clone(self) })),
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) if is_kept => request = unsent,
+                    _ => return Err(Failure::Exchange(error.into_error())),
+                },
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Upload>, Failure> {
+        let stream = timeout(self.connect_max, TcpStream::connect((self.host.as_str(), self.port))).await;
+        let stream = stream.map_err(|_| io::ErrorKind::TimedOut.into()).and_then(|connected| connected);
+        let stream = stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
+        let stream = TokioIo::new(stream.map_err(Failure::Connect)?);
+        // Small requests go out as one piece.
+        let handshake = http1::Builder::new().writev(false).handshake(stream).await;
+        let (sender, connection) = handshake.map_err(Failure::Exchange)?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.with_upgrades().await {
+                tracing::debug!(%error, "a connection to the service broke");
+            }
+        });
+        Ok(sender)
+    }
+
+    fn take(&self) -> Option<SendRequest<Upload>> {
+        let mut idle = self.idle();
+        let youngest = idle.pop_back()?;
+        if now().saturating_duration_since(youngest.since) < IDLE_MAX {
+            return Some(youngest.sender);
+        }
+        idle.clear(); // the others are older
+        None
+    }
+
+    fn give_back(&self, sender: SendRequest<Upload>) {
+        if sender.is_closed() {
+            return;
+        }
+        let since = now();
+        let mut idle = self.idle();
+        if idle.front().is_some_and(|oldest| since.saturating_duration_since(oldest.since) >= IDLE_MAX) {
+            idle.pop_front();
+        }
+        idle.push_back(Idle { sender, since });
+    }
+
+    fn idle(&self) -> MutexGuard<'_, VecDeque<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection whose answer is still being read. It is good for another call when that has come to its end, and is closed else.
+pub(super) struct Lease {
+    sender: SendRequest<Upload>,
+    pool: Arc<Pool>,
+}
+
+impl Lease {
+    /// The answer was read to its end.
+    pub(super) fn end(self) {
+        self.pool.give_back(self.sender);
+    }
+}
