@@ -141,7 +141,7 @@ impl Rule {
     }
 
     pub(super) fn usual_dip(&mut self, seen: &Seen, running: f64) -> Decision {
-        let limit = (DIP * running).floor().clamp(0.2 * seen.limit, DIP * seen.limit);
+        let limit = (DIP * running).floor().clamp(0.3 * seen.limit, DIP * seen.limit);
         self.dip(seen, limit, "a look at fewer in flight")
     }
 
