@@ -105,6 +105,7 @@ impl Rule {
         }
         self.queue = None;
         self.base = Some(level.time);
+        self.is_base_sure = false;
         self.taken_for_base = Some(level);
         self.gap = GAP;
         self.next_dip = seen.now + GAP;
