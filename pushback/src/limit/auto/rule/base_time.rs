@@ -77,8 +77,7 @@ impl Rule {
         }
         let known = self.start.calls.min(200.0);
         self.base = Some((base * known + seen.time * seen.calls) / (known + seen.calls));
-        // Those of the first round found half as many on average, for they filled it.
-        let rate = Level { in_flight: seen.peak, time: seen.time }.rate();
+        let rate = Level::of(seen).rate();
         self.is_base_sure |= self.start.calls > 0.0 && rate > MORE * self.start.rate && seen.calls >= CALLS;
         self.start = Start { calls: self.start.calls + seen.calls, rate };
         seen.is_full
