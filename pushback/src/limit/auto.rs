@@ -31,9 +31,9 @@ use crate::settings::BuildError;
 /// 5. *Do fewer get more done?* Where throughput falls as the calls in flight grow, the limit goes lower; where the service broke
 ///    down, a ceiling stays below that for a while, and longer each time.
 ///
-/// b is measured where nothing queues: while nobody is refused, and by a *dip*, a cohort at 0.8 k now and then. When half as
-/// many in flight take as long as before, it is not our queue that makes them slow: then that is b, and the limit doubles until
-/// calls queue.
+/// b is measured where nothing queues: while nobody is refused, and by a *dip*, a cohort at 0.8 k now and then. Where that could
+/// only be measured while calls queue, a dip goes on to fewer until less is done. When half as many in flight take as long as
+/// before, it is not our queue that makes them slow: then that is b, and the limit doubles until calls queue.
 ///
 /// It begins by doubling with each round of calls, until they get slower.
 ///

@@ -1,7 +1,10 @@
 //! From what a cohort says to the next limit.
 
+mod base_time;
+
 use std::{borrow::Cow, time::Duration};
 
+use self::base_time::{Dip, GAP, Level, Start};
 use super::{
     AutoPart, Cohort, Seen, Size,
     ceiling::{Breakdown, Ceiling},
@@ -46,23 +49,16 @@ const IDLE_OVER: f64 = 4.0;
 /// The limit grows by this then.
 const GROWS: f64 = 1.25;
 
-/// A dip goes to this part of the calls that run; the first to this part of the limit.
-const DIP: f64 = 0.8;
-const FIRST_DIP: f64 = 0.25;
-/// From one dip to the next, in seconds: at first, and at most, for it doubles while nothing has changed.
-const GAP: f64 = 1.0;
-const GAP_MAX: f64 = 30.0;
-
 /// The state of the rule.
 #[derive(Debug)]
 pub(super) struct Rule {
     time_max: Option<f64>,
     without: Option<AutoPart>,
-    /// The time of a call that does not queue, in seconds.
+    /// The time of a call that does not queue, in seconds, and whether it was measured where nothing queues.
     base: Option<f64>,
+    is_base_sure: bool,
     phase: Phase,
-    /// How many calls the base was taken from at the start.
-    started_with: f64,
+    start: Start,
     first_dip_due: bool,
     next_dip: f64,
     gap: f64,
@@ -75,8 +71,10 @@ pub(super) struct Rule {
     knee: Knee,
     /// How much of the usual limit is left where fewer get more done, 1 is all.
     part: f64,
-    /// With the most in flight since calls queue: how many they were, and how long they took.
-    queue: Option<(f64, f64)>,
+    /// With the most in flight since calls queue.
+    queue: Option<Level>,
+    /// What was taken for the base time because fewer were no faster, until it is seen that more are no slower.
+    taken_for_base: Option<Level>,
     /// Calls a second while the service is well.
     rate: f64,
     /// Since when nothing is done.
@@ -93,17 +91,6 @@ enum Phase {
     Dipping(Dip),
 }
 
-/// What was before a dip.
-#[derive(Debug, Clone, Copy)]
-struct Dip {
-    time: f64,
-    in_flight: f64,
-    limit: f64,
-    /// The limit of the dip itself.
-    to: f64,
-    began: f64,
-}
-
 impl Rule {
     pub(super) fn new(time_max: Option<Duration>, without: Option<AutoPart>) -> Self {
         let has = |part| without != Some(part);
@@ -111,8 +98,9 @@ impl Rule {
             time_max: time_max.map(|time| time.as_secs_f64()),
             without,
             base: None,
+            is_base_sure: false,
             phase: if has(AutoPart::Start) { Phase::Starting } else { Phase::Usual },
-            started_with: 0.0,
+            start: Start::default(),
             first_dip_due: has(AutoPart::FirstLook),
             next_dip: 0.0,
             gap: GAP,
@@ -124,6 +112,7 @@ impl Rule {
             knee: Knee::default(),
             part: 1.0,
             queue: None,
+            taken_for_base: None,
             rate: 0.0,
             stands_still: None,
         }
@@ -219,26 +208,9 @@ impl Rule {
         because(limit, "standing still", "callers give up and nothing is done: held for when it is back")
     }
 
-    /// Doubles, unless calls get slower beyond chance.
-    fn go_on_starting(&mut self, seen: &Seen, base: f64) -> Option<Decision> {
-        let chance = 2.0 / seen.calls.sqrt();
-        let chance_of_base = (1.0 + 2.0 / self.started_with.max(1.0).sqrt()).min(2.0);
-        let is_slower = seen.time * (1.0 - chance) > 1.2 * base * chance_of_base
-            || seen.is_censored && seen.time > 1.5 * base
-            || seen.calls >= 10.0 && seen.time > 3.0 * base;
-        if is_slower {
-            self.phase = Phase::Usual;
-            return None;
-        }
-        let known = self.started_with.min(200.0);
-        self.base = Some((base * known + seen.time * seen.calls) / (known + seen.calls));
-        self.started_with += seen.calls;
-        seen.is_full
-            .then(|| self.decision(2.0 * seen.limit + 1.0, "starting", "starting, not slower yet: doubled"))
-    }
-
     /// Nobody is refused.
     fn keep_distance(&mut self, seen: &Seen, base: f64) -> Decision {
+        self.is_base_sure = true;
         // More than that is a load that rises, and says nothing about a call that does not queue.
         if seen.time < 1.3 * base {
             self.base = Some(base + 0.2 * (seen.time - base));
@@ -275,14 +247,12 @@ impl Rule {
         let slower = seen.time / base;
         let running = seen.limit / slower.max(1.0);
         if self.first_dip_due && seen.limit >= 4.0 {
-            return self.dip(seen, (FIRST_DIP * seen.limit).floor(), "a first look at fewer in flight");
+            return self.first_dip(seen);
         }
-        if let Phase::Ramping = self.phase {
-            if slower <= 1.25 {
-                let why = "slow, but not by our queue: doubled";
-                return self.decision(GROWS_TO * seen.limit + 1.0, "not our queue", why);
-            }
-            self.phase = Phase::Usual;
+        if let Phase::Ramping = self.phase
+            && let Some(decision) = self.go_on_ramping(seen, slower)
+        {
+            return decision;
         }
         let (target, cause, why) = self.target(seen, running, slower, idle, slope);
         if self.is_not_our_queue(seen, slower) {
@@ -290,8 +260,7 @@ impl Rule {
             return because(seen.limit, "not our queue", why);
         }
         if self.wants_dip(seen, slower) {
-            let limit = (DIP * running).floor().clamp(0.2 * seen.limit, DIP * seen.limit);
-            return self.dip(seen, limit, "a look at fewer in flight");
+            return self.usual_dip(seen, running);
         }
         let step = match target {
             target if target > seen.limit => 1.0,
@@ -347,72 +316,6 @@ impl Rule {
             Some(slope) if slope.rises() => self.part = (1.03 * self.part).min(1.0),
             _ => (),
         }
-    }
-
-    /// Whether half as many in flight took as long: then that is the base time, and the limit doubles.
-    fn is_not_our_queue(&mut self, seen: &Seen, slower: f64) -> bool {
-        let (in_flight, time) = (seen.in_flight, seen.time);
-        if slower < 1.2 || !self.has(AutoPart::NotOurs) {
-            self.queue = None;
-            return false;
-        }
-        let Some((most, their_time)) = self.queue.filter(|(most, _)| in_flight <= *most) else {
-            self.queue = Some((in_flight, time));
-            return false;
-        };
-        if most / in_flight < 2.0 || slower <= 1.3 {
-            return false;
-        }
-        // 1 is a queue of ours, 0 is not.
-        let ours = (their_time / time).ln() / (most / in_flight).ln();
-        if ours >= 0.25 || self.time_max.is_some_and(|time_max| time > time_max) {
-            self.queue = Some((in_flight, time));
-            return false;
-        }
-        self.queue = None;
-        self.base = Some(time);
-        self.gap = GAP;
-        self.next_dip = seen.now + GAP;
-        self.ceiling = Ceiling::none();
-        self.breakdown.forget();
-        self.phase = Phase::Ramping;
-        true
-    }
-
-    fn wants_dip(&self, seen: &Seen, slower: f64) -> bool {
-        let has_dips = self.has(AutoPart::Dips) && !seen.is_censored;
-        has_dips && slower > 1.2 && slower <= 3.0 && self.idle < IDLE && seen.now >= self.next_dip
-    }
-
-    fn dip(&mut self, seen: &Seen, limit: f64, why: &'static str) -> Decision {
-        let Seen { time, in_flight, limit: before, now, .. } = *seen;
-        self.phase = Phase::Dipping(Dip { time, in_flight, limit: before, to: limit, began: now });
-        because(limit, "a dip", why)
-    }
-
-    /// With fewer in flight, calls took as long as seen now.
-    fn end_dip(&mut self, seen: &Seen, dip: Dip, base: f64) -> Decision {
-        self.phase = Phase::Usual;
-        let time = seen.time;
-        // 0: they are no faster, so it is not our queue; 1: they are faster by as much as they are fewer.
-        let fell = (dip.time - time) / (dip.time * (1.0 - (seen.in_flight / dip.in_flight).min(0.99)));
-        let (is_less, is_more) = (time < 0.75 * base, time > 1.4 * base);
-        let moved = is_less || is_more && fell < 0.4;
-        let base = if moved { time } else { 0.5 * (base + time) };
-        self.base = Some(base);
-        let has_changed = is_less || is_more || self.first_dip_due;
-        self.first_dip_due = false;
-        self.gap = if has_changed { GAP } else { (2.0 * self.gap).min(GAP_MAX) };
-        let lasted = (seen.now - dip.began).min(3.0);
-        self.next_dip = seen.now + self.gap.max(if has_changed { 4.0 } else { 20.0 } * lasted);
-        let running = dip.limit * (base / dip.time).min(1.0);
-        let target = self.part * ((1.0 + ROOM) * running + ROOM_BY_ROOT * running.sqrt());
-        let why = format!(
-            "with fewer in flight calls take {:.1} ms: the base time {}",
-            1000.0 * time,
-            if moved { "has changed" } else { "is confirmed" }
-        );
-        self.decision(target.clamp(0.5 * dip.limit, GROWS_TO * dip.limit), "a dip", why)
     }
 
     fn end_phase(&mut self) {
