@@ -42,7 +42,7 @@ pub(crate) fn run(rounds: u32, only: Option<Part>) -> Result<(), String> {
 fn judge(what: &str, figure: f64, must: f64, unit: &str) -> usize {
     let is_missed = figure.is_nan() || figure > must;
     println!(
-        "{what:<72}{figure:>9.3}{unit}  (at most {must}{unit}){}",
+        "{what:<72}{figure:>9.3}{unit}  (at most {must:.3}{unit}){}",
         if is_missed { "  missed" } else { "" }
     );
     usize::from(is_missed)
