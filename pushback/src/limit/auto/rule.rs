@@ -249,10 +249,10 @@ impl Rule {
         if self.first_dip_due && seen.limit >= 4.0 {
             return self.first_dip(seen);
         }
-        if let Phase::Ramping = self.phase
-            && let Some(decision) = self.go_on_ramping(seen, slower)
-        {
-            return decision;
+        if let Phase::Ramping = self.phase {
+            if let Some(decision) = self.go_on_ramping(seen, slower) {
+                return decision;
+            }
         }
         let (target, cause, why) = self.target(seen, running, slower, idle, slope);
         if self.is_not_our_queue(seen, slower) {
