@@ -1,11 +1,6 @@
 //! `pushback demo`: a protected service to try things on.
 
-use std::{
-    io::{Write, stdout},
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, routing::get};
 use pushback::{PressureGauge, http::BackpressureLayer};
@@ -17,6 +12,7 @@ use tokio::{
 
 use crate::{
     failure::Failure,
+    output::say,
     settings::{self, LimitChoice},
     shutdown::Shutdown,
 };
@@ -163,10 +159,4 @@ fn introduce(address: SocketAddr, limit: &LimitChoice, work: Duration) {
     if matches!(limit, LimitChoice::Fixed(0)) {
         say("Warning: a limit of 0 admits nothing. Every request will be refused.");
     }
-}
-
-/// Says something on standard output, if anybody listens there.
-fn say(text: &str) {
-    let mut out = stdout().lock();
-    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }

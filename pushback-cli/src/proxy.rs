@@ -18,7 +18,6 @@ mod upstream;
 mod worker;
 
 use std::{
-    io::{Write, stdout},
     net::{SocketAddr, TcpListener},
     num::NonZeroUsize,
     sync::Arc,
@@ -35,6 +34,7 @@ use sd_notify::NotifyState;
 use self::{door::Gate, drain::Draining, upstream::Origin, worker::Workers};
 use crate::{
     failure::Failure,
+    output::say,
     settings::{self, LimitChoice},
     shutdown::Shutdown,
 };
@@ -267,10 +267,4 @@ fn tell_systemd(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
         tracing::warn!(%error, "cannot tell systemd");
     }
-}
-
-/// Says something on standard output, if anybody listens there.
-fn say(text: &str) {
-    let mut out = stdout().lock();
-    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }

@@ -5,6 +5,7 @@ mod layer;
 mod primitives;
 mod proxy;
 mod served;
+mod wrk;
 
 use std::path::PathBuf;
 
@@ -42,6 +43,9 @@ pub(crate) enum What {
         part: Option<proxy::Part>,
     },
 }
+
+/// What Linux tells programs, whatever the kernel counts in.
+const TICKS_A_SECOND: f64 = 100.0;
 
 pub(crate) fn run(what: What) -> Result<(), String> {
     match what {

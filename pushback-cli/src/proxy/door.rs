@@ -86,7 +86,7 @@ impl Service<Request<Incoming>> for Door {
     type Future = Passing;
 
     fn call(&self, request: Request<Incoming>) -> Passing {
-        let closes = self.gate.draining.has_begun() && request.version() < Version::HTTP_2;
+        let is_h1 = request.version() < Version::HTTP_2;
         let line = self.gate.has_access_log.then(|| Box::new(Line::of(&request, &self.peer)));
         let state = match fields::check(&request, &self.gate.own) {
             Ok(()) => {
@@ -97,6 +97,8 @@ impl Service<Request<Incoming>> for Door {
             }
             Err(error) => State::Malformed(error),
         };
+        // After a malformed request, nobody knows where the next one begins.
+        let closes = is_h1 && (self.gate.draining.has_begun() || matches!(state, State::Malformed(_)));
         Passing { state, closes, line }
     }
 }
@@ -128,8 +130,7 @@ impl Future for Passing {
         if answered.body().refused().is_some() {
             answered.headers_mut().insert(PROXY_STATUS, REFUSED);
         }
-        let is_malformed = matches!(self.state, State::Malformed(_));
-        if (self.closes || is_malformed) && answered.version() < Version::HTTP_2 {
+        if self.closes {
             answered.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if let Some(line) = &self.line {

@@ -159,8 +159,9 @@ pub(super) fn rewrite(
 ) {
     let wants_trailers = has_token(request.headers(), &TE, "trailers");
     // Only HTTP/1.0 may name no host at all; the service must get one.
-    let host = HeaderValue::try_from(request.uri().authority().unwrap_or(origin).as_str()).ok();
-    let host = host.filter(|_| !request.headers().contains_key(HOST));
+    let host = request.headers().get(HOST).cloned();
+    let host =
+        host.or_else(|| HeaderValue::try_from(request.uri().authority().unwrap_or(origin).as_str()).ok());
     // A body whose length nobody knows must say so, or a GET would lose it.
     let is_chunked = !request.body().is_end_stream() && !request.headers().contains_key(CONTENT_LENGTH);
     let is_h1 = request.version() < Version::HTTP_2;
@@ -171,9 +172,7 @@ pub(super) fn rewrite(
     headers.remove(EXPECT); // answered here, when the body is asked for
     headers.remove(FORWARDED);
     if let Some(host) = host {
-        headers.insert(HOST, host);
-    }
-    if let Some(host) = headers.get(HOST).cloned() {
+        headers.insert(HOST, host.clone());
         headers.insert(FORWARDED_HOST, host);
     }
     headers.insert(FORWARDED_FOR, peer.clone());
@@ -207,10 +206,7 @@ fn take_off_hop_by_hop(headers: &mut HeaderMap) {
     let mut there: Vec<HeaderName> =
         headers.keys().filter(|name| HOP_BY_HOP.contains(name)).cloned().collect();
     if there.contains(&CONNECTION) {
-        let lists =
-            headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-        let named = lists.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
-        there.extend(named.filter(|name| !KEPT.contains(name)));
+        there.extend(named_in(headers, &CONNECTION).filter(|name| !KEPT.contains(name)));
     }
     for name in there {
         headers.remove(name);
@@ -219,11 +215,7 @@ fn take_off_hop_by_hop(headers: &mut HeaderMap) {
 
 /// Takes off the announcement of trailers that would pass for what this proxy says; hyper sends only those announced.
 fn take_off_trailers(headers: &mut HeaderMap) {
-    let announced: Vec<HeaderName> = headers
-        .get_all(TRAILER)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+    let announced: Vec<HeaderName> = named_in(headers, &TRAILER)
         .filter(|name| !HOP_BY_HOP.contains(name) && !NO_TRAILERS.contains(name) && !is_same_in_cgi(name))
         .collect();
     headers.remove(TRAILER);
@@ -243,10 +235,21 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
+/// The fields that are named in a list.
+fn named_in<'a>(headers: &'a HeaderMap, list: &HeaderName) -> impl Iterator<Item = HeaderName> + use<'a> {
+    members(headers, list).filter_map(|name| HeaderName::from_bytes(name).ok())
+}
+
 /// Whether a list has this member.
-pub(super) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    let lists = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-    lists
-        .flat_map(|list| list.split(','))
-        .any(|member| member.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(token))
+pub(super) fn has_token(headers: &HeaderMap, list: &HeaderName, token: &str) -> bool {
+    members(headers, list).any(|member| {
+        let name = member.split(|byte| *byte == b';').next().unwrap_or_default();
+        name.trim_ascii().eq_ignore_ascii_case(token.as_bytes())
+    })
+}
+
+/// The members of a list, which may stand in several fields.
+fn members<'a>(headers: &'a HeaderMap, list: &HeaderName) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    let values = headers.get_all(list).into_iter().map(HeaderValue::as_bytes);
+    values.flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
 }

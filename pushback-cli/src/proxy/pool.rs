@@ -1,6 +1,7 @@
 //! Connections to a service over HTTP/1, one call at a time on each.
 //!
-//! hyper-util's pool is for clients of many hosts: with it, a proxied request took a tenth more of this program's own instructions.
+//! hyper-util's pool is for clients of many hosts, and each call pays for that: it looks its host up, races the wait for a connection
+//! against a new one, and gives the connection back by a task.
 
 use std::{
     collections::VecDeque,

@@ -6,14 +6,12 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::{build, median};
-use crate::{command::output, packages};
+use super::{TICKS_A_SECOND, build, median, wrk};
+use crate::packages;
 
 const SERVED: [&str; 5] = ["plain", "pushback", "tower", "pushback-refusing", "tower-refusing"];
 const ROUNDS: usize = 5;
 const SECONDS: u32 = 3;
-/// What Linux tells programs, whatever the kernel counts in.
-const TICKS_A_SECOND: f64 = 100.0;
 
 /// For information: nothing must come out.
 pub(crate) fn run() -> Result<(), String> {
@@ -56,20 +54,13 @@ fn cost(program: &Path, served: &str) -> Result<f64, String> {
     let mut told = BufReader::new(server.stdout.take().expect("it is piped"));
     let mut address = String::new();
     told.read_line(&mut address).map_err(said)?;
-    let duration = format!("-d{SECONDS}s");
-    let report = output(
-        Command::new("taskset")
-            .args(["-c", "1", "wrk", "-t1", "-c16", &duration])
-            .arg(format!("http://{}/", address.trim())),
-    )?;
+    let counted = wrk::run(16, SECONDS, &format!("http://{}/", address.trim()));
     drop(server.stdin.take()); // ends it
     let mut ticks = String::new();
     told.read_to_string(&mut ticks).map_err(said)?;
     server.wait().map_err(said)?;
-    let requests =
-        report.lines().find_map(|line| line.trim().split_once(" requests in ")?.0.parse::<f64>().ok());
-    match (requests, ticks.trim().parse::<f64>()) {
-        (Some(requests), Ok(ticks)) if requests > 0.0 => Ok(ticks / TICKS_A_SECOND * 1e6 / requests),
-        _ => Err(format!("{served} said {ticks:?}, and wrk said {report}")),
+    match ticks.trim().parse::<f64>() {
+        Ok(ticks) => Ok(ticks / TICKS_A_SECOND * 1e6 / counted?.requests),
+        Err(_) => Err(format!("{served} said {ticks:?}")),
     }
 }

