@@ -25,6 +25,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Check(proxy::CheckArguments),
     Demo(demo::Arguments),
     Load(load::Arguments),
     Proxy(proxy::Arguments),
@@ -45,6 +46,7 @@ fn run() -> Result<(), Failure> {
         Err(wrong) => return Err(Failure::usage(&wrong)),
     };
     let command = match command {
+        Command::Check(arguments) => return proxy::check(&arguments),
         Command::Sim(arguments) => return sim::run(&arguments),
         other => other,
     };
@@ -55,6 +57,7 @@ fn run() -> Result<(), Failure> {
             Command::Demo(arguments) => demo::run(arguments).await,
             Command::Load(arguments) => load::run(arguments).await,
             Command::Proxy(arguments) => proxy::run(arguments).await,
+            Command::Check(arguments) => proxy::check(&arguments),
             Command::Sim(arguments) => sim::run(&arguments),
         }
     });

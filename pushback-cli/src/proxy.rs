@@ -1,17 +1,24 @@
-//! `pushback proxy`: a gate in front of a service in any language.
+//! `pushback proxy`: a gate in front of services in any language.
 //!
-//! A request's way: `worker` accepts its connection, `door` looks at it and asks the library's layer, which refuses it or lets
-//! `forward` send it to the `upstream`; `call` keeps its place when its client goes away.
+//! A request's way: `worker` accepts its connection, `door` looks at it, finds its `route` through the `gate`, and asks the
+//! library's layer, which refuses it or lets `forward` send it to the `upstream`; `call` keeps its place when its client goes away.
 
 mod access;
 mod admin;
 mod answer;
 mod call;
+mod client;
 mod door;
 mod drain;
 mod fields;
+mod flags;
 mod forward;
+mod gate;
 mod pool;
+mod reload;
+mod route;
+mod settings;
+mod tls;
 mod typical;
 mod upgrade;
 mod upstream;
@@ -19,199 +26,88 @@ mod worker;
 
 use std::{
     net::{SocketAddr, TcpListener},
-    num::NonZeroUsize,
+    path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
-use clap::ValueEnum;
-use pushback::{
-    DryRunMode, Line, PressureGauge,
-    http::{BackpressureLayer, Classify, Connections},
-};
+use pushback::http::Connections;
 use sd_notify::NotifyState;
 
-use self::{door::Gate, drain::Draining, upstream::Origin, worker::Workers};
+pub(crate) use self::flags::Arguments;
+use self::{
+    admin::Served,
+    gate::Gates,
+    settings::{GaugeSettings, Log, Settings},
+    worker::Workers,
+};
 use crate::{
     failure::Failure,
-    output::say,
-    settings::{self, LimitChoice},
-    shutdown::Shutdown,
+    output::{print, say},
+    settings::LimitChoice,
+    shutdown::{Hangups, Shutdown},
 };
 
-/// Stand in front of a service: let as many requests through as it can do, refuse or queue the rest at once.
+/// Say what the proxy would do by a settings file, or all that is wrong with it.
 ///
-/// Without --limit the limit finds itself. Refused requests get 429, or their protocol's own word for it, within
-/// microseconds. The proxy's own answers, refusals and errors of the service alike, have a Proxy-Status field (RFC 9209).
-/// SIGTERM and Ctrl-C drain: what runs is finished, then the program ends; a second signal ends it at once.
+/// Prints all settings that hold, as a settings file that says each of them; or, on standard error, each mistake with its line, its key, its
+/// value and what is allowed.
 #[derive(clap::Args)]
-pub(crate) struct Arguments {
-    /// The service: http://HOST[:PORT], or h2c://HOST[:PORT] for HTTP/2 without TLS, as gRPC servers speak it
-    #[arg(long, value_name = "URL", value_parser = Origin::parse)]
-    to: Origin,
-    /// Where to listen
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080", value_parser = settings::address)]
-    listen: SocketAddr,
-    /// How many requests may be in the service at once, 0 to 4294967295, or how that is found: auto, aimd, vegas, …
-    #[arg(long, value_name = "N|NAME", default_value = "auto", value_parser = settings::limit_choice, allow_hyphen_values = true)]
-    limit: LimitChoice,
-    /// How many requests may wait in line for a place, 0 to 1000000; 0 refuses at once
-    #[arg(long, value_name = "N", default_value = "0", value_parser = line, allow_hyphen_values = true)]
-    line: u32,
-    /// How long a request waits in line at most, 1ms to 1m
-    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = wait, allow_hyphen_values = true)]
-    line_wait: Duration,
-    /// How many threads serve, 1 to 1024; as many as there are cores, if nothing is said
-    #[arg(long, value_name = "N", value_parser = workers, allow_hyphen_values = true)]
-    workers: Option<usize>,
-    /// A path that always passes, such as the service's health check; as often as there are such paths
-    #[arg(long, value_name = "/PATH", value_parser = exempt)]
-    exempt: Vec<String>,
-    /// Refuse nobody, and count who would have been refused
-    #[arg(long)]
-    dry_run: bool,
-    /// How long the service has for the head of its answer, 10ms to 1h; after that the client gets 504
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = answer_time, allow_hyphen_values = true)]
-    timeout: Duration,
-    /// How many connections clients may have open, 1 to 4294967295
-    #[arg(long, value_name = "N", default_value = "20000", value_parser = connections, allow_hyphen_values = true)]
-    connections: u32,
-    /// How long a client may make no progress with a body, sending or reading, 1ms to 24h
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = stall, allow_hyphen_values = true)]
-    stall: Duration,
-    /// Where health checks and metrics are served: /healthz, /readyz, /metrics. A loopback address; "off" for none
-    #[arg(long, value_name = "HOST:PORT|off", default_value = "127.0.0.1:9900", value_parser = admin_address)]
-    admin: AdminAddress,
-    /// How long a drain waits for requests that run, 0s to 1h
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = drain_time, allow_hyphen_values = true)]
-    drain: Duration,
-    /// Log each request with its answer's status and the time to its head
-    #[arg(long)]
-    access_log: bool,
-    /// How logs are written to standard error
-    #[arg(long, value_name = "FORM", default_value = "text")]
-    log: Log,
+pub(crate) struct CheckArguments {
+    /// The settings file
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Log {
-    Text,
-    Json,
+pub(crate) fn check(arguments: &CheckArguments) -> Result<(), Failure> {
+    let settings = read(&arguments.config)?;
+    // What only shows when it is made: certificates that the system lacks.
+    Gates::new(settings.clone())
+        .map_err(|problem| Failure::wrong(format!("{}: {problem}", arguments.config.display())))?;
+    print(&settings.to_string())
 }
 
-/// Where the admin listener is, if it is.
-#[derive(Debug, Clone, Copy)]
-struct AdminAddress(Option<SocketAddr>);
-
-fn admin_address(text: &str) -> Result<AdminAddress, String> {
-    if text == "off" {
-        return Ok(AdminAddress(None));
-    }
-    let address = settings::address(text)?;
-    if address.ip().is_loopback() {
-        Ok(AdminAddress(Some(address)))
-    } else {
-        Err("it is no loopback address, and the admin listener has no TLS; allowed: 127.0.0.1:PORT, [::1]:PORT, off"
-            .to_owned())
-    }
-}
-
-fn line(text: &str) -> Result<u32, String> {
-    settings::number(text, 0..=1_000_000).map(|places| u32::try_from(places).unwrap_or(u32::MAX))
-}
-
-fn exempt(text: &str) -> Result<String, String> {
-    match Classify::new().exempt([text]) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(_) => Err("allowed: a path that begins with '/', without '?' and '#'".to_owned()),
-    }
-}
-
-fn wait(text: &str) -> Result<Duration, String> {
-    settings::duration(text, Duration::from_millis(1)..=Duration::from_secs(60))
-}
-
-fn workers(text: &str) -> Result<usize, String> {
-    settings::number(text, 1..=1024).map(|count| usize::try_from(count).unwrap_or(1))
-}
-
-fn answer_time(text: &str) -> Result<Duration, String> {
-    settings::duration(text, Duration::from_millis(10)..=Duration::from_secs(3600))
-}
-
-fn connections(text: &str) -> Result<u32, String> {
-    settings::number(text, 1..=u64::from(u32::MAX)).map(|count| u32::try_from(count).unwrap_or(u32::MAX))
-}
-
-fn stall(text: &str) -> Result<Duration, String> {
-    settings::duration(text, Duration::from_millis(1)..=Duration::from_secs(24 * 3600))
-}
-
-fn drain_time(text: &str) -> Result<Duration, String> {
-    settings::duration(text, Duration::ZERO..=Duration::from_secs(3600))
+fn read(file: &Path) -> Result<Settings, Failure> {
+    settings::read(file).map_err(|problems| Failure::wrong(problems.join("\nerror: ")))
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    log(arguments.log);
+    let file = arguments.config.clone();
+    let settings = match &file {
+        Some(file) => read(file)?,
+        None => arguments.settings().ok_or_else(|| Failure::wrong("--to URL or --config FILE is needed"))?,
+    };
+    log(settings.log);
     let metrics = admin::install_metrics().map_err(Failure::run)?;
-    let gauge = gauge(&arguments).map_err(Failure::wrong)?;
-    let mut shutdown =
-        Shutdown::catch().map_err(|error| Failure::run(format!("cannot catch signals: {error}")))?;
-    let listener = listen(arguments.listen)?;
+    let cannot_catch = |error| Failure::run(format!("cannot catch signals: {error}"));
+    let mut shutdown = Shutdown::catch().map_err(cannot_catch)?;
+    let hangups = Hangups::catch().map_err(cannot_catch)?;
+    let listener = listen(settings.listen)?;
     let address = listener.local_addr().map_err(Failure::run)?;
-    let draining = Draining::new();
-    let layer = if arguments.line > 0 {
-        BackpressureLayer::waiting(gauge.clone())
-    } else {
-        BackpressureLayer::new(gauge.clone())
-    };
-    let classify = Classify::new().exempt(&arguments.exempt).map_err(Failure::wrong)?;
-    let layer = layer.classify(classify).stall(arguments.stall).map_err(Failure::wrong)?;
-    let admin = match arguments.admin.0 {
-        Some(address) => Some(admin::serve(address, gauge.clone(), draining.clone(), metrics).await?),
-        None => None,
-    };
-    let gate = Arc::new(Gate::new(
-        layer,
-        arguments.to.clone(),
-        arguments.timeout,
-        arguments.access_log,
-        draining.clone(),
-    ));
-    let connections = Connections::at_most(arguments.connections).map_err(Failure::wrong)?;
-    let count = arguments
-        .workers
-        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get));
-    let workers = Workers::start(count, &listener, &gate, &connections, &draining)
+    let gates = Arc::new(Gates::new(settings.clone()).map_err(Failure::wrong)?);
+    let served = admin::serve(&settings.admin, &gates, metrics).await?;
+    let connections = Connections::at_most(settings.clients.connections).map_err(Failure::wrong)?;
+    let connections = connections.idle(settings.clients.idle).map_err(Failure::wrong)?;
+    let workers = Workers::start(settings.workers, &listener, &gates, &connections)
         .map_err(|error| Failure::run(format!("cannot start the workers: {error}")))?;
     drop(listener);
-    introduce(address, admin, &arguments, count);
+    introduce(address, &served, &settings);
+    tokio::spawn(reload::watch(file, Arc::clone(&gates), hangups));
     tell_systemd(NotifyState::Ready);
 
     let signal = shutdown.next().await;
     tell_systemd(NotifyState::Stopping);
-    let running = gauge.snapshot().in_flight;
-    say(&format!("{signal}: draining, {running} in flight. Another signal ends at once."));
+    say(&format!("{signal}: draining, {} in flight. Another signal ends at once.", gates.in_flight()));
+    let bound = gates.now().settings.drain;
     tokio::select! {
-        left = drain::run(&draining, &gauge, workers, arguments.drain) => {
-            let snapshot = gauge.snapshot();
-            say(&format!("Drained: {} admitted, {} refused.", snapshot.admitted, snapshot.refused.total()));
+        left = drain::run(&gates, workers, bound) => {
+            let (admitted, refused) = gates.totals();
+            say(&format!("Drained: {admitted} admitted, {refused} refused."));
             left
         }
         signal = shutdown.next() => {
-            Err(Failure::run(format!("{signal} again: ended with {} in flight", gauge.snapshot().in_flight)))
+            Err(Failure::run(format!("{signal} again: ended with {} in flight", gates.in_flight())))
         }
     }
-}
-
-fn gauge(arguments: &Arguments) -> Result<PressureGauge, pushback::BuildError> {
-    let gauge = PressureGauge::builder().name("upstream").limit(arguments.limit.clone());
-    let line = Line::fifo(arguments.line).wait_at_most(arguments.line_wait);
-    let gauge = gauge.line(line).build()?;
-    if arguments.dry_run {
-        gauge.set_dry_run(DryRunMode::On);
-    }
-    Ok(gauge)
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
@@ -234,31 +130,46 @@ fn log(form: Log) {
     };
 }
 
-fn introduce(address: SocketAddr, admin: Option<SocketAddr>, arguments: &Arguments, workers: usize) {
-    let limit = match &arguments.limit {
-        LimitChoice::Fixed(places) => format!("at most {places} requests at once"),
-        LimitChoice::Moving(name) => format!("as many requests at once as '{name}' finds right"),
-    };
-    let line = match arguments.line {
-        0 => "the rest gets 429 at once".to_owned(),
-        places => {
-            let wait = humantime::format_duration(arguments.line_wait);
-            format!("up to {places} wait for at most {wait}, the rest gets 429 at once")
+fn introduce(address: SocketAddr, served: &Served, settings: &Settings) {
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    say(&format!("pushback proxy on {scheme}://{address}\n{} workers.", settings.workers));
+    for route in &settings.routes {
+        let gauge = settings.gauges.iter().find(|gauge| gauge.name == route.gauge);
+        let does = gauge.map(GaugeSettings::does).unwrap_or_default();
+        say(&format!("{}To {}: {does}.", route.asked, route.service.origin));
+    }
+    if let Some(admin) = served.admin {
+        let scheme = if settings.admin.tls.is_some() { "https" } else { "http" };
+        say(&format!("Health and metrics on {scheme}://{admin}: /healthz, /readyz, /metrics, /api/gauges"));
+    }
+    if let Some(probes) = served.probes {
+        say(&format!("Probes on http://{probes}: /healthz, /readyz, /metrics"));
+    }
+    for gauge in &settings.gauges {
+        let name = &gauge.name;
+        if gauge.is_dry_run {
+            say(&format!("A dry run: '{name}' refuses nobody."));
         }
-    };
-    say(&format!(
-        "pushback proxy on http://{address}\n\
-         To {}: {limit}; {line}. {workers} workers.",
-        arguments.to
-    ));
-    if let Some(admin) = admin {
-        say(&format!("Health and metrics on http://{admin}: /healthz, /readyz, /metrics"));
+        if matches!(gauge.limit, LimitChoice::Fixed(0)) {
+            say(&format!("Warning: a limit of 0 admits nothing. '{name}' will refuse every request."));
+        }
     }
-    if arguments.dry_run {
-        say("A dry run: nobody is refused.");
-    }
-    if matches!(arguments.limit, LimitChoice::Fixed(0)) {
-        say("Warning: a limit of 0 admits nothing. Every request will be refused.");
+}
+
+impl GaugeSettings {
+    /// What becomes of requests.
+    fn does(&self) -> String {
+        let limit = match &self.limit {
+            LimitChoice::Fixed(places) => format!("at most {places} requests at once"),
+            LimitChoice::Moving(name) => format!("as many requests at once as '{name}' finds right"),
+        };
+        match self.line {
+            0 => format!("{limit}; the rest is refused at once"),
+            places => {
+                let wait = humantime::format_duration(self.line_wait);
+                format!("{limit}; up to {places} wait for at most {wait}, the rest is refused at once")
+            }
+        }
     }
 }
 

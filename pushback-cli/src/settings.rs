@@ -19,7 +19,7 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// A limit: a number of places, or the name of one that moves.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LimitChoice {
     Fixed(u32),
     Moving(&'static str),

@@ -46,3 +46,29 @@ impl Shutdown {
         "Ctrl-C"
     }
 }
+
+/// SIGHUP, by which operators ask for the settings to be read again. From its creation on it does not end the program.
+pub(crate) struct Hangups {
+    #[cfg(unix)]
+    signal: Signal,
+}
+
+impl Hangups {
+    #[cfg(unix)]
+    pub(crate) fn catch() -> io::Result<Self> {
+        Ok(Hangups { signal: signal(SignalKind::hangup())? })
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn catch() -> io::Result<Self> {
+        Ok(Hangups {})
+    }
+
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) {
+        #[cfg(unix)]
+        let _ = self.signal.recv().await;
+        #[cfg(not(unix))]
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,23 +1,23 @@
 //! The access log: a line for each request, when the head of its answer is there.
 
-use std::time::Instant;
+use std::{net::IpAddr, time::Instant};
 
-use hyper::{Method, Request, Uri, body::Incoming, header::HeaderValue};
+use hyper::{Method, Request, Uri, body::Incoming};
 
-use super::{answer::PROXY_STATUS, call::Answered, typical::now};
+use super::{answer::PROXY_STATUS, call::Answered, client::Client, settings::Trust, typical::now};
 
 /// What is logged of a request, which is no longer there when its answer comes.
 pub(super) struct Line {
     method: Method,
     asked: Uri,
-    client: HeaderValue,
+    client: IpAddr,
     came: Instant,
 }
 
 impl Line {
-    pub(super) fn of(request: &Request<Incoming>, client: &HeaderValue) -> Self {
+    pub(super) fn of(request: &Request<Incoming>, client: &Client, trust: &Trust) -> Self {
         let (method, asked) = (request.method().clone(), request.uri().clone());
-        Line { method, asked, client: client.clone(), came: now() }
+        Line { method, asked, client: client.first_unknown(request.headers(), trust), came: now() }
     }
 
     /// Written by tracing, which escapes what a client made up.
@@ -25,7 +25,7 @@ impl Line {
         let proxy_status = answered.headers().get(PROXY_STATUS).and_then(|status| status.to_str().ok());
         tracing::info!(
             target: "access",
-            client = self.client.to_str().unwrap_or_default(),
+            client = %self.client,
             method = self.method.as_str(),
             asked = %self.asked,
             status = answered.status().as_u16(),

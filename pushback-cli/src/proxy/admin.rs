@@ -1,24 +1,24 @@
-//! The admin listener: whether the proxy is well, whether it wants requests, and its metrics. It changes nothing, and listens on
-//! loopback alone.
+//! The admin listener: whether the proxy is well, whether it wants requests, and its metrics; and its gauges, for whoever has the
+//! token.
 
-use std::{net::SocketAddr, time::Duration};
+mod api;
+mod guard;
+mod listener;
+mod token;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::Request,
-    http::{
-        StatusCode,
-        header::{CONTENT_TYPE, HOST},
-    },
-    middleware::{self, Next},
-    response::{IntoResponse, Response},
+    http::{StatusCode, header::CONTENT_TYPE},
+    middleware,
     routing::get,
 };
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
-use pushback::PressureGauge;
-use tokio::net::TcpListener;
 
-use super::drain::Draining;
+use self::guard::Guard;
+pub(super) use self::token::Token;
+use super::{gate::Gates, settings::Admin, tls};
 use crate::failure::Failure;
 
 /// The buckets of times, in seconds: those of OpenTelemetry for HTTP servers, with two finer ones.
@@ -31,16 +31,39 @@ pub(super) fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     PrometheusBuilder::new().set_buckets(&BUCKETS)?.install_recorder()
 }
 
+/// Where it is served, if it is.
+#[derive(Debug, Default)]
+pub(super) struct Served {
+    pub(super) admin: Option<SocketAddr>,
+    pub(super) probes: Option<SocketAddr>,
+}
+
+impl Admin {
+    /// Whether nobody gets at it who should not.
+    pub(super) fn check(&self) -> Result<(), String> {
+        match self.listen {
+            Some(address) if !address.ip().is_loopback() && (self.tls.is_none() || self.token.is_none()) => {
+                Err(format!(
+                    "listen is {address}, which is no loopback address; allowed: 127.0.0.1:PORT, [::1]:PORT, off, and \
+                     others with TLS and a token only (probes may be anywhere)"
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Serves in the background, and says where.
 pub(super) async fn serve(
-    address: SocketAddr,
-    gauge: PressureGauge,
-    draining: Draining,
+    settings: &Admin,
+    gates: &Arc<Gates>,
     metrics: PrometheusHandle,
-) -> Result<SocketAddr, Failure> {
-    let cannot_listen = |error| Failure::run(format!("cannot listen on {address} for the admin: {error}"));
-    let listener = TcpListener::bind(address).await.map_err(cannot_listen)?;
-    let address = listener.local_addr().map_err(cannot_listen)?;
+) -> Result<Served, Failure> {
+    settings.check().map_err(|problem| Failure::wrong(format!("admin: {problem}")))?;
+    let token = settings.token.as_deref().map(Token::read).transpose();
+    let token = token.map_err(|problem| Failure::wrong(format!("admin.token: {problem}")))?;
+    let tls = settings.tls.as_ref().map(tls::server).transpose();
+    let tls = tls.map_err(|problem| Failure::wrong(format!("admin.tls: {problem}")))?;
     let upkeep = metrics.clone();
     tokio::spawn(async move {
         loop {
@@ -48,11 +71,23 @@ pub(super) async fn serve(
             upkeep.run_upkeep();
         }
     });
-    tokio::spawn(axum::serve(listener, router(gauge, draining, metrics)).into_future());
-    Ok(address)
+    let probes = probes(gates, metrics);
+    let mut served = Served::default();
+    if let Some(address) = settings.probes {
+        served.probes = Some(listener::serve(address, None, probes.clone()).await?);
+    }
+    if let Some(address) = settings.listen {
+        let guard = Arc::new(Guard::new(address, token));
+        let pages = probes.merge(api::router(gates, &guard));
+        let pages = pages.layer(middleware::from_fn_with_state(guard, guard::from_here));
+        served.admin = Some(listener::serve(address, tls, pages).await?);
+    }
+    Ok(served)
 }
 
-fn router(gauge: PressureGauge, draining: Draining, metrics: PrometheusHandle) -> Router {
+/// What changes nothing.
+fn probes(gates: &Arc<Gates>, metrics: PrometheusHandle) -> Router {
+    let draining = gates.draining.clone();
     let ready = async move || {
         if draining.has_begun() {
             (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
@@ -60,27 +95,15 @@ fn router(gauge: PressureGauge, draining: Draining, metrics: PrometheusHandle) -
             (StatusCode::OK, "ready\n")
         }
     };
+    let gates = Arc::clone(gates);
     let metrics = async move || {
-        gauge.publish_metrics();
+        for gauge in &gates.now().gauges {
+            gauge.publish_metrics();
+        }
         ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
     };
     Router::new()
         .route("/healthz", get(async || "alive\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .layer(middleware::from_fn(from_this_machine))
-}
-
-/// A page elsewhere can have its own name point to loopback, and read what a browser on this machine may read. Its requests
-/// have its name for a Host.
-async fn from_this_machine(request: Request, next: Next) -> Response {
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|digit| digit.is_ascii_digit()));
-    let name = name.map_or(host, |(name, _)| name);
-    let is_ours = matches!(name, "localhost" | "127.0.0.1" | "[::1]");
-    if is_ours {
-        next.run(request).await
-    } else {
-        (StatusCode::MISDIRECTED_REQUEST, "not this host\n").into_response()
-    }
 }

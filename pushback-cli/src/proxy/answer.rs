@@ -28,9 +28,15 @@ pub(super) enum Error {
     Loop,
     /// Its sender stalled or broke off.
     Upload,
+    /// No route is for it.
+    NoRoute,
+    /// This proxy has a fault.
+    Panicked,
     Refused,
     ConnectTimeout,
     Unreachable,
+    Certificate,
+    Tls,
     Garbage,
     Broken,
     TooSlow,
@@ -43,7 +49,10 @@ impl Error {
             Error::NotDone(_) => StatusCode::NOT_IMPLEMENTED,
             Error::Loop => StatusCode::LOOP_DETECTED,
             Error::Upload => StatusCode::REQUEST_TIMEOUT,
+            Error::NoRoute => StatusCode::NOT_FOUND,
+            Error::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             Error::Refused | Error::Unreachable | Error::Garbage | Error::Broken => StatusCode::BAD_GATEWAY,
+            Error::Certificate | Error::Tls => StatusCode::BAD_GATEWAY,
             Error::ConnectTimeout | Error::TooSlow => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -53,6 +62,10 @@ impl Error {
         match self {
             Error::Malformed(_) | Error::NotDone(_) | Error::Upload => "pushback; error=http_request_error",
             Error::Loop => "pushback; error=proxy_loop_detected",
+            Error::NoRoute => "pushback; error=destination_not_found",
+            Error::Panicked => "pushback; error=proxy_internal_error",
+            Error::Certificate => "pushback; error=tls_certificate_error",
+            Error::Tls => "pushback; error=tls_protocol_error",
             Error::Refused => "pushback; error=connection_refused",
             Error::ConnectTimeout => "pushback; error=connection_timeout",
             Error::Unreachable => "pushback; error=destination_unavailable",
@@ -67,6 +80,10 @@ impl Error {
             Error::Malformed(why) | Error::NotDone(why) => why,
             Error::Loop => "This request came by this proxy before",
             Error::Upload => "The request did not come to its end",
+            Error::NoRoute => "No service is known for this request",
+            Error::Panicked => "This proxy has a fault",
+            Error::Certificate => "The service's certificate is not believed",
+            Error::Tls => "The service does not answer in TLS",
             Error::Refused => "The service refuses connections",
             Error::ConnectTimeout => "The service cannot be reached in time",
             Error::Unreachable => "The service cannot be reached",

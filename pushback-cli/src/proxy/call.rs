@@ -20,7 +20,7 @@ use hyper::{Response, body::Incoming};
 use pushback::http::{RequestBody, ResponseBody, ResponseFuture};
 use tokio::runtime::Handle;
 
-use super::{answer::Answer, door::Gate, forward::Forward, typical::now};
+use super::{answer::Answer, forward::Forward, typical::now, upstream::Upstream};
 
 /// What the layer answers.
 pub(super) type Answered = Response<ResponseBody<Answer>>;
@@ -48,13 +48,20 @@ impl Progress {
 pub(super) struct Call {
     layered: Option<Pin<Box<Layered>>>,
     progress: Arc<Progress>,
-    gate: Arc<Gate>,
+    upstream: Arc<Upstream>,
     came: Instant,
 }
 
 impl Call {
-    pub(super) fn new(layered: Layered, progress: Arc<Progress>, gate: Arc<Gate>) -> Self {
-        Call { layered: Some(Box::pin(layered)), progress, gate, came: now() }
+    pub(super) fn new(layered: Layered, progress: Arc<Progress>, upstream: Arc<Upstream>) -> Self {
+        Call { layered: Some(Box::pin(layered)), progress, upstream, came: now() }
+    }
+}
+
+impl Call {
+    /// Drops it where it is, for it has panicked.
+    pub(super) fn give_up(&mut self) {
+        self.layered = None;
     }
 }
 
@@ -74,7 +81,7 @@ impl Future for Call {
 impl Drop for Call {
     fn drop(&mut self) {
         let Some(layered) = self.layered.take() else { return };
-        let left = self.gate.typical.left_after(now().saturating_duration_since(self.came));
+        let left = self.upstream.typical.left_after(now().saturating_duration_since(self.came));
         let is_in_service = self.progress.0.load(Ordering::Relaxed) == FORWARDED;
         let Ok(runtime) = Handle::try_current() else { return };
         if !is_in_service || left.is_zero() || std::thread::panicking() {

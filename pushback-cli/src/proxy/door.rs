@@ -3,11 +3,10 @@
 use std::{
     convert::Infallible,
     future::Future,
-    net::IpAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use hyper::{
@@ -16,7 +15,7 @@ use hyper::{
     header::{CONNECTION, HeaderValue},
     service::Service,
 };
-use pushback::http::{BackpressureLayer, ResponseBody};
+use pushback::http::ResponseBody;
 use tower_layer::Layer;
 use tower_service::Service as _;
 
@@ -24,59 +23,36 @@ use super::{
     access::Line,
     answer::{Answer, Error, PROXY_STATUS, REFUSED},
     call::{Answered, Call, Progress},
-    drain::Draining,
-    fields::{self, Own},
+    client::Client,
+    fields,
     forward::Forward,
-    typical::Typical,
-    upstream::{Origin, Upstream},
+    gate::{Gate, Gates},
 };
-
-/// What stands in front of the service, for all connections.
-pub(super) struct Gate {
-    pub(super) layer: BackpressureLayer,
-    pub(super) origin: Origin,
-    /// How long the service has for the head of an answer.
-    pub(super) answer_max: Duration,
-    pub(super) typical: Typical,
-    pub(super) own: Own,
-    has_access_log: bool,
-    draining: Draining,
-}
-
-impl Gate {
-    pub(super) fn new(
-        layer: BackpressureLayer,
-        origin: Origin,
-        answer_max: Duration,
-        has_access_log: bool,
-        draining: Draining,
-    ) -> Self {
-        Gate {
-            layer,
-            origin,
-            answer_max,
-            typical: Typical::default(),
-            own: Own::new(),
-            has_access_log,
-            draining,
-        }
-    }
-}
 
 /// Serves one connection.
 pub(super) struct Door {
-    gate: Arc<Gate>,
-    upstream: Arc<Upstream>,
-    /// The client's address, as a field has it.
-    peer: HeaderValue,
+    gates: Arc<Gates>,
+    client: Arc<Client>,
+    /// Whose connections to the services are used.
+    worker: usize,
 }
 
 impl Door {
-    pub(super) fn new(gate: &Arc<Gate>, upstream: &Arc<Upstream>, peer: IpAddr) -> Self {
-        let peer = HeaderValue::try_from(peer.to_canonical().to_string());
-        // An address has only characters that a field may have.
-        let peer = peer.unwrap_or_else(|_| HeaderValue::from_static("unknown"));
-        Door { gate: Arc::clone(gate), upstream: Arc::clone(upstream), peer }
+    pub(super) fn new(gates: &Arc<Gates>, client: Client, worker: usize) -> Self {
+        Door { gates: Arc::clone(gates), client: Arc::new(client), worker }
+    }
+
+    fn ask(&self, gate: &Gate, mut request: Request<Incoming>, is_known_hop: bool) -> Result<Call, Error> {
+        fields::check(&request, &self.gates.own)?;
+        if !is_known_hop {
+            fields::take_off_claims(request.headers_mut(), &gate.settings.trust.headers);
+        }
+        let route = gate.route_of(&request).ok_or(Error::NoRoute)?;
+        let progress = Arc::new(Progress::default());
+        let forward = Forward::new(route, &self.client, self.worker, is_known_hop, &progress);
+        let layer = if is_known_hop { &route.trusting } else { &route.layer };
+        let layered = layer.layer(forward).call(request);
+        Ok(Call::new(layered, progress, Arc::clone(&route.upstream)))
     }
 }
 
@@ -87,20 +63,25 @@ impl Service<Request<Incoming>> for Door {
 
     fn call(&self, request: Request<Incoming>) -> Passing {
         let is_h1 = request.version() < Version::HTTP_2;
-        let line = self.gate.has_access_log.then(|| Box::new(Line::of(&request, &self.peer)));
-        let state = match fields::check(&request, &self.gate.own) {
-            Ok(()) => {
-                let progress = Arc::new(Progress::default());
-                let forward = Forward::new(&self.gate, &self.upstream, &self.peer, &progress);
-                let layered = self.gate.layer.layer(forward).call(request);
-                State::Asked(Call::new(layered, progress, Arc::clone(&self.gate)))
-            }
-            Err(error) => State::Malformed(error),
+        let gate = self.gates.now();
+        let trust = &gate.settings.trust;
+        let line = gate.settings.has_access_log.then(|| Box::new(Line::of(&request, &self.client, trust)));
+        let is_known_hop = trust.knows(self.client.address);
+        let state = match contained(|| self.ask(&gate, request, is_known_hop)).and_then(|asked| asked) {
+            Ok(call) => State::Asked(call),
+            Err(error) => State::Answered(error),
         };
         // After a malformed request, nobody knows where the next one begins.
-        let closes = is_h1 && (self.gate.draining.has_begun() || matches!(state, State::Malformed(_)));
+        let is_last = matches!(&state, State::Answered(error) if *error != Error::NoRoute);
+        let closes = is_h1 && (is_last || self.gates.draining.has_begun());
         Passing { state, closes, line }
     }
+}
+
+/// A panic is an error of this one call.
+fn contained<T>(run: impl FnOnce() -> T) -> Result<T, Error> {
+    // What the call had is dropped, and whatever it shares recovers by itself.
+    catch_unwind(AssertUnwindSafe(run)).map_err(|_| Error::Panicked)
 }
 
 /// A request on its way to its answer.
@@ -113,7 +94,7 @@ pub(super) struct Passing {
 
 enum State {
     Asked(Call),
-    Malformed(Error),
+    Answered(Error),
 }
 
 impl Future for Passing {
@@ -121,11 +102,16 @@ impl Future for Passing {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut answered = match &mut self.state {
-            State::Asked(call) => {
-                let Poll::Ready(answered) = Pin::new(call).poll(cx) else { return Poll::Pending };
-                answered
-            }
-            State::Malformed(error) => own(error.response()),
+            State::Asked(call) => match contained(|| Pin::new(&mut *call).poll(cx)) {
+                Ok(Poll::Ready(answered)) => answered,
+                Ok(Poll::Pending) => return Poll::Pending,
+                Err(error) => {
+                    let _ = contained(|| call.give_up());
+                    self.closes = true;
+                    own(error.response())
+                }
+            },
+            State::Answered(error) => own(error.response()),
         };
         if answered.body().refused().is_some() {
             answered.headers_mut().insert(PROXY_STATUS, REFUSED);

@@ -6,10 +6,9 @@
 
 use std::time::Duration;
 
-use pushback::PressureGauge;
 use tokio::{sync::watch, time::timeout};
 
-use super::worker::Workers;
+use super::{gate::Gates, worker::Workers};
 use crate::failure::Failure;
 
 /// How long clients have to hear that their connection ends.
@@ -47,21 +46,16 @@ impl Draining {
     }
 }
 
-pub(super) async fn run(
-    draining: &Draining,
-    gauge: &PressureGauge,
-    workers: Workers,
-    bound: Duration,
-) -> Result<(), Failure> {
-    draining.enter(Stage::Noticing);
+pub(super) async fn run(gates: &Gates, workers: Workers, bound: Duration) -> Result<(), Failure> {
+    gates.draining.enter(Stage::Noticing);
     tokio::time::sleep(NOTICE.min(bound)).await;
-    draining.enter(Stage::Ending);
+    gates.draining.enter(Stage::Ending);
     let ended = tokio::task::spawn_blocking(|| workers.join());
     match timeout(bound, ended).await {
         Ok(_) => Ok(()),
         Err(_) => Err(Failure::run(format!(
             "{} still in flight after {}",
-            gauge.snapshot().in_flight,
+            gates.in_flight(),
             humantime::format_duration(bound)
         ))),
     }

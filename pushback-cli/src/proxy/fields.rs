@@ -14,13 +14,10 @@ use hyper::{
 use super::{
     answer::{Answer, Error},
     call::Upload,
+    client::{Client, FORWARDED, FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO},
     upgrade::Upgrade,
 };
 
-const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -59,6 +56,10 @@ impl Own {
         let via = HeaderValue::try_from(format!("1.1 {name}"));
         // The name has only letters and digits.
         Own { via: via.unwrap_or_else(|_| HeaderValue::from_static("1.1 pushback")), name }
+    }
+
+    pub(super) fn via(&self) -> &HeaderValue {
+        &self.via
     }
 }
 
@@ -149,11 +150,31 @@ fn is_name_and_port(host: &Authority) -> bool {
     has_proper_port && !host.host().is_empty() && !host.as_str().contains('@')
 }
 
+/// Takes off what only a known hop may say, however it is written.
+pub(super) fn take_off_claims(headers: &mut HeaderMap, claims: &[HeaderName]) {
+    if claims.is_empty() {
+        return;
+    }
+    let is_claim = |name: &&HeaderName| {
+        claims.contains(name)
+            || name.as_str().contains('_') && claims.iter().any(|claim| is_same(name, claim.as_str()))
+    };
+    let there: Vec<HeaderName> = headers.keys().filter(is_claim).cloned().collect();
+    for name in there {
+        headers.remove(name);
+    }
+}
+
+/// Whether CGI and its heirs read both names as one.
+fn is_same(name: &HeaderName, other: &str) -> bool {
+    name.as_str().replace('-', "_") == other.replace('-', "_")
+}
+
 /// Takes off what is about the client's connection, and puts on who asked and by which way.
 pub(super) fn rewrite(
     request: &mut Request<Upload>,
-    own: &Own,
-    peer: &HeaderValue,
+    client: &Client,
+    is_known_hop: bool,
     origin: &Authority,
     upgrade: Option<&Upgrade>,
 ) {
@@ -170,14 +191,10 @@ pub(super) fn rewrite(
     take_off_trailers(headers);
     join_cookies(headers);
     headers.remove(EXPECT); // answered here, when the body is asked for
-    headers.remove(FORWARDED);
-    if let Some(host) = host {
-        headers.insert(HOST, host.clone());
-        headers.insert(FORWARDED_HOST, host);
+    client.introduce(headers, host, is_known_hop);
+    if !is_h1 {
+        headers.remove(HOST); // the target names the service, and both must not differ (RFC 9113, 8.3.1)
     }
-    headers.insert(FORWARDED_FOR, peer.clone());
-    headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
-    headers.append(VIA, own.via.clone());
     if wants_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }

@@ -8,64 +8,59 @@ use std::{
     task::{Context, Poll},
 };
 
-use hyper::{Request, Response, Version, header::HeaderValue};
+use hyper::{Request, Response, Version};
 use tower_service::Service;
 
 use super::{
     answer::Answer,
     call::{Progress, Upload},
-    door::Gate,
+    client::Client,
     fields,
+    route::Route,
     typical::now,
     upgrade::Upgrade,
-    upstream::Upstream,
 };
 
 /// The service, as the layer sees it for one request.
 #[derive(Clone)]
 pub(super) struct Forward {
-    gate: Arc<Gate>,
-    upstream: Arc<Upstream>,
-    peer: HeaderValue,
+    route: Arc<Route>,
+    client: Arc<Client>,
+    worker: usize,
+    /// What its headers say of who asked counts.
+    is_known_hop: bool,
     progress: Arc<Progress>,
 }
 
 impl Forward {
     pub(super) fn new(
-        gate: &Arc<Gate>,
-        upstream: &Arc<Upstream>,
-        peer: &HeaderValue,
+        route: &Arc<Route>,
+        client: &Arc<Client>,
+        worker: usize,
+        is_known_hop: bool,
         progress: &Arc<Progress>,
     ) -> Self {
-        Forward {
-            gate: Arc::clone(gate),
-            upstream: Arc::clone(upstream),
-            peer: peer.clone(),
-            progress: Arc::clone(progress),
-        }
+        let (route, client, progress) = (Arc::clone(route), Arc::clone(client), Arc::clone(progress));
+        Forward { route, client, worker, is_known_hop, progress }
     }
 
     async fn exchange(self, mut request: Request<Upload>) -> Response<Answer> {
+        let upstream = &self.route.upstream;
+        let origin = &upstream.settings.origin;
         let upgrade = Upgrade::asked_for(&mut request);
-        *request.version_mut() = if self.gate.origin.is_h2() { Version::HTTP_2 } else { Version::HTTP_11 };
-        fields::rewrite(
-            &mut request,
-            &self.gate.own,
-            &self.peer,
-            self.gate.origin.authority(),
-            upgrade.as_ref(),
-        );
+        *request.version_mut() = if origin.is_h2() { Version::HTTP_2 } else { Version::HTTP_11 };
+        fields::rewrite(&mut request, &self.client, self.is_known_hop, origin.authority(), upgrade.as_ref());
         let asked = std::mem::take(request.uri_mut());
-        *request.uri_mut() = self.gate.origin.locate(asked);
+        *request.uri_mut() = origin.locate(asked);
         let began = now();
-        let mut response = match self.upstream.send(request).await {
+        let mut response = match upstream.send(self.worker, request, self.route.timeout).await {
             Ok(response) => response,
             Err(error) => {
                 tracing::debug!(error = error.text(), "the service gave no answer");
                 return error.response();
             }
         };
-        self.gate.typical.learn(now().saturating_duration_since(began));
+        upstream.typical.learn(now().saturating_duration_since(began));
         let is_upgraded = Upgrade::go_through(upgrade, &mut response);
         fields::clean(&mut response, is_upgraded);
         response

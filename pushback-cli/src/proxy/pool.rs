@@ -16,7 +16,13 @@ use hyper::{
     client::conn::http1::{self, SendRequest},
 };
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, time::timeout};
+use rustls::{ClientConfig, pki_types::ServerName};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::TlsConnector;
 
 use super::{call::Upload, typical::now};
 
@@ -29,6 +35,7 @@ pub(super) struct Pool {
     host: String,
     port: u16,
     connect_max: Duration,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
     /// The one that was used last is at the back, and is used next, so that those which are not needed grow old.
     idle: Mutex<VecDeque<Idle>>,
 }
@@ -45,10 +52,20 @@ pub(super) enum Failure {
 }
 
 impl Pool {
-    pub(super) fn new(host: &str, port: u16, connect_max: Duration) -> Arc<Self> {
-        // Brackets belong to the URL's form of an IPv6 address, not to the address.
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Arc::new(Pool { host, port, connect_max, idle: Mutex::default() })
+    pub(super) fn new(
+        host: &str,
+        port: u16,
+        connect_max: Duration,
+        tls: Option<ClientConfig>,
+    ) -> Result<Arc<Self>, String> {
+        let tls = tls.map(|mut config| {
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            let name = ServerName::try_from(host.to_owned());
+            let name = name.map_err(|_| format!("no certificate can be for '{host}'"))?;
+            Ok::<_, String>((TlsConnector::from(Arc::new(config)), name))
+        });
+        let (host, tls) = (host.to_owned(), tls.transpose()?);
+        Ok(Arc::new(Pool { host, port, connect_max, tls, idle: Mutex::default() }))
     }
 
     /// Sends it, and waits for the head of the answer. What was not sent at all, because a kept connection was just
@@ -85,19 +102,18 @@ impl Pool {
     }
 
     async fn connect(&self) -> Result<SendRequest<Upload>, Failure> {
-        let stream = timeout(self.connect_max, TcpStream::connect((self.host.as_str(), self.port))).await;
-        let stream = stream.map_err(|_| io::ErrorKind::TimedOut.into()).and_then(|connected| connected);
-        let stream = stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
-        let stream = TokioIo::new(stream.map_err(Failure::Connect)?);
-        // Small requests go out as one piece.
-        let handshake = http1::Builder::new().writev(false).handshake(stream).await;
-        let (sender, connection) = handshake.map_err(Failure::Exchange)?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(%error, "a connection to the service broke");
+        let connected = timeout(self.connect_max, async {
+            let stream =
+                TcpStream::connect((self.host.as_str(), self.port)).await.map_err(Failure::Connect)?;
+            stream.set_nodelay(true).map_err(Failure::Connect)?;
+            match &self.tls {
+                None => speak(stream).await,
+                Some((tls, name)) => {
+                    speak(tls.connect(name.clone(), stream).await.map_err(Failure::Connect)?).await
+                }
             }
         });
-        Ok(sender)
+        connected.await.unwrap_or_else(|_| Err(Failure::Connect(io::ErrorKind::TimedOut.into())))
     }
 
     fn take(&self) -> Option<SendRequest<Upload>> {
@@ -125,6 +141,21 @@ impl Pool {
     fn idle(&self) -> MutexGuard<'_, VecDeque<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+async fn speak<Io>(stream: Io) -> Result<SendRequest<Upload>, Failure>
+where
+    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    // Small requests go out as one piece.
+    let handshake = http1::Builder::new().writev(false).handshake(TokioIo::new(stream)).await;
+    let (sender, connection) = handshake.map_err(Failure::Exchange)?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.with_upgrades().await {
+            tracing::debug!(%error, "a connection to the service broke");
+        }
+    });
+    Ok(sender)
 }
 
 /// A connection whose answer is still being read. It is good for another call when that has come to its end, and is closed else.

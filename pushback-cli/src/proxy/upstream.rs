@@ -6,6 +6,7 @@ use hyper::{
     Request, Response, Uri,
     http::uri::{Authority, Scheme},
 };
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
@@ -16,43 +17,47 @@ use tokio::time::timeout;
 use super::{
     answer::{Answer, Error},
     call::Upload,
-    door::Gate,
     pool::{Failure, Pool},
+    settings::ServiceSettings,
+    tls,
+    typical::Typical,
 };
 
-/// How long a connection may take.
-const CONNECT_MAX: Duration = Duration::from_secs(5);
+const SCHEMES: &str =
+    "allowed: http://HOST[:PORT], https://, h2c:// (HTTP/2 without TLS), h2:// (HTTP/2 with TLS)";
 
 /// Where the service is, and what it speaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Origin {
     authority: Authority,
     is_h2: bool,
+    is_tls: bool,
 }
 
 impl Origin {
     pub(super) fn parse(url: &str) -> Result<Self, String> {
-        let allowed = "allowed: http://HOST[:PORT] or h2c://HOST[:PORT]";
-        let uri: Uri = url.parse().map_err(|error| format!("{error}; {allowed}"))?;
-        let is_h2 = match uri.scheme_str() {
-            Some("http") => false,
-            Some("h2c") => true,
-            Some(scheme) => return Err(format!("the scheme is {scheme}; {allowed}")),
-            None => return Err(format!("it has no scheme; {allowed}")),
+        let uri: Uri = url.parse().map_err(|error| format!("{error}; {SCHEMES}"))?;
+        let (is_h2, is_tls) = match uri.scheme_str() {
+            Some("http") => (false, false),
+            Some("https") => (false, true),
+            Some("h2c") => (true, false),
+            Some("h2") => (true, true),
+            Some(scheme) => return Err(format!("the scheme is {scheme}; {SCHEMES}")),
+            None => return Err(format!("it has no scheme; {SCHEMES}")),
         };
         if !matches!(uri.path_and_query().map(|path| path.as_str()), None | Some("" | "/")) {
-            return Err(format!("it has a path, and requests keep their own; {allowed}"));
+            return Err(format!("it has a path, and requests keep their own; {SCHEMES}"));
         }
-        let authority = uri.into_parts().authority.ok_or_else(|| format!("it has no host; {allowed}"))?;
+        let authority = uri.into_parts().authority.ok_or_else(|| format!("it has no host; {SCHEMES}"))?;
         if authority.as_str().contains('@') || authority.host().is_empty() {
-            return Err(format!("it has no host, or a user name; {allowed}"));
+            return Err(format!("it has no host, or a user name; {SCHEMES}"));
         }
         // `Authority` takes any digits for a port and then knows none.
         let after_host = authority.as_str().rsplit_once(']').map_or(authority.as_str(), |(_, rest)| rest);
         if after_host.contains(':') && authority.port_u16().is_none() {
-            return Err(format!("the port is not 0 to 65535; {allowed}"));
+            return Err(format!("the port is not 0 to 65535; {SCHEMES}"));
         }
-        Ok(Origin { authority, is_h2 })
+        Ok(Origin { authority, is_h2, is_tls })
     }
 
     pub(super) fn is_h2(&self) -> bool {
@@ -63,10 +68,20 @@ impl Origin {
         &self.authority
     }
 
+    /// Its name or address, without the brackets that belong to the URL's form of an IPv6 address.
+    fn host(&self) -> &str {
+        self.authority.host().trim_start_matches('[').trim_end_matches(']')
+    }
+
+    fn port(&self) -> u16 {
+        self.authority.port_u16().unwrap_or(if self.is_tls { 443 } else { 80 })
+    }
+
     /// How the service is asked for this: HTTP/1 by the path alone, HTTP/2 with scheme and host.
     pub(super) fn locate(&self, asked: Uri) -> Uri {
+        let scheme = if self.is_tls { Scheme::HTTPS } else { Scheme::HTTP };
         let mut parts = asked.into_parts();
-        parts.scheme = self.is_h2.then_some(Scheme::HTTP);
+        parts.scheme = self.is_h2.then_some(scheme);
         parts.authority = self.is_h2.then(|| self.authority.clone());
         // All parts are there that belong together.
         Uri::from_parts(parts).unwrap_or_default()
@@ -75,44 +90,67 @@ impl Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", if self.is_h2 { "h2c" } else { "http" }, self.authority)
+        let scheme = match (self.is_h2, self.is_tls) {
+            (false, false) => "http",
+            (false, true) => "https",
+            (true, false) => "h2c",
+            (true, true) => "h2",
+        };
+        write!(f, "{scheme}://{}", self.authority)
     }
 }
 
-/// A worker's way to the service.
+/// A service, and each worker's own connections to it.
 pub(super) struct Upstream {
-    way: Way,
-    answer_max: Duration,
+    pub(super) settings: ServiceSettings,
+    pub(super) typical: Typical,
+    ways: Box<[Way]>,
 }
 
 enum Way {
     H1(Arc<Pool>),
-    H2(Box<Client<HttpConnector, Upload>>),
+    H2(Box<Client<HttpsConnector<HttpConnector>, Upload>>),
 }
 
 impl Upstream {
-    pub(super) fn new(gate: &Gate) -> Self {
-        let way = if gate.origin.is_h2 {
-            let mut connector = HttpConnector::new();
-            connector.set_nodelay(true);
-            connector.set_connect_timeout(Some(CONNECT_MAX));
-            let mut client = Client::builder(TokioExecutor::new());
-            client.pool_timer(TokioTimer::new()).timer(TokioTimer::new());
-            Way::H2(Box::new(client.http2_only(true).set_host(false).build(connector)))
-        } else {
-            let authority = &gate.origin.authority;
-            Way::H1(Pool::new(authority.host(), authority.port_u16().unwrap_or(80), CONNECT_MAX))
-        };
-        Upstream { way, answer_max: gate.answer_max }
+    /// Connects nowhere yet. An error says what is wrong with its certificates.
+    pub(super) fn new(settings: &ServiceSettings, workers: usize) -> Result<Self, String> {
+        let ways = (0..workers).map(|_| Way::to(settings)).collect::<Result<_, _>>()?;
+        Ok(Upstream { settings: settings.clone(), typical: Typical::default(), ways })
     }
 
-    /// Sends it, and waits for the head of the answer.
-    pub(super) async fn send(&self, request: Request<Upload>) -> Result<Response<Answer>, Error> {
-        timeout(self.answer_max, self.exchange(request)).await.map_err(|_| Error::TooSlow)?
+    /// Sends it over one of this worker's connections, and waits for the head of the answer.
+    pub(super) async fn send(
+        &self,
+        worker: usize,
+        request: Request<Upload>,
+        answer_max: Duration,
+    ) -> Result<Response<Answer>, Error> {
+        timeout(answer_max, self.ways[worker].exchange(request)).await.map_err(|_| Error::TooSlow)?
+    }
+}
+
+impl Way {
+    fn to(ServiceSettings { origin, connect, ca }: &ServiceSettings) -> Result<Self, String> {
+        if !origin.is_h2 {
+            let tls = origin.is_tls.then(|| tls::client(ca.as_deref())).transpose()?;
+            return Ok(Way::H1(Pool::new(origin.host(), origin.port(), *connect, tls)?));
+        }
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false); // there may be TLS around it
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(*connect));
+        // Whoever is spoken to without TLS needs no certificates.
+        let tls = if origin.is_tls { tls::client(ca.as_deref())? } else { tls::no_client()? };
+        let tls = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http2();
+        let mut client = Client::builder(TokioExecutor::new());
+        client.pool_timer(TokioTimer::new()).timer(TokioTimer::new());
+        client.http2_only(true).set_host(false);
+        Ok(Way::H2(Box::new(client.build(tls.wrap_connector(connector)))))
     }
 
     async fn exchange(&self, request: Request<Upload>) -> Result<Response<Answer>, Error> {
-        match &self.way {
+        match self {
             Way::H1(pool) => match pool.send(request).await {
                 Ok((response, lease)) => Ok(response.map(|body| Answer::service(body, Some(lease)))),
                 Err(Failure::Connect(error)) => Err(error_of_connect(&error)),
@@ -130,6 +168,11 @@ impl Upstream {
 }
 
 fn error_of_connect(error: &io::Error) -> Error {
+    match tls::error_in(error) {
+        Some(rustls::Error::InvalidCertificate(_)) => return Error::Certificate,
+        Some(_) => return Error::Tls,
+        None => (),
+    }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Error::Refused,
         io::ErrorKind::TimedOut => Error::ConnectTimeout,
@@ -168,24 +211,21 @@ mod tests {
 
     #[test]
     fn an_origin_is_a_host_without_a_path() {
-        for (url, is_h2) in
-            [("http://127.0.0.1:3000", false), ("http://[::1]:1/", false), ("h2c://service", true)]
-        {
+        for (url, is_h2, host, port) in [
+            ("http://127.0.0.1:3000", false, "127.0.0.1", 3000),
+            ("http://[::1]:1/", false, "::1", 1),
+            ("http://[::1]", false, "::1", 80),
+            ("https://service", false, "service", 443),
+            ("h2c://service", true, "service", 80),
+            ("h2://service:8443", true, "service", 8443),
+        ] {
             let origin = Origin::parse(url).unwrap();
-            assert_eq!(origin.is_h2(), is_h2, "{url}");
+            assert_eq!((origin.is_h2(), origin.host(), origin.port()), (is_h2, host, port), "{url}");
             assert_eq!(origin.to_string(), url.trim_end_matches('/'));
         }
-        for wrong in [
-            "",
-            "service",
-            "https://a",
-            "http://",
-            "http://a/b",
-            "http://a/?b",
-            "http://u@a",
-            "http://a:99999",
-            "ftp://a",
-        ] {
+        for wrong in
+            ["", "service", "http://", "http://a/b", "http://a/?b", "http://u@a", "http://a:99999", "ftp://a"]
+        {
             let error = Origin::parse(wrong).unwrap_err();
             assert!(error.contains("allowed: http://HOST[:PORT]"), "{wrong}: {error}");
         }
@@ -201,6 +241,7 @@ mod tests {
             assert_eq!(locate("http://127.0.0.1:3000"), sent);
             if asked != "*" {
                 assert_eq!(locate("h2c://127.0.0.1:3000"), format!("http://127.0.0.1:3000{sent}"));
+                assert_eq!(locate("h2://127.0.0.1:3000"), format!("https://127.0.0.1:3000{sent}"));
             }
         }
     }

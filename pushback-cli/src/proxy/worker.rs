@@ -2,8 +2,9 @@
 //! that they share.
 
 use std::{
+    future::Future,
     io,
-    net::TcpListener,
+    net::{IpAddr, TcpListener},
     sync::Arc,
     thread::{self, JoinHandle},
     time::Duration,
@@ -13,24 +14,14 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
 };
-use pushback::http::{Connection, Connections, NextConnection};
-use tokio::{net::TcpStream, runtime};
+use pushback::http::{Connections, NextConnection};
+use tokio::{net::TcpStream, runtime, time::timeout};
 use tracing::{debug, warn};
 
-use super::{
-    door::{Door, Gate},
-    drain::Draining,
-    upstream::Upstream,
-};
+use super::{client::Client, door::Door, gate::Gates, settings::Clients};
 
-/// How long a client may take for the head of a request, and between two requests.
-const HEAD_READ_MAX: Duration = Duration::from_secs(60);
-/// The most that the head of a request may be long; above it, 431.
-const HEAD_MAX: usize = 64 << 10;
-/// How many fields it may have.
-const FIELDS_MAX: usize = 100;
-/// How many requests one HTTP/2 connection may have open.
-const STREAMS_MAX: u32 = 250;
+/// How long a client may take to agree on TLS; below the time that a drain waits.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// After an accept that failed, for want of files perhaps.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -40,19 +31,18 @@ impl Workers {
     pub(super) fn start(
         count: usize,
         listener: &TcpListener,
-        gate: &Arc<Gate>,
+        gates: &Arc<Gates>,
         connections: &Connections,
-        draining: &Draining,
     ) -> io::Result<Self> {
         let worker = |number| {
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-            let (listener, gate) = (listener.try_clone()?, Arc::clone(gate));
-            let (connections, draining) = (connections.clone(), draining.clone());
+            let (listener, gates, connections) =
+                (listener.try_clone()?, Arc::clone(gates), connections.clone());
             thread::Builder::new()
                 .name(format!("worker {number}"))
-                .spawn(move || runtime.block_on(work(listener, gate, connections, draining)))
+                .spawn(move || runtime.block_on(work(number, listener, gates, connections)))
         };
-        (1..=count).map(worker).collect::<io::Result<_>>().map(Workers)
+        (0..count).map(worker).collect::<io::Result<_>>().map(Workers)
     }
 
     /// Waits until all have ended.
@@ -65,17 +55,12 @@ impl Workers {
     }
 }
 
-async fn work(listener: TcpListener, gate: Arc<Gate>, connections: Connections, draining: Draining) {
+async fn work(worker: usize, listener: TcpListener, gates: Arc<Gates>, connections: Connections) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return warn!(%error, "a worker cannot listen"),
     };
-    let serving = Serving {
-        upstream: Arc::new(Upstream::new(&gate)),
-        gate,
-        server: server(),
-        graceful: GracefulShutdown::new(),
-    };
+    let serving = Serving { worker, gates, graceful: GracefulShutdown::new() };
     let accepting = async {
         loop {
             let next = connections.next().await; // pauses at the cap
@@ -91,7 +76,7 @@ async fn work(listener: TcpListener, gate: Arc<Gate>, connections: Connections, 
     };
     tokio::select! {
         () = accepting => (),
-        () = draining.wants_the_end() => (),
+        () = serving.gates.draining.wants_the_end() => (),
     }
     // Whoever the system has already connected is served, and not reset.
     while let Some((stream, peer)) = accept_now(&listener).await {
@@ -111,25 +96,25 @@ async fn accept_now(listener: &tokio::net::TcpListener) -> Option<(TcpStream, st
     }
 }
 
-type Server = auto::Builder<TokioExecutor>;
+pub(super) type Server = auto::Builder<TokioExecutor>;
 
 /// Without `pipeline_flush`: with it, hyper buffers an answer without a bound while its client does not read, and closes without
 /// having written its last answer if bytes are left that it will not read.
-fn server() -> Server {
+pub(super) fn server(clients: &Clients) -> Server {
     let mut server = auto::Builder::new(TokioExecutor::new());
     server
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_READ_MAX)
-        .max_buf_size(HEAD_MAX)
-        .max_headers(FIELDS_MAX)
+        .header_read_timeout(clients.head)
+        .max_buf_size(usize::try_from(clients.head_size).unwrap_or(usize::MAX))
+        .max_headers(usize::try_from(clients.fields).unwrap_or(usize::MAX))
         // Small answers go out as one piece, which costs less than telling the system of two.
         .writev(false);
     server
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(u32::try_from(HEAD_MAX).unwrap_or(u32::MAX))
+        .max_concurrent_streams(clients.streams)
+        .max_header_list_size(clients.head_size)
         .keep_alive_interval(Duration::from_secs(60))
         .keep_alive_timeout(Duration::from_secs(20));
     server
@@ -137,25 +122,47 @@ fn server() -> Server {
 
 /// What a worker serves its connections with.
 struct Serving {
-    gate: Arc<Gate>,
-    upstream: Arc<Upstream>,
-    server: Server,
+    worker: usize,
+    gates: Arc<Gates>,
     graceful: GracefulShutdown,
 }
 
 impl Serving {
-    fn serve(&self, next: NextConnection, stream: TcpStream, peer: std::net::IpAddr) {
+    fn serve(&self, next: NextConnection, stream: TcpStream, peer: IpAddr) {
         if let Err(error) = stream.set_nodelay(true) {
             return debug!(%error, "a client is gone before it said anything");
         }
-        let io: Connection<TcpStream> = next.hold(stream);
-        let door = Door::new(&self.gate, &self.upstream, peer);
-        let connection = self.server.serve_connection_with_upgrades(TokioIo::new(io), door).into_owned();
-        let connection = self.graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                debug!(%peer, error, "a connection broke");
+        let io = next.hold(stream);
+        let gate = self.gates.now();
+        let client = Client::new(peer, gate.tls.is_some(), Arc::clone(&self.gates.own));
+        let door = Door::new(&self.gates, client, self.worker);
+        let server = gate.server.clone();
+        let watcher = self.graceful.watcher();
+        match gate.tls.clone() {
+            None => {
+                let connection = server.serve_connection_with_upgrades(TokioIo::new(io), door).into_owned();
+                tokio::spawn(told(watcher.watch(connection), peer));
             }
-        });
+            Some(tls) => {
+                let patience = gate.settings.clients.head.min(HANDSHAKE_MAX);
+                tokio::spawn(async move {
+                    match timeout(patience, tls.accept(io)).await {
+                        Ok(Ok(io)) => {
+                            let connection = server.serve_connection_with_upgrades(TokioIo::new(io), door);
+                            told(watcher.watch(connection.into_owned()), peer).await;
+                        }
+                        Ok(Err(error)) => debug!(%peer, %error, "a client does not speak TLS as we do"),
+                        Err(_) => debug!(%peer, "a client does not come to an end with TLS"),
+                    }
+                });
+            }
+        }
+    }
+}
+
+/// Serves it, and says why it broke, if it did.
+async fn told<E: std::fmt::Display>(connection: impl Future<Output = Result<(), E>>, peer: IpAddr) {
+    if let Err(error) = connection.await {
+        debug!(%peer, %error, "a connection broke");
     }
 }

@@ -4,6 +4,7 @@ mod ending;
 mod failing;
 mod forwarding;
 mod grpc;
+mod settings;
 mod smuggling;
 mod starting;
 mod support;

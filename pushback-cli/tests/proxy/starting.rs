@@ -66,7 +66,7 @@ fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
     let to = ["--to", "http://127.0.0.1:1"];
     let cases: [(&[&str], i32, &[&str]); 14] = [
         (&[], 2, &["--to"]),
-        (&["--to", "https://a"], 2, &["https", "allowed: http://HOST[:PORT]"]),
+        (&["--to", "ftp://a"], 2, &["ftp", "allowed: http://HOST[:PORT]"]),
         (&["--to", "127.0.0.1:3000"], 2, &["127.0.0.1:3000", "allowed: http://HOST[:PORT]"]),
         (&["--to", "http://a/path"], 2, &["path", "allowed: http://HOST[:PORT]"]),
         (&[to[0], to[1], "--limit", "many"], 2, &["many", "0 to 4294967295", "auto"]),

@@ -64,19 +64,24 @@ impl Proxy {
 
     /// The same, with another environment or output.
     pub(crate) fn start_as(to: &str, arguments: &[&str], prepare: impl FnOnce(&mut Command)) -> Self {
+        let usual = ["--to", to, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+        Proxy::start_with(&[&usual, arguments].concat(), prepare)
+    }
+
+    /// The same, with these arguments alone, by which the system chooses its ports.
+    pub(crate) fn start_with(arguments: &[&str], prepare: impl FnOnce(&mut Command)) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pushback"));
-        command
-            .args(["proxy", "--to", to, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
-            .args(arguments);
+        command.arg("proxy").args(arguments);
         prepare(&mut command);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
         let out = BufReader::new(child.stdout.take().unwrap());
         let mut proxy = Proxy { child, out, address: String::new(), admin: String::new() };
-        let said = proxy.says("pushback proxy on ");
-        said.trim().strip_prefix("pushback proxy on http://").unwrap().clone_into(&mut proxy.address);
-        let said = proxy.says("metrics on http://");
-        let admin = said.split("http://").nth(1).and_then(|rest| rest.split(": ").next());
-        admin.expect("its address").clone_into(&mut proxy.admin);
+        let address = |said: &str| {
+            let address = said.split("://").nth(1).map(|rest| rest.split(": ").next().unwrap_or(rest));
+            address.expect("its address").trim().to_owned()
+        };
+        proxy.address = address(&proxy.says("pushback proxy on "));
+        proxy.admin = address(&proxy.says("metrics on "));
         proxy
     }
 
@@ -124,7 +129,16 @@ impl Proxy {
 
     /// Waits until so many requests hold a place.
     pub(crate) fn holds(&self, places: f64) {
-        while (self.metric("pushback_in_flight{") - places).abs() > f64::EPSILON {
+        self.waits_for("pushback_in_flight{", places);
+    }
+
+    /// The same, in the gauge of this name.
+    pub(crate) fn holds_in(&self, gauge: &str, places: f64) {
+        self.waits_for(&format!("pushback_in_flight{{gauge=\"{gauge}\""), places);
+    }
+
+    fn waits_for(&self, metric: &str, value: f64) {
+        while (self.metric(metric) - value).abs() > f64::EPSILON {
             std::thread::yield_now();
         }
     }

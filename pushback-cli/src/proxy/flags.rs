@@ -1,0 +1,116 @@
+//! The proxy's settings as flags: one service, one gauge.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use super::{
+    settings::{
+        self, Admin, Asked, CONNECT, Clients, GaugeSettings, Log, RouteSettings, ServiceSettings, Settings,
+        Somewhere, Trust,
+    },
+    upstream::Origin,
+};
+use crate::settings::{LimitChoice, address, limit_choice};
+
+/// Stand in front of a service: let as many requests through as it can do, refuse or queue the rest at once.
+///
+/// Without --limit the limit finds itself. Refused requests get 429, or their protocol's own word for it, within
+/// microseconds. The proxy's own answers, refusals and errors of the service alike, have a Proxy-Status field (RFC 9209).
+/// Routes, TLS and trusted hops are in a settings file. SIGTERM and Ctrl-C drain: what runs is finished, then the
+/// program ends; a second signal ends it at once.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The service: http://HOST[:PORT], https://, h2c:// (HTTP/2 without TLS, as gRPC servers speak it), h2:// (HTTP/2 with TLS)
+    #[arg(long, value_name = "URL", value_parser = Origin::parse, required_unless_present = "config")]
+    to: Option<Origin>,
+    /// A file with all settings, in the place of all flags; SIGHUP, or a change of it, has it read again
+    #[arg(long, value_name = "FILE", exclusive = true)]
+    pub(super) config: Option<PathBuf>,
+    /// Where to listen
+    #[arg(long, value_name = "HOST:PORT", default_value = settings::LISTEN, value_parser = address)]
+    listen: SocketAddr,
+    /// How many requests may be in the service at once, 0 to 4294967295, or how that is found: auto, aimd, vegas, …
+    #[arg(long, value_name = "N|NAME", default_value = "auto", value_parser = limit_choice, allow_hyphen_values = true)]
+    limit: LimitChoice,
+    /// How many requests may wait in line for a place, 0 to 1000000; 0 refuses at once
+    #[arg(long, value_name = "N", default_value = "0", value_parser = settings::line, allow_hyphen_values = true)]
+    line: u32,
+    /// How long a request waits in line at most, 1ms to 1m
+    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = settings::wait, allow_hyphen_values = true)]
+    line_wait: Duration,
+    /// How many threads serve, 1 to 1024; as many as there are cores, if nothing is said
+    #[arg(long, value_name = "N", value_parser = settings::workers, allow_hyphen_values = true)]
+    workers: Option<usize>,
+    /// A path that always passes, such as the service's health check; as often as there are such paths
+    #[arg(long, value_name = "/PATH", value_parser = settings::exempt)]
+    exempt: Vec<String>,
+    /// Refuse nobody, and count who would have been refused
+    #[arg(long)]
+    dry_run: bool,
+    /// How long the service has for the head of its answer, 10ms to 1h; after that the client gets 504
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = settings::service_time, allow_hyphen_values = true)]
+    timeout: Duration,
+    /// How many connections clients may have open, 1 to 4294967295
+    #[arg(long, value_name = "N", default_value = "20000", value_parser = settings::connections, allow_hyphen_values = true)]
+    connections: u32,
+    /// How long a client may make no progress with a body, sending or reading, 1ms to 24h
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = settings::stall, allow_hyphen_values = true)]
+    stall: Duration,
+    /// Where health, metrics and gauges are served: /healthz, /readyz, /metrics, /api/gauges. A loopback address; "off" for none
+    #[arg(long, value_name = "HOST:PORT|off", default_value = settings::ADMIN, value_parser = settings::address_or_off)]
+    admin: Somewhere,
+    /// A file with the token that /api/gauges asks for; without it, nobody gets at them
+    #[arg(long, value_name = "FILE")]
+    admin_token: Option<PathBuf>,
+    /// Where health and metrics alone are served, for probes: any address; "off" for none
+    #[arg(long, value_name = "HOST:PORT|off", default_value = "off", value_parser = settings::address_or_off)]
+    probes: Somewhere,
+    /// How long a drain waits for requests that run, 0s to 1h
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = settings::drain_time, allow_hyphen_values = true)]
+    drain: Duration,
+    /// Log each request with its answer's status and the time to its head
+    #[arg(long)]
+    access_log: bool,
+    /// How logs are written to standard error
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    log: Log,
+}
+
+/// What the one gauge is called.
+const GAUGE: &str = "upstream";
+
+impl Arguments {
+    /// Settings with one route, for all requests.
+    pub(super) fn settings(self) -> Option<Settings> {
+        let gauge = GaugeSettings {
+            name: GAUGE.to_owned(),
+            limit: self.limit,
+            line: self.line,
+            line_wait: self.line_wait,
+            is_dry_run: self.dry_run,
+        };
+        let route = RouteSettings {
+            name: "all".to_owned(),
+            asked: Asked::default(),
+            service: ServiceSettings { origin: self.to?, connect: CONNECT, ca: None },
+            gauge: GAUGE.to_owned(),
+            exempt: self.exempt,
+            timeout: self.timeout,
+            stall: self.stall,
+            hold: pushback::http::Hold::Body,
+            refuse_with: None,
+        };
+        Some(Settings {
+            listen: self.listen,
+            workers: self.workers.unwrap_or_else(settings::cores),
+            drain: self.drain,
+            has_access_log: self.access_log,
+            log: self.log,
+            tls: None,
+            clients: Clients { connections: self.connections, ..Clients::default() },
+            admin: Admin { listen: self.admin.0, probes: self.probes.0, token: self.admin_token, tls: None },
+            trust: Trust::default(),
+            gauges: vec![gauge],
+            routes: vec![route],
+        })
+    }
+}

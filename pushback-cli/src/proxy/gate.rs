@@ -1,0 +1,176 @@
+//! What stands before the services now: routes, gauges, TLS. Made of settings, and made anew when they change: what did not change is
+//! taken over with all that it has learned, and calls that run keep what they began with.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use hyper::Request;
+use pushback::{
+    DryRunMode, Line, PressureGauge,
+    http::{BackpressureLayer, Classify, Reply, Trust as Trusting},
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{
+    drain::Draining,
+    fields::Own,
+    route::Route,
+    settings::{GaugeSettings, RouteSettings, ServiceSettings, Settings},
+    tls,
+    upstream::Upstream,
+    worker::{self, Server},
+};
+use crate::settings::LimitChoice;
+
+/// The gate that is in force, and what stays when it changes.
+pub(super) struct Gates {
+    current: ArcSwap<Gate>,
+    pub(super) own: Arc<Own>,
+    pub(super) draining: Draining,
+}
+
+/// What stands before the services.
+pub(super) struct Gate {
+    pub(super) settings: Settings,
+    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) server: Server,
+    /// In the order of the settings.
+    pub(super) gauges: Vec<PressureGauge>,
+    routes: Vec<Arc<Route>>,
+}
+
+impl Gates {
+    pub(super) fn new(settings: Settings) -> Result<Self, String> {
+        let gate = Gate::new(settings, None)?;
+        Ok(Gates {
+            current: ArcSwap::from_pointee(gate),
+            own: Arc::new(Own::new()),
+            draining: Draining::new(),
+        })
+    }
+
+    /// The gate now: cheap, and for a moment.
+    pub(super) fn now(&self) -> arc_swap::Guard<Arc<Gate>> {
+        self.current.load()
+    }
+
+    /// Has other settings from the next request on. If they cannot be, says why, and all stays as it is.
+    pub(super) fn change(&self, settings: Settings) -> Result<(), String> {
+        let gate = Gate::new(settings, Some(&self.now()))?;
+        self.current.store(Arc::new(gate));
+        Ok(())
+    }
+
+    /// How many calls were admitted and refused by the gauges of now.
+    pub(super) fn totals(&self) -> (u64, u64) {
+        let snapshots = self.now().gauges.iter().map(PressureGauge::snapshot).collect::<Vec<_>>();
+        let refused = snapshots.iter().map(|snapshot| snapshot.refused.total());
+        (snapshots.iter().map(|snapshot| snapshot.admitted).sum(), refused.sum())
+    }
+
+    pub(super) fn in_flight(&self) -> u64 {
+        self.now().gauges.iter().map(|gauge| u64::from(gauge.snapshot().in_flight)).sum()
+    }
+}
+
+impl Gate {
+    fn new(settings: Settings, before: Option<&Gate>) -> Result<Self, String> {
+        let tls = settings.tls.as_ref().map(tls::server).transpose()?.map(TlsAcceptor::from);
+        // All that can fail first, so that what is taken over is not changed in vain.
+        let mut upstreams: Vec<Arc<Upstream>> = Vec::new();
+        for RouteSettings { service, .. } in &settings.routes {
+            if upstreams.iter().all(|upstream| upstream.settings != *service) {
+                let kept = before.and_then(|before| before.upstream(service));
+                let upstream = match kept {
+                    Some(kept) => kept,
+                    None => Arc::new(Upstream::new(service, settings.workers)?),
+                };
+                upstreams.push(upstream);
+            }
+        }
+        let gauges =
+            settings.gauges.iter().map(|gauge| gauge_of(gauge, before)).collect::<Result<Vec<_>, _>>()?;
+        let routes = settings.routes.iter().map(|route| {
+            let gauge = settings.gauges.iter().position(|gauge| gauge.name == route.gauge);
+            let gauge = gauge.map(|index| &gauges[index]).ok_or("a route names a gauge that is not there")?;
+            let upstream = upstreams.iter().find(|upstream| upstream.settings == route.service);
+            let upstream = upstream.ok_or("a route names a service that is not there")?;
+            Ok::<_, String>(Arc::new(Route {
+                asked: route.asked.clone(),
+                upstream: Arc::clone(upstream),
+                timeout: route.timeout,
+                trusting: layer(route, gauge, &settings, true)?,
+                layer: layer(route, gauge, &settings, false)?,
+            }))
+        });
+        let routes = routes.collect::<Result<_, _>>()?;
+        let server = worker::server(&settings.clients);
+        Ok(Gate { tls, server, gauges, routes, settings })
+    }
+
+    /// The first route that is for this request.
+    pub(super) fn route_of<B>(&self, request: &Request<B>) -> Option<&Arc<Route>> {
+        self.routes.iter().find(|route| route.asked.is(request))
+    }
+
+    fn upstream(&self, settings: &ServiceSettings) -> Option<Arc<Upstream>> {
+        let upstream = self.routes.iter().map(|route| &route.upstream);
+        upstream.into_iter().find(|upstream| upstream.settings == *settings).map(Arc::clone)
+    }
+}
+
+/// A gauge for these settings: the one before, if it can become that.
+fn gauge_of(settings: &GaugeSettings, before: Option<&Gate>) -> Result<PressureGauge, String> {
+    let kept = before.and_then(|before| {
+        let index = before.settings.gauges.iter().position(|gauge| gauge.name == settings.name)?;
+        Some((&before.settings.gauges[index], before.gauges.get(index)?))
+    });
+    let dry_run = if settings.is_dry_run { DryRunMode::On } else { DryRunMode::Off };
+    if let Some((was, gauge)) = kept.filter(|(was, _)| was.can_become(settings)) {
+        // What an operator has set in the meantime stays, unless the file says something new.
+        if let (LimitChoice::Fixed(limit), true) = (&settings.limit, was.limit != settings.limit) {
+            gauge.set_limit(*limit);
+        }
+        if was.is_dry_run != settings.is_dry_run {
+            gauge.set_dry_run(dry_run);
+        }
+        return Ok(gauge.clone());
+    }
+    let line = Line::fifo(settings.line).wait_at_most(settings.line_wait);
+    let gauge = PressureGauge::builder().name(&settings.name).limit(settings.limit.clone()).line(line);
+    gauge.dry_run(dry_run).build().map_err(|error| error.to_string())
+}
+
+impl GaugeSettings {
+    /// Whether a gauge can have the other settings without being made anew.
+    fn can_become(&self, other: &GaugeSettings) -> bool {
+        let is_same_kind = match (&self.limit, &other.limit) {
+            (LimitChoice::Fixed(_), LimitChoice::Fixed(_)) => true,
+            (LimitChoice::Moving(before), LimitChoice::Moving(after)) => before == after,
+            _ => false,
+        };
+        is_same_kind && (self.line, self.line_wait) == (other.line, other.line_wait)
+    }
+}
+
+/// The library's layer, as this route uses it for known hops or for strangers.
+fn layer(
+    route: &RouteSettings,
+    gauge: &PressureGauge,
+    settings: &Settings,
+    is_for_known: bool,
+) -> Result<BackpressureLayer, String> {
+    let mut trusting = Trusting::new(move |_| is_for_known);
+    if let Some(name) = &settings.trust.deadline_header {
+        trusting = trusting.deadline_header(name).map_err(|error| error.to_string())?;
+    }
+    let classify = Classify::new().exempt(&route.exempt).map_err(|error| error.to_string())?.trust(trusting);
+    let has_line = settings.gauges.iter().any(|gauge| gauge.name == route.gauge && gauge.line > 0);
+    let layer = if has_line { BackpressureLayer::waiting } else { BackpressureLayer::new }(gauge.clone());
+    let layer = layer.hold(route.hold).classify(classify);
+    let layer = match route.refuse_with {
+        None => layer,
+        Some(status) => layer.reply(Reply::new().status(status).map_err(|error| error.to_string())?),
+    };
+    layer.stall(route.stall).map_err(|error| error.to_string())
+}

@@ -1,0 +1,122 @@
+//! Other settings while the proxy runs: at SIGHUP, and when the file or a file that it names has changed. Wrong ones change nothing and
+//! are told.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use sd_notify::NotifyState;
+
+use super::{
+    gate::Gates,
+    settings::{self, Settings},
+    tell_systemd,
+};
+use crate::shutdown::Hangups;
+
+/// How often files are looked at. By their content: what tells of changes does not tell of all, such as a folder's that
+/// is replaced by way of a link.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Runs beside the proxy, until that ends.
+pub(super) async fn watch(file: Option<PathBuf>, gates: Arc<Gates>, mut hangups: Hangups) {
+    let Some(file) = file else {
+        loop {
+            hangups.next().await;
+            tracing::warn!("SIGHUP changes nothing: the settings are flags; --config FILE can be read again");
+        }
+    };
+    let mut files = Files::of(&file, &gates);
+    loop {
+        tokio::select! {
+            () = hangups.next() => (),
+            () = files.change() => (),
+        }
+        tell_systemd(NotifyState::Reloading);
+        reload(&file, &gates);
+        tell_systemd(NotifyState::Ready);
+        files = Files::of(&file, &gates);
+    }
+}
+
+fn reload(file: &Path, gates: &Gates) {
+    let changed = settings::read(file).and_then(|mut settings| {
+        let kept = settings.keep(&gates.now().settings);
+        gates.change(settings).map_err(|problem| vec![format!("{}: {problem}", file.display())])?;
+        Ok(kept)
+    });
+    match changed {
+        Ok(kept) => {
+            tracing::info!(file = %file.display(), "the settings are read again");
+            for key in kept {
+                tracing::warn!(key, "this changes at the next start only");
+            }
+        }
+        Err(problems) => {
+            for problem in &problems {
+                tracing::error!("{problem}");
+            }
+            tracing::error!(problems = problems.len(), "the settings stay as they were");
+        }
+    }
+}
+
+impl Settings {
+    /// Keeps of the others what cannot change while the proxy runs; names what was to change.
+    fn keep(&mut self, running: &Settings) -> Vec<&'static str> {
+        let mut kept = Vec::new();
+        let mut keep = |key, differs: bool| {
+            if differs {
+                kept.push(key);
+            }
+        };
+        keep("listen", self.listen != running.listen);
+        keep("workers", self.workers != running.workers);
+        keep("log", self.log != running.log);
+        keep("clients.connections", self.clients.connections != running.clients.connections);
+        keep("clients.idle", self.clients.idle != running.clients.idle);
+        keep("admin", self.admin != running.admin);
+        self.listen = running.listen;
+        self.workers = running.workers;
+        self.log = running.log;
+        self.clients.connections = running.clients.connections;
+        self.clients.idle = running.clients.idle;
+        self.admin = running.admin.clone();
+        kept
+    }
+}
+
+/// What was read, as it was then.
+struct Files(Vec<(PathBuf, Option<Vec<u8>>)>);
+
+impl Files {
+    fn of(file: &Path, gates: &Gates) -> Self {
+        let mut files = settings::named_files(&gates.now().settings);
+        files.insert(0, file.to_owned());
+        Files(
+            files
+                .into_iter()
+                .map(|file| (fs::read(&file).ok(), file))
+                .map(|(text, file)| (file, text))
+                .collect(),
+        )
+    }
+
+    /// Waits until they are others, and have been so for a moment: whoever writes a file may be in the middle of it.
+    async fn change(&self) {
+        let read = || self.0.iter().map(|(file, _)| fs::read(file).ok()).collect::<Vec<_>>();
+        let before: Vec<_> = self.0.iter().map(|(_, text)| text.clone()).collect();
+        let mut last = before.clone();
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let now = read();
+            if now != before && now == last {
+                return;
+            }
+            last = now;
+        }
+    }
+}

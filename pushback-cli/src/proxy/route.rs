@@ -1,0 +1,139 @@
+//! Which way a request goes, and what stands there: a gauge, a service, and how both are used.
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use hyper::{Request, header::HOST};
+use percent_encoding::percent_decode_str;
+use pushback::http::BackpressureLayer;
+
+use super::{
+    settings::{Asked, Host},
+    upstream::Upstream,
+};
+
+/// A route at work.
+pub(super) struct Route {
+    pub(super) asked: Asked,
+    pub(super) upstream: Arc<Upstream>,
+    /// How long the service has for the head of an answer.
+    pub(super) timeout: Duration,
+    /// For whoever comes from a hop that is known, whose word about priority and deadline counts.
+    pub(super) trusting: BackpressureLayer,
+    /// For all others.
+    pub(super) layer: BackpressureLayer,
+}
+
+impl Asked {
+    /// Whether the route is for this request.
+    pub(super) fn is<B>(&self, request: &Request<B>) -> bool {
+        let is_method = self.methods.is_empty() || self.methods.contains(request.method());
+        is_method
+            && self.path.as_ref().is_none_or(|prefix| begins(&plain(request.uri().path()), prefix))
+            && self.host.as_ref().is_none_or(|host| host.is(host_of(request)))
+            && self.header.as_ref().is_none_or(|(name, value)| {
+                request.headers().get_all(name).iter().any(|given| given.as_bytes() == value.as_bytes())
+            })
+    }
+}
+
+impl Host {
+    fn is(&self, name: &str) -> bool {
+        match self {
+            Host::Is(host) => name.eq_ignore_ascii_case(host),
+            Host::EndsWith(end) => {
+                let before = name.len().checked_sub(end.len()).filter(|before| *before > 0);
+                before
+                    .and_then(|before| name.get(before..))
+                    .is_some_and(|rest| rest.eq_ignore_ascii_case(end))
+            }
+        }
+    }
+}
+
+/// The host that is asked for, without its port.
+fn host_of<B>(request: &Request<B>) -> &str {
+    if let Some(host) = request.uri().host() {
+        return host;
+    }
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let port = host.rfind(':').filter(|colon| !host[*colon..].contains(']'));
+    port.map_or(host, |colon| &host[..colon])
+}
+
+/// Whether the path is the prefix, or lies below it.
+fn begins(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// A path as services will read it, however it was written: or `/%61pi`, `//api` and `/x/../api` would pass the gauge of
+/// `/api` by.
+fn plain(path: &str) -> Cow<'_, str> {
+    if !path.contains('%') && !path.contains("//") && !path.contains("/.") {
+        return Cow::Borrowed(path);
+    }
+    let decoded = percent_decode_str(path).decode_utf8_lossy();
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in decoded.split('/') {
+        match segment {
+            "" | "." => (),
+            ".." => drop(segments.pop()),
+            segment => segments.push(segment),
+        }
+    }
+    Cow::Owned(format!("/{}", segments.join("/")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(uri: &str, host: &str) -> Request<()> {
+        Request::get(uri).header(HOST, host).header("x-tier", "gold").body(()).unwrap()
+    }
+
+    #[test]
+    fn a_prefix_is_of_whole_segments_however_the_path_is_written() {
+        let route = Asked { path: Some("/api".to_owned()), ..Asked::default() };
+        for path in ["/api", "/api/", "/api/x?y", "/%61pi/x", "//api", "/x/../api", "/./api", "/x/%2e%2e/api"]
+        {
+            assert!(route.is(&asked(path, "a")), "{path}");
+        }
+        for path in ["/", "/apis", "/x/api", "/API", "/api/../x", "*"] {
+            assert!(!route.is(&asked(path, "a")), "{path}");
+        }
+        let all = Asked { path: Some(String::new()), ..Asked::default() };
+        assert!(all.is(&asked("/x", "a")));
+    }
+
+    #[test]
+    fn a_host_is_compared_without_port_and_case() {
+        let is = Asked { host: Some(Host::Is("api.example.org".to_owned())), ..Asked::default() };
+        let below = Asked { host: Some(Host::EndsWith(".example.org".to_owned())), ..Asked::default() };
+        for (host, is_it, is_below) in [
+            ("api.example.org", true, true),
+            ("API.Example.org:8080", true, true),
+            ("example.org", false, false),
+            (".example.org", false, false),
+            ("badexample.org", false, false),
+            ("[::1]:80", false, false),
+        ] {
+            assert_eq!((is.is(&asked("/", host)), below.is(&asked("/", host))), (is_it, is_below), "{host}");
+        }
+        assert!(
+            Asked { host: Some(Host::Is("[::1]".to_owned())), ..Asked::default() }
+                .is(&asked("/", "[::1]:80"))
+        );
+        assert!(is.is(&asked("http://api.example.org/", "ignored")), "the target names the host too");
+    }
+
+    #[test]
+    fn all_that_a_route_says_must_hold() {
+        let header = |value: &str| Some(("x-tier".parse().unwrap(), value.to_owned()));
+        let route =
+            Asked { methods: vec!["GET".parse().unwrap()], header: header("gold"), ..Asked::default() };
+        assert!(route.is(&asked("/", "a")));
+        assert!(!Asked { header: header("silver"), ..route.clone() }.is(&asked("/", "a")));
+        assert!(!Asked { methods: vec!["POST".parse().unwrap()], ..route }.is(&asked("/", "a")));
+        assert!(Asked::default().is(&asked("/", "a")), "a route that says nothing is for all");
+    }
+}

@@ -1,0 +1,241 @@
+//! What the proxy is to do, whether flags said it or a file.
+
+mod file;
+mod section;
+mod show;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
+    path::PathBuf,
+    time::Duration,
+};
+
+use clap::ValueEnum;
+use hyper::{Method, StatusCode, header::HeaderName};
+use ipnet::IpNet;
+use pushback::http::{Classify, Hold};
+
+pub(super) use self::file::{named_files, read};
+use super::upstream::Origin;
+use crate::settings::{self, LimitChoice};
+
+/// All settings of a proxy, each in its range.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Settings {
+    /// Where clients come in.
+    pub(super) listen: SocketAddr,
+    /// How many threads serve.
+    pub(super) workers: usize,
+    /// How long a drain waits for requests that run.
+    pub(super) drain: Duration,
+    pub(super) has_access_log: bool,
+    pub(super) log: Log,
+    /// Without it, clients come in without TLS.
+    pub(super) tls: Option<Identity>,
+    pub(super) clients: Clients,
+    pub(super) admin: Admin,
+    pub(super) trust: Trust,
+    /// Those that routes name, and each route's own under the route's name.
+    pub(super) gauges: Vec<GaugeSettings>,
+    /// The first one that matches a request is its route.
+    pub(super) routes: Vec<RouteSettings>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Log {
+    Text,
+    Json,
+}
+
+/// Who a server is: files in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// The certificate, and those that it needs behind it.
+    pub(super) certificate: PathBuf,
+    pub(super) key: PathBuf,
+}
+
+/// What clients may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Clients {
+    /// How many connections they may have open.
+    pub(super) connections: u32,
+    /// How long nothing may move on a connection.
+    pub(super) idle: Duration,
+    /// How long they may take for the head of a request, and between two requests; and for TLS to be agreed on.
+    pub(super) head: Duration,
+    /// The most that the head of a request may be long, in bytes.
+    pub(super) head_size: u32,
+    /// How many fields it may have.
+    pub(super) fields: u32,
+    /// How many requests one HTTP/2 connection may have open.
+    pub(super) streams: u32,
+}
+
+/// Who may look at the proxy, and change it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Admin {
+    pub(super) listen: Option<SocketAddr>,
+    /// Where health, readiness and metrics are served beside that, for everybody who reaches it.
+    pub(super) probes: Option<SocketAddr>,
+    /// A file with the word that changes are made with.
+    pub(super) token: Option<PathBuf>,
+    pub(super) tls: Option<Identity>,
+}
+
+/// Whose word counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Trust {
+    /// The hops before this proxy that are known: whoever connects from there.
+    pub(super) hops: Vec<IpNet>,
+    /// Where they say how many milliseconds they still wait.
+    pub(super) deadline_header: Option<String>,
+    /// What nobody else may say.
+    pub(super) headers: Vec<HeaderName>,
+}
+
+impl Trust {
+    pub(super) fn knows(&self, peer: IpAddr) -> bool {
+        self.hops.iter().any(|hop| hop.contains(&peer))
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct GaugeSettings {
+    pub(super) name: String,
+    pub(super) limit: LimitChoice,
+    /// How many requests may wait for a place.
+    pub(super) line: u32,
+    /// And for how long.
+    pub(super) line_wait: Duration,
+    pub(super) is_dry_run: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct RouteSettings {
+    pub(super) name: String,
+    pub(super) asked: Asked,
+    pub(super) service: ServiceSettings,
+    /// The name of its gauge.
+    pub(super) gauge: String,
+    /// Paths that always pass.
+    pub(super) exempt: Vec<String>,
+    /// How long the service has for the head of its answer.
+    pub(super) timeout: Duration,
+    /// How long a client may make no progress with a body.
+    pub(super) stall: Duration,
+    pub(super) hold: Hold,
+    /// The status of refusals; 429, if nothing is said.
+    pub(super) refuse_with: Option<StatusCode>,
+}
+
+/// Which requests a route is for: all that is said must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) host: Option<Host>,
+    /// What the path begins with, by whole segments.
+    pub(super) path: Option<String>,
+    /// All, if there is none.
+    pub(super) methods: Vec<Method>,
+    /// A header that the request must have, with one of its values.
+    pub(super) header: Option<(HeaderName, String)>,
+}
+
+/// Hosts by name, without a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Host {
+    Is(String),
+    /// Every name below this one: it begins with a point.
+    EndsWith(String),
+}
+
+/// A service, and the way to it. Routes that say the same of it share its connections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ServiceSettings {
+    pub(super) origin: Origin,
+    /// How long a connection may take.
+    pub(super) connect: Duration,
+    /// Whose certificates are believed; the system's, if nothing is said.
+    pub(super) ca: Option<PathBuf>,
+}
+
+// What holds if nothing is said. The flags' help says them again, and a test holds that against these.
+pub(super) const LISTEN: &str = "127.0.0.1:8080";
+pub(super) const ADMIN: &str = "127.0.0.1:9900";
+const LINE_WAIT: Duration = Duration::from_millis(100);
+const TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const CONNECT: Duration = Duration::from_secs(5);
+const STALL: Duration = Duration::from_secs(10);
+const DRAIN: Duration = Duration::from_secs(30);
+
+impl Default for Clients {
+    fn default() -> Self {
+        Clients {
+            connections: 20_000,
+            idle: Duration::from_secs(300),
+            head: Duration::from_secs(60),
+            head_size: 64 << 10,
+            fields: 100,
+            streams: 250,
+        }
+    }
+}
+
+pub(super) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// Where the admin listener is, if it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Somewhere(pub(super) Option<SocketAddr>);
+
+pub(super) fn address_or_off(text: &str) -> Result<Somewhere, String> {
+    if text == "off" {
+        return Ok(Somewhere(None));
+    }
+    settings::address(text)
+        .map(|address| Somewhere(Some(address)))
+        .map_err(|error| format!("{error}, or off"))
+}
+
+pub(super) fn line(text: &str) -> Result<u32, String> {
+    small(text, 0..=1_000_000)
+}
+
+pub(super) fn exempt(text: &str) -> Result<String, String> {
+    match Classify::new().exempt([text]) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("allowed: a path that begins with '/', without '?' and '#'".to_owned()),
+    }
+}
+
+pub(super) fn wait(text: &str) -> Result<Duration, String> {
+    settings::duration(text, Duration::from_millis(1)..=Duration::from_secs(60))
+}
+
+pub(super) fn workers(text: &str) -> Result<usize, String> {
+    settings::number(text, 1..=1024).map(|count| usize::try_from(count).unwrap_or(1))
+}
+
+/// How long the service may take, to connect or to answer.
+pub(super) fn service_time(text: &str) -> Result<Duration, String> {
+    settings::duration(text, Duration::from_millis(10)..=Duration::from_secs(3600))
+}
+
+pub(super) fn connections(text: &str) -> Result<u32, String> {
+    small(text, 1..=u32::MAX)
+}
+
+pub(super) fn stall(text: &str) -> Result<Duration, String> {
+    settings::duration(text, Duration::from_millis(1)..=Duration::from_secs(24 * 3600))
+}
+
+pub(super) fn drain_time(text: &str) -> Result<Duration, String> {
+    settings::duration(text, Duration::ZERO..=Duration::from_secs(3600))
+}
+
+fn small(text: &str, allowed: std::ops::RangeInclusive<u32>) -> Result<u32, String> {
+    let number = settings::number(text, u64::from(*allowed.start())..=u64::from(*allowed.end()))?;
+    Ok(u32::try_from(number).unwrap_or(u32::MAX)) // it is in its range
+}

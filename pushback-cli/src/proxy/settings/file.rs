@@ -1,0 +1,473 @@
+//! The settings file.
+
+use std::{
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use hyper::{Method, StatusCode, header::HeaderName, http::uri::Authority};
+use ipnet::IpNet;
+use pushback::http::{Hold, Trust as Trusting};
+
+use super::{
+    ADMIN, Admin, Asked, CONNECT, Clients, DRAIN, GaugeSettings, Host, Identity, LINE_WAIT, LISTEN, Log,
+    RouteSettings, STALL, ServiceSettings, Settings, Somewhere, TIMEOUT, Trust, address_or_off, connections,
+    cores, drain_time, exempt, line,
+    section::{Reading, Section},
+    service_time, small, stall, wait, workers,
+};
+use crate::{
+    proxy::{admin, tls, upstream::Origin},
+    settings::{self, LimitChoice},
+};
+
+/// Reads a file of settings; if anything is wrong with it, says all of it, a line each.
+pub(in crate::proxy) fn read(file: &Path) -> Result<Settings, Vec<String>> {
+    let text = fs::read_to_string(file)
+        .map_err(|error| vec![format!("cannot read the settings in {}: {error}", file.display())])?;
+    parse(&text, file)
+}
+
+/// Files that the text names are looked for beside `file`.
+fn parse(text: &str, file: &Path) -> Result<Settings, Vec<String>> {
+    let reading = Reading::of(text);
+    let settings = reading.root().map(|root| {
+        all(Section::new(&reading, String::new(), 0, root), file.parent().unwrap_or(Path::new("")))
+    });
+    let problems = reading.problems(&file.display());
+    settings.filter(|_| problems.is_empty()).ok_or(problems)
+}
+
+/// What is missing or wrong is told to the reading, and stands here as if nothing had been said.
+fn all(mut root: Section<'_, '_>, folder: &Path) -> Settings {
+    let listen = root.read("listen", settings::address);
+    let mut gauges: Vec<_> =
+        root.named("gauges").into_iter().map(|(name, section)| shared_gauge(name, section)).collect();
+    let sections = root.each("routes");
+    if sections.is_empty() {
+        root.wrong("there are no routes; allowed: one [[routes]] and more, each with a name and a to");
+    }
+    let mut names = Vec::new();
+    let routes = sections.into_iter().filter_map(|section| route(section, folder, &mut gauges, &mut names));
+    let routes = routes.collect();
+    let settings = Settings {
+        listen: listen.unwrap_or_else(|| fixed(LISTEN)),
+        workers: root.read("workers", workers).unwrap_or_else(cores),
+        drain: root.read("drain", drain_time).unwrap_or(DRAIN),
+        has_access_log: root.flag("access_log").unwrap_or(false),
+        log: root.read("log", log).unwrap_or(Log::Text),
+        tls: root.section("tls").and_then(|section| identity(section, folder)),
+        clients: root.section("clients").map(clients).unwrap_or_default(),
+        admin: root.section("admin").map_or_else(Admin::default, |section| admin(section, folder)),
+        trust: root.section("trust").map(trust).unwrap_or_default(),
+        gauges,
+        routes,
+    };
+    root.end();
+    settings
+}
+
+fn fixed(address: &str) -> std::net::SocketAddr {
+    address.parse().expect("an address of ours")
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Admin { listen: Some(fixed(ADMIN)), probes: None, token: None, tls: None }
+    }
+}
+
+fn log(text: &str) -> Result<Log, String> {
+    match text {
+        "text" => Ok(Log::Text),
+        "json" => Ok(Log::Json),
+        _ => Err("allowed: text, json".to_owned()),
+    }
+}
+
+fn identity(mut section: Section<'_, '_>, folder: &Path) -> Option<Identity> {
+    let certificate = section.read("certificate", |text| {
+        let file = folder.join(text);
+        tls::certificates(&file).map(|_| file)
+    });
+    let key = section.read("key", |text| {
+        let file = folder.join(text);
+        tls::key(&file).map(|_| file)
+    });
+    let has_both = section.had("certificate") && section.had("key");
+    if !has_both {
+        section.wrong("it needs both a certificate and a key, files in PEM");
+    }
+    let identity = certificate.zip(key).map(|(certificate, key)| Identity { certificate, key });
+    if let Some(Err(problem)) = identity.as_ref().map(tls::server) {
+        section.wrong(&problem);
+    }
+    section.end();
+    identity
+}
+
+fn clients(mut section: Section<'_, '_>) -> Clients {
+    let usual = Clients::default();
+    let seconds =
+        |text: &str| settings::duration(text, Duration::from_secs(1)..=Duration::from_secs(24 * 3600));
+    let clients = Clients {
+        connections: section.read("connections", connections).unwrap_or(usual.connections),
+        idle: section.read("idle", seconds).unwrap_or(usual.idle),
+        head: section
+            .read("head", |text| {
+                settings::duration(text, Duration::from_millis(100)..=Duration::from_secs(3600))
+            })
+            .unwrap_or(usual.head),
+        head_size: section.read("head_size", |text| small(text, 8192..=1 << 20)).unwrap_or(usual.head_size),
+        fields: section.read("fields", |text| small(text, 10..=1000)).unwrap_or(usual.fields),
+        streams: section.read("streams", |text| small(text, 1..=10_000)).unwrap_or(usual.streams),
+    };
+    section.end();
+    clients
+}
+
+fn admin(mut section: Section<'_, '_>, folder: &Path) -> Admin {
+    let usual = Admin::default();
+    let listen = section.read("listen", address_or_off);
+    let probes = section.read("probes", address_or_off);
+    let token = section.read("token", |text| {
+        let file = folder.join(text);
+        admin::Token::read(&file).map(|_| file)
+    });
+    let tls = section.section("tls").and_then(|section| identity(section, folder));
+    let admin = Admin {
+        listen: listen.map_or(usual.listen, |Somewhere(address)| address),
+        probes: probes.and_then(|Somewhere(address)| address),
+        token,
+        tls,
+    };
+    if let Err(problem) = admin.check() {
+        section.wrong(&problem);
+    }
+    section.end();
+    admin
+}
+
+fn trust(mut section: Section<'_, '_>) -> Trust {
+    let trust = Trust {
+        hops: section.list("hops", hop),
+        deadline_header: section.read("deadline_header", |text| {
+            let named = Trusting::new(|_| false).deadline_header(text);
+            named.map(|_| text.to_ascii_lowercase()).map_err(|error| after_allowed(&error.to_string()))
+        }),
+        headers: section.list("headers", header_name),
+    };
+    section.end();
+    trust
+}
+
+/// What an error of the library says after the key and its value, which are said already.
+fn after_allowed(error: &str) -> String {
+    error.find("allowed: ").map_or(error, |at| &error[at..]).to_owned()
+}
+
+/// A network, or one address.
+fn hop(text: &str) -> Result<IpNet, String> {
+    let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    network.map_err(|_| "allowed: an address or a network, for example 10.0.0.1 or 10.0.0.0/8".to_owned())
+}
+
+fn header_name(text: &str) -> Result<HeaderName, String> {
+    text.parse().map_err(|_| "allowed: the name of a header".to_owned())
+}
+
+/// The keys of a gauge, which routes have too.
+const GAUGE_KEYS: [&str; 4] = ["limit", "line", "line_wait", "dry_run"];
+
+fn shared_gauge(name: String, mut section: Section<'_, '_>) -> GaugeSettings {
+    if !is_name(&name) {
+        section.wrong(NAMES);
+    }
+    let gauge = gauge(name, &mut section);
+    section.end();
+    gauge
+}
+
+fn gauge(name: String, section: &mut Section<'_, '_>) -> GaugeSettings {
+    GaugeSettings {
+        name,
+        limit: section.read("limit", settings::limit_choice).unwrap_or(LimitChoice::Moving("auto")),
+        line: section.read("line", line).unwrap_or(0),
+        line_wait: section.read("line_wait", wait).unwrap_or(LINE_WAIT),
+        is_dry_run: section.flag("dry_run").unwrap_or(false),
+    }
+}
+
+const NAMES: &str = "allowed: a name of 1 to 100 letters, digits, '-', '_' and '.'";
+
+fn is_name(name: &str) -> bool {
+    let is_part = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+    (1..=100).contains(&name.len()) && name.chars().all(is_part)
+}
+
+fn route(
+    mut section: Section<'_, '_>,
+    folder: &Path,
+    gauges: &mut Vec<GaugeSettings>,
+    names: &mut Vec<String>,
+) -> Option<RouteSettings> {
+    let name = section.read("name", |text| {
+        let is_taken = names.iter().any(|name| name == text);
+        match text {
+            _ if !is_name(text) => Err(NAMES.to_owned()),
+            _ if is_taken => Err("another route has this name; allowed: one of its own".to_owned()),
+            _ => Ok(text.to_owned()),
+        }
+    });
+    if let Some(name) = &name {
+        section.rename(format!("routes.{name}."));
+        names.push(name.clone());
+    } else if !section.had("name") {
+        section.wrong("a route needs a name");
+    }
+    let origin = section.read("to", Origin::parse);
+    if !section.had("to") {
+        section.wrong("a route needs a service that it leads to: to = \"http://HOST:PORT\"");
+    }
+    let own = name.clone().unwrap_or_default();
+    let gauge = gauge_of(&own, &mut section, gauges);
+    let asked = asked(&mut section);
+    let connect = section.read("connect_timeout", service_time).unwrap_or(CONNECT);
+    let ca = section.read("ca", |text| {
+        let file = folder.join(text);
+        tls::certificates(&file).map(|_| file)
+    });
+    let exempt = section.list("exempt", exempt);
+    let timeout = section.read("timeout", service_time).unwrap_or(TIMEOUT);
+    let stall = section.read("stall", stall).unwrap_or(STALL);
+    let hold = section.read("hold", hold).unwrap_or_default();
+    let refuse_with = section.read("refuse_with", refuse_with);
+    section.end();
+    let service = ServiceSettings { origin: origin?, connect, ca };
+    Some(RouteSettings { name: name?, asked, service, gauge, exempt, timeout, stall, hold, refuse_with })
+}
+
+/// The gauge that the route names, or one of its own.
+fn gauge_of(name: &str, section: &mut Section<'_, '_>, gauges: &mut Vec<GaugeSettings>) -> String {
+    let own: Vec<_> = GAUGE_KEYS.into_iter().filter(|key| section.has(key)).collect();
+    let known: Vec<_> = gauges.iter().map(|gauge| gauge.name.clone()).collect();
+    let shared = section.read("gauge", |text| match known.iter().find(|name| *name == text) {
+        Some(name) => Ok(name.clone()),
+        None if known.is_empty() => Err("there are no [gauges.NAME]".to_owned()),
+        None => Err(format!("allowed: {}", known.join(", "))),
+    });
+    if section.had("gauge") {
+        if !own.is_empty() {
+            section.wrong(&format!("it names a gauge, which has its own {}", own.join(", ")));
+            let _ = gauge(String::new(), section); // said once is enough
+        }
+        return shared.unwrap_or_default();
+    }
+    let gauge = gauge(name.to_owned(), section);
+    if !name.is_empty() && known.iter().any(|known| known == name) {
+        section.wrong(&format!("there is a gauge of this name too; say gauge = {name:?} if it is meant"));
+    }
+    gauges.push(gauge);
+    name.to_owned()
+}
+
+fn asked(section: &mut Section<'_, '_>) -> Asked {
+    Asked {
+        host: section.read("host", host),
+        path: section.read("path", path),
+        methods: section.list("methods", |text| {
+            let is_usual = text.bytes().all(|letter| letter.is_ascii_uppercase() || letter == b'-');
+            let method = Method::from_bytes(text.as_bytes()).ok().filter(|_| is_usual);
+            method.ok_or_else(|| "allowed: methods as they are sent, such as \"GET\"".to_owned())
+        }),
+        header: section.read("header", header),
+    }
+}
+
+fn host(text: &str) -> Result<Host, String> {
+    let allowed = "allowed: a host without a port, such as \"api.example.org\", or \"*.example.org\"";
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    let is_name = |authority: &Authority| authority.as_str() == authority.host() && !name.contains('*');
+    let authority: Option<Authority> = name.parse().ok().filter(is_name);
+    let name = authority.ok_or(allowed)?.as_str().to_ascii_lowercase();
+    Ok(if text.starts_with("*.") { Host::EndsWith(format!(".{name}")) } else { Host::Is(name) })
+}
+
+fn path(text: &str) -> Result<String, String> {
+    let is_plain = text.starts_with('/')
+        && !text.contains(['?', '#', '%'])
+        && !text.contains("//")
+        && !text.split('/').any(|segment| matches!(segment, "." | ".."));
+    if is_plain {
+        Ok(text.trim_end_matches('/').to_owned())
+    } else {
+        Err("allowed: what a path begins with, such as \"/api\", without '%', '?', '#', \"//\" and \"..\""
+            .to_owned())
+    }
+}
+
+fn header(text: &str) -> Result<(HeaderName, String), String> {
+    let allowed = "allowed: NAME: VALUE, such as \"x-tier: gold\"";
+    let (name, value) = text.split_once(':').ok_or(allowed)?;
+    let value = value.trim();
+    let is_value = !value.is_empty() && hyper::header::HeaderValue::from_str(value).is_ok();
+    let name = header_name(name.trim()).ok().filter(|_| is_value).ok_or(allowed)?;
+    Ok((name, value.to_owned()))
+}
+
+fn hold(text: &str) -> Result<Hold, String> {
+    match text {
+        "body" => Ok(Hold::Body),
+        "head" => Ok(Hold::Head),
+        _ => Err("allowed: body, head".to_owned()),
+    }
+}
+
+fn refuse_with(text: &str) -> Result<StatusCode, String> {
+    let status = small(text, 400..=599)?;
+    StatusCode::from_u16(u16::try_from(status).unwrap_or(429)).map_err(|error| error.to_string())
+}
+
+/// The files that settings are read from, beside the one that names them.
+pub(in crate::proxy) fn named_files(settings: &Settings) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = Vec::new();
+    for Identity { certificate, key } in [&settings.tls, &settings.admin.tls].into_iter().flatten() {
+        files.extend([certificate.clone(), key.clone()]);
+    }
+    files.extend(settings.admin.token.clone());
+    files.extend(settings.routes.iter().filter_map(|route| route.service.ca.clone()));
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Settings, Vec<String>> {
+        parse(text, Path::new("p.toml"))
+    }
+
+    const SHORTEST: &str = "[[routes]]\nname = \"all\"\nto = \"http://127.0.0.1:3000\"\n";
+
+    #[test]
+    fn what_is_not_said_is_as_the_flags_have_it() {
+        use clap::Parser;
+        #[derive(Parser)]
+        struct Flags {
+            #[command(flatten)]
+            arguments: crate::proxy::Arguments,
+        }
+        let flags =
+            Flags::parse_from(["proxy", "--to", "http://127.0.0.1:3000"]).arguments.settings().unwrap();
+        let mut file = read(SHORTEST).unwrap();
+        // The one gauge of the flags has a name of its own.
+        file.gauges[0].name.clone_from(&flags.gauges[0].name);
+        file.routes[0].gauge.clone_from(&flags.routes[0].gauge);
+        assert_eq!(file, flags);
+    }
+
+    #[test]
+    fn what_is_shown_reads_as_the_same() {
+        let text = r#"
+            listen = "[::1]:8443"
+            workers = 3
+            drain = "5s"
+            access_log = true
+            log = "json"
+            [clients]
+            connections = 7
+            idle = "10m"
+            head = "5s"
+            head_size = 8192
+            fields = 50
+            streams = 10
+            [admin]
+            listen = "off"
+            probes = "0.0.0.0:9901"
+            [trust]
+            hops = ["10.0.0.0/8", "::1"]
+            deadline_header = "X-Timeout-Ms"
+            headers = "X-Tier"
+            [gauges."a.b"]
+            limit = 10
+            line = 100
+            line_wait = "1s 500ms"
+            dry_run = true
+            [[routes]]
+            name = "api"
+            host = "*.Example.org"
+            path = "/api/"
+            methods = ["GET", "POST"]
+            header = "X-Tier: gold"
+            gauge = "a.b"
+            to = "h2c://[::1]:1"
+            connect_timeout = "1s"
+            timeout = "2s"
+            stall = "3s"
+            hold = "head"
+            exempt = ["/api/health", "/api/live"]
+            refuse_with = 503
+            [[routes]]
+            name = "rest"
+            path = "/"
+            limit = "vegas"
+            to = "http://127.0.0.1:1"
+        "#;
+        let settings = read(text).unwrap();
+        assert_eq!(read(&settings.to_string()), Ok(settings));
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_said_with_its_line() {
+        let text = "workers = 0\ncolour = 1\n[[routes]]\nname = \"a\"\nto = \"ftp://x\"\nlimit = -1\n\
+                    [[routes]]\nname = \"a\"\nto = [1]\n[admin]\nlisten = \"0.0.0.0:1\"\n";
+        let problems = read(text).unwrap_err();
+        let said = [
+            (1, "workers is \"0\"; allowed: 1 to 1024"),
+            (2, "there is no colour; allowed: access_log, admin"),
+            (5, "routes.a.to is \"ftp://x\""),
+            (6, "routes.a.limit is \"-1\"; allowed: 0 to 4294967295"),
+            (9, "routes[1].to is a array; allowed: a text or a number"),
+            (10, "admin: listen is 0.0.0.0:1, which is no loopback address"),
+        ];
+        for (line, words) in said {
+            let begin = format!("p.toml, line {line}: {words}");
+            assert!(problems.iter().any(|problem| problem.starts_with(&begin)), "{begin}: {problems:#?}");
+        }
+    }
+
+    #[test]
+    fn wrong_values_are_wrong_wherever_they_stand() {
+        for (line, words) in [
+            ("gauge = \"db\"", "there are no [gauges.NAME]"),
+            ("host = \"a:80\"", "allowed: a host without a port"),
+            ("host = \"*\"", "allowed: a host without a port"),
+            ("path = \"api\"", "allowed: what a path begins with"),
+            ("path = \"/a/../b\"", "allowed: what a path begins with"),
+            ("methods = [\"get\"]", "allowed: methods as they are sent"),
+            ("header = \"x-tier\"", "allowed: NAME: VALUE"),
+            ("hold = \"task\"", "allowed: body, head"),
+            ("refuse_with = 200", "allowed: 400 to 599"),
+            ("timeout = 60", "allowed: 10ms to 1h"),
+            ("exempt = [\"health\"]", "begins with '/'"),
+            ("ca = \"none.pem\"", "allowed: a readable file with certificates in PEM"),
+            ("[tls]\nkey = \"none.pem\"", "it needs both a certificate and a key"),
+            ("[trust]\nhops = [\"10.0.0.0/33\"]", "allowed: an address or a network"),
+            ("[trust]\ndeadline_header = \"host\"", "allowed: a name of letters"),
+            ("[admin]\ntoken = \"none\"", "allowed: a readable file whose first line"),
+            ("[clients]\nhead_size = 100", "allowed: 8192 to 1048576"),
+            ("[gauges.\"a b\"]", "allowed: a name of 1 to 100"),
+            ("[gauges.all]", "there is a gauge of this name too"),
+            ("[[routes]]", "a route needs a name"),
+            ("= 3", "this is no TOML"),
+        ] {
+            let problems = read(&format!("{SHORTEST}{line}\n")).unwrap_err();
+            assert!(problems.iter().any(|problem| problem.contains(words)), "{line}: {problems:#?}");
+        }
+        assert!(read("").unwrap_err()[0].contains("there are no routes"));
+        let both = format!("{SHORTEST}gauge = \"db\"\nlimit = 3\n[gauges.db]\n");
+        assert!(read(&both).unwrap_err()[0].contains("it names a gauge, which has its own limit"));
+    }
+}

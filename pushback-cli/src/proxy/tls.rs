@@ -1,0 +1,76 @@
+//! TLS, both ways: rustls with ring, whose building needs no cmake.
+
+use std::{io, path::Path, sync::Arc};
+
+use rustls::{
+    ClientConfig, RootCertStore, ServerConfig,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+
+use super::settings::Identity;
+
+/// The certificates in a file.
+pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let allowed = "allowed: a readable file with certificates in PEM";
+    let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let certificates = read.map_err(|error| format!("{error}; {allowed}"))?;
+    if certificates.is_empty() { Err(format!("it has none; {allowed}")) } else { Ok(certificates) }
+}
+
+/// The key in a file.
+pub(super) fn key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_file(file)
+        .map_err(|error| format!("{error}; allowed: a readable file with a private key in PEM"))
+}
+
+/// How this server speaks TLS: 1.2 and 1.3, and whether what goes on in it is HTTP/2 or HTTP/1.1 is agreed on (ALPN).
+pub(super) fn server(identity: &Identity) -> Result<Arc<ServerConfig>, String> {
+    let (certificates, key) = (certificates(&identity.certificate)?, key(&identity.key)?);
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    let config = config.with_no_client_auth().with_single_cert(certificates, key);
+    let mut config =
+        config.map_err(|error| format!("the certificate and the key do not go together: {error}"))?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// How a service is spoken to, whose certificate one of these has signed, or one that the system believes.
+pub(super) fn client(ca: Option<&Path>) -> Result<ClientConfig, String> {
+    let mut roots = RootCertStore::empty();
+    match ca {
+        Some(file) => {
+            for certificate in certificates(file).map_err(|error| format!("{}: {error}", file.display()))? {
+                roots.add(certificate).map_err(|error| format!("{}: {error}", file.display()))?;
+            }
+        }
+        None => {
+            // One that cannot be read is not believed; the others are.
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if roots.is_empty() {
+                return Err("this system has no certificates that it believes; say ca = \"FILE\"".to_owned());
+            }
+        }
+    }
+    client_with(roots)
+}
+
+/// For services that are spoken to without TLS.
+pub(super) fn no_client() -> Result<ClientConfig, String> {
+    client_with(RootCertStore::empty())
+}
+
+fn client_with(roots: RootCertStore) -> Result<ClientConfig, String> {
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// What the other side did wrong in TLS, if that is why a connection failed. Connectors wrap errors in errors.
+pub(super) fn error_in(error: &io::Error) -> Option<&rustls::Error> {
+    let cause = error.get_ref()?;
+    cause.downcast_ref().or_else(|| error_in(cause.downcast_ref()?))
+}

@@ -1,0 +1,311 @@
+//! The settings file: routes with gauges of their own, whose word counts, and other settings while it runs.
+
+use std::{
+    fs,
+    io::{BufRead, Write},
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use tempfile::TempDir;
+
+use crate::support::{Answer, Proxy, Service, get, head, read, request, send};
+
+/// A settings file in a folder of its own.
+struct Settings {
+    folder: TempDir,
+}
+
+impl Settings {
+    fn new(text: &str) -> Self {
+        let settings = Settings { folder: tempfile::tempdir().unwrap() };
+        settings.write(text);
+        settings
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("pushback.toml")
+    }
+
+    fn write(&self, text: &str) {
+        let usual = "listen = \"127.0.0.1:0\"\nadmin.listen = \"127.0.0.1:0\"\n";
+        fs::write(self.file(), format!("{usual}{text}")).unwrap();
+    }
+
+    fn start(&self) -> Proxy {
+        Proxy::start_with(&["--config", self.file().to_str().unwrap()], |command| {
+            command.stderr(Stdio::piped());
+        })
+    }
+}
+
+fn ask(address: &str, text: &str) -> Answer {
+    read(&mut send(address, text))
+}
+
+#[test]
+fn each_route_has_its_service_and_its_gauge() {
+    let (one, two) = (Service::start(), Service::start());
+    let settings = Settings::new(&format!(
+        "[gauges.shared]\nlimit = 1\n\
+         [[routes]]\nname = \"writes\"\npath = \"/api\"\nmethods = \"POST\"\nlimit = 0\nrefuse_with = 503\nto = \"{one}\"\n\
+         [[routes]]\nname = \"api\"\npath = \"/api\"\ngauge = \"shared\"\nto = \"{one}\"\n\
+         [[routes]]\nname = \"host\"\nhost = \"*.example.org\"\ngauge = \"shared\"\nto = \"{two}\"\n\
+         [[routes]]\nname = \"tier\"\nheader = \"x-tier: gold\"\nexempt = \"/live\"\nlimit = 0\nto = \"{two}\"\n",
+        one = one.url(),
+        two = two.url(),
+    ));
+    let proxy = settings.start();
+    let none = proxy.get("/");
+    assert_eq!(
+        (none.status, none.field("proxy-status")),
+        (404, Some("pushback; error=destination_not_found"))
+    );
+    let write = ask(&proxy.address, "POST /api HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(write.status, 503, "its gauge has no place, and its own word for it");
+
+    let _held = send(&proxy.address, &request(&proxy.address, "/api?ms=20000"));
+    proxy.holds_in("shared", 1.0);
+    assert_eq!(proxy.get("/%61pi/x").status, 429, "the same route, however it is written");
+    let other = ask(&proxy.address, "GET / HTTP/1.1\r\nHost: x.example.org\r\n\r\n");
+    assert_eq!(other.status, 429, "another route with the same gauge");
+    let gold =
+        |path: &str| ask(&proxy.address, &format!("GET {path} HTTP/1.1\r\nHost: a\r\nX-Tier: gold\r\n\r\n"));
+    assert_eq!((gold("/").status, gold("/live").status), (429, 200));
+    assert_eq!(two.ask("/most"), "1", "only what is exempt came to the second service");
+}
+
+#[test]
+fn only_a_known_hop_may_say_who_asked_how_urgent_it_is_and_to_which_tier_it_belongs() {
+    let service = Service::start();
+    let said = "GET /headers HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 203.0.113.7\r\nX-Forwarded-Proto: https\r\n\
+                Priority: u=0\r\ngrpc-timeout: 5S\r\nX-Wait-Ms: 5000\r\nX-Tier: gold\r\nX_Tier: gold\r\n\r\n";
+    let seen = |hops: &str| {
+        let settings = Settings::new(&format!(
+            "access_log = true\nlog = \"json\"\n\
+             [trust]\nhops = [{hops}]\ndeadline_header = \"x-wait-ms\"\nheaders = [\"x-tier\"]\n\
+             [[routes]]\nname = \"all\"\nto = \"{}\"\n",
+            service.url()
+        ));
+        let mut proxy = settings.start();
+        let mut log = proxy.log();
+        let headers = ask(&proxy.address, said).body;
+        let mut line = String::new();
+        log.read_line(&mut line).unwrap();
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        (headers, line["client"].as_str().unwrap().to_owned())
+    };
+    let (stranger, client) = seen("");
+    assert_eq!(client, "127.0.0.1");
+    assert!(stranger.contains("x-forwarded-for: 127.0.0.1\n"), "{stranger}");
+    assert!(stranger.contains("x-forwarded-proto: http\n"), "{stranger}");
+    for claim in ["priority", "grpc-timeout", "x-wait-ms", "x-tier", "x_tier"] {
+        assert!(!stranger.contains(claim), "{claim}: {stranger}");
+    }
+    let (known, client) = seen("\"127.0.0.0/8\"");
+    assert_eq!(client, "203.0.113.7");
+    assert!(known.contains("x-forwarded-for: 203.0.113.7, 127.0.0.1\n"), "{known}");
+    assert!(known.contains("x-forwarded-proto: https\n"), "{known}");
+    for claim in ["priority: u=0", "grpc-timeout: 5s", "x-wait-ms: 5000", "x-tier: gold"] {
+        assert!(known.contains(claim), "{claim}: {known}");
+    }
+}
+
+#[test]
+fn sighup_under_load_loses_no_call_and_what_stays_the_same_keeps_its_places() {
+    let service = Service::start();
+    let route = |limit: u32, other: &str| {
+        format!("[[routes]]\nname = \"all\"\nlimit = {limit}\nto = \"{}\"\n{other}", service.url())
+    };
+    let settings = Settings::new(&route(20, ""));
+    let mut proxy = settings.start();
+    let mut log = proxy.log();
+    let _held = send(&proxy.address, &request(&proxy.address, "/?ms=20000"));
+    proxy.holds(1.0);
+    let ended = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let (address, ended) = (proxy.address.clone(), Arc::clone(&ended));
+            thread::spawn(move || {
+                let asked = request(&address, "/?ms=2");
+                let mut connection = send(&address, &asked);
+                let mut served = 1;
+                assert_eq!(read(&mut connection).status, 200);
+                while !ended.load(Ordering::Relaxed) {
+                    connection.write_all(asked.as_bytes()).unwrap();
+                    assert_eq!(read(&mut connection).status, 200);
+                    served += 1;
+                }
+                served
+            })
+        })
+        .collect();
+    let mut says = |words: &str| {
+        let mut line = String::new();
+        while !line.contains(words) {
+            line.clear();
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended without saying '{words}'");
+        }
+    };
+    for limit in [30, 40, 50] {
+        settings.write(&route(limit, ""));
+        proxy.signal("-HUP");
+        says("the settings are read again");
+        assert!((proxy.metric("pushback_limit{") - f64::from(limit)).abs() < 0.5);
+        assert!(proxy.metric("pushback_in_flight{") >= 1.0, "the call before it still holds its place");
+    }
+    // A bad file changes nothing, and says why.
+    settings.write(&route(60, "colour = \"red\"\n"));
+    proxy.signal("-HUP");
+    says("there is no routes.all.colour");
+    says("the settings stay as they were");
+    assert!((proxy.metric("pushback_limit{") - 50.0).abs() < 0.5);
+    // A change of the file needs no signal.
+    settings.write(&route(70, ""));
+    says("the settings are read again");
+    assert!((proxy.metric("pushback_limit{") - 70.0).abs() < 0.5);
+    ended.store(true, Ordering::Relaxed);
+    let served: u32 = clients.into_iter().map(|client| client.join().unwrap()).sum();
+    assert!(served > 20, "{served}");
+    assert!((proxy.metric("pushback_refused_total{") - 0.0).abs() < 0.5);
+}
+
+#[test]
+fn tls_goes_in_and_out_and_http_is_agreed_on() {
+    let service = Service::start();
+    let settings = Settings::new("");
+    let folder = settings.folder.path();
+    let identity = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
+    fs::write(&certificate, identity.cert.pem()).unwrap();
+    fs::write(&key, identity.signing_key.serialize_pem()).unwrap();
+    settings.write(&format!(
+        "[tls]\ncertificate = \"certificate.pem\"\nkey = \"key.pem\"\n[[routes]]\nname = \"all\"\nto = \"{}\"\n",
+        service.url()
+    ));
+    let inner = settings.start();
+    let url = format!("https://localhost:{}", inner.address.rsplit(':').next().unwrap());
+    for (version, spoken) in [("--http1.1", "1.1"), ("--http2", "2")] {
+        let curl = Command::new("curl")
+            .args(["-sS", version, "--cacert", certificate.to_str().unwrap(), "-w", " %{http_version}"])
+            .arg(format!("{url}/headers"))
+            .output()
+            .expect("curl is installed");
+        let said = String::from_utf8(curl.stdout).unwrap();
+        assert!(said.ends_with(&format!(" {spoken}")), "{said} {:?}", curl.stderr);
+        assert!(said.contains("x-forwarded-proto: https"), "{said}");
+    }
+    // Another proxy before it, by either protocol, that believes the certificate.
+    for scheme in ["https", "h2"] {
+        let to = url.replace("https", scheme);
+        let outer = Settings::new(&format!(
+            "[[routes]]\nname = \"all\"\nto = \"{to}\"\nca = \"{}\"\n",
+            certificate.display()
+        ));
+        let outer = outer.start();
+        let mut connection = send(
+            &outer.address,
+            "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        );
+        let answer = read(&mut connection);
+        assert_eq!((answer.status, answer.body.as_str()), (200, "POST /x 5"), "{scheme}");
+    }
+    // And one that does not.
+    for scheme in ["https", "h2"] {
+        let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let file = folder.join("other.pem");
+        fs::write(&file, other.cert.pem()).unwrap();
+        let to = url.replace("https", scheme);
+        let outer = Settings::new(&format!(
+            "[[routes]]\nname = \"all\"\nto = \"{to}\"\nca = \"{}\"\n",
+            file.display()
+        ));
+        let answer = outer.start().get("/");
+        let status = answer.field("proxy-status").unwrap();
+        assert_eq!((answer.status, status), (502, "pushback; error=tls_certificate_error"), "{scheme}");
+    }
+    // A client that speaks no TLS gets nothing, and breaks nothing.
+    let mut plain = send(&inner.address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut rest = Vec::new();
+    let _ = std::io::Read::read_to_end(&mut plain, &mut rest);
+    assert!(!rest.starts_with(b"HTTP"), "{rest:?}");
+    assert_eq!(get(&inner.admin, "/healthz").status, 200);
+}
+
+#[test]
+fn gauges_are_shown_and_changed_with_the_token_alone() {
+    let service = Service::start();
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    fs::write(&token, "a token of the test\n").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_pushback"))
+        .args(["proxy", "--to", "http://127.0.0.1:1", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+        .args(["--admin-token", token.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "blanks cannot be sent");
+    fs::write(&token, "a-token-of-the-test\n").unwrap();
+    let proxy = Proxy::start(&service.url(), &["--limit", "5", "--admin-token", token.to_str().unwrap()]);
+    let ask = |method: &str, path: &str, fields: &str, body: &str| {
+        let host = &proxy.admin;
+        let length = body.len();
+        ask(
+            host,
+            &format!(
+                "{method} {path} HTTP/1.1\r\nHost: {host}\r\n{fields}Content-Length: {length}\r\n\r\n{body}"
+            ),
+        )
+    };
+    let token = "Authorization: Bearer a-token-of-the-test\r\n";
+    for (fields, status) in [
+        ("", 401),
+        ("Authorization: Bearer a-token-of-the-tesT\r\n", 401),
+        ("Authorization: Basic YTpi\r\n", 401),
+        (&format!("{token}Origin: http://evil.example\r\n"), 421),
+        (&format!("{token}Origin: null\r\n"), 421),
+        (&format!("{token}Origin: http://{}\r\n", proxy.admin), 200),
+        (token, 200),
+    ] {
+        assert_eq!(ask("GET", "/api/gauges", fields, "").status, status, "{fields}");
+        let body = r#"{"dry_run": false}"#;
+        assert_eq!(ask("PATCH", "/api/gauges/upstream", fields, body).status, status, "{fields}");
+    }
+    let shown: serde_json::Value =
+        serde_json::from_str(&ask("GET", "/api/gauges/upstream", token, "").body).unwrap();
+    assert_eq!((&shown["name"], &shown["limit"]), (&"upstream".into(), &5.into()));
+    let changed = ask("PATCH", "/api/gauges/upstream", token, r#"{"limit": 0}"#);
+    assert_eq!(changed.status, 200, "{}", changed.body);
+    assert_eq!(proxy.get("/").status, 429, "it takes effect at once");
+    assert_eq!(ask("PATCH", "/api/gauges/upstream", token, r#"{"dry_run": true}"#).status, 200);
+    assert_eq!(proxy.get("/").status, 200);
+    for (path, body, status) in [
+        ("/api/gauges/upstream", r#"{"limit": -1}"#, 400),
+        ("/api/gauges/upstream", "nonsense", 400),
+        ("/api/gauges/upstream", &"x".repeat(10_000), 413),
+        ("/api/gauges/other", r#"{"limit": 1}"#, 404),
+    ] {
+        assert_eq!(ask("PATCH", path, token, body).status, status, "{path}");
+    }
+    let without = Proxy::start(&service.url(), &[]);
+    assert_eq!(get(&without.admin, "/api/gauges").status, 403);
+}
+
+#[test]
+fn probes_are_for_everybody_and_tell_only_health_and_metrics() {
+    let settings = Settings::new(
+        "admin.probes = \"127.0.0.1:0\"\n[[routes]]\nname = \"all\"\nto = \"http://127.0.0.1:1\"\n",
+    );
+    let mut proxy = settings.start();
+    let said = proxy.says("Probes on ");
+    let address = said.split("http://").nth(1).and_then(|rest| rest.split(": ").next()).unwrap();
+    for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/metrics", 200), ("/api/gauges", 404)] {
+        let mut connection = send(address, &format!("GET {path} HTTP/1.1\r\nHost: pod.example\r\n\r\n"));
+        let head = head(&mut connection);
+        assert!(head.starts_with(&format!("http/1.1 {status} ")), "{path}: {head}");
+    }
+}
