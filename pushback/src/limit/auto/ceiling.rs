@@ -59,7 +59,8 @@ struct Best {
 const BROKEN: f64 = 0.6;
 /// The ceiling is put so far below the level at which it was well.
 const BELOW: f64 = 0.85;
-/// How long it stays there: at first, and at most, for it doubles when the same happens again within a minute.
+/// How long it stays there: at first, and at most, for it doubles when the same happens again within a minute. Not if that is below
+/// the ceiling: a service that pauses now and then, whatever is in flight, would be left with ever less for ever longer.
 const QUIET: f64 = 3.0;
 const QUIET_MAX: f64 = 60.0;
 const MINUTE: f64 = 60.0;
@@ -91,14 +92,16 @@ impl Breakdown {
             return None;
         }
         let level = best.in_flight.min(seen.limit);
-        let again = (level / self.level).ln().abs() < 0.3 && seen.now < self.last + self.quiet + MINUTE;
-        *self = Breakdown {
-            rate: self.rate,
-            best: None,
-            last: seen.now,
-            level,
-            quiet: if again { (2.0 * self.quiet).min(QUIET_MAX) } else { QUIET },
+        let is_soon = seen.now < self.last + self.quiet + MINUTE;
+        let quiet = if is_soon && seen.in_flight < BELOW * self.level {
+            // It broke down below the ceiling, so not because that was gone too early.
+            self.quiet
+        } else if is_soon && (level / self.level).ln().abs() < 0.3 {
+            (2.0 * self.quiet).min(QUIET_MAX)
+        } else {
+            QUIET
         };
+        *self = Breakdown { rate: self.rate, best: None, last: seen.now, level, quiet };
         Some(Ceiling::put(BELOW * level, seen.now, self.quiet))
     }
 }
@@ -141,29 +144,42 @@ mod tests {
         }
     }
 
+    /// It is well for a while with so many in flight, and then breaks down with some more.
+    fn fall(breakdown: &mut Breakdown, now: &mut f64, in_flight: f64) -> Option<Ceiling> {
+        for _ in 0..20 {
+            *now += 0.2;
+            assert!(breakdown.learn(&seen(*now, in_flight, 500.0), false).is_none());
+        }
+        (0..5).find_map(|_| {
+            *now += 0.2;
+            breakdown.learn(&seen(*now, 1.1 * in_flight, 100.0), true)
+        })
+    }
+
     #[test]
     fn a_breakdown_puts_a_ceiling_below_where_it_was_well_and_a_second_one_for_twice_as_long() {
         let mut breakdown = Breakdown::none();
         let mut now = 0.0;
-        let mut fall = |now: &mut f64| {
-            for _ in 0..20 {
-                *now += 0.2;
-                assert!(breakdown.learn(&seen(*now, 40.0, 500.0), false).is_none());
-            }
-            (0..5).find_map(|_| {
-                *now += 0.2;
-                breakdown.learn(&seen(*now, 44.0, 100.0), true)
-            })
-        };
-        let mut first = fall(&mut now).unwrap();
+        let mut first = fall(&mut breakdown, &mut now, 40.0).unwrap();
         assert_eq!(first.limit(), 0.85 * 40.0);
         first.rise(now + 3.0);
         assert_eq!(first.limit(), 0.85 * 40.0);
         first.rise(now + 3.5);
         assert!(first.limit() > 0.85 * 40.0);
-        let mut second = fall(&mut now).unwrap();
+        let mut second = fall(&mut breakdown, &mut now, 40.0).unwrap();
         second.rise(now + 6.0);
         assert_eq!(second.limit(), 0.85 * 40.0);
+    }
+
+    #[test]
+    fn a_breakdown_below_the_ceiling_puts_another_for_no_longer() {
+        let mut breakdown = Breakdown::none();
+        let mut now = 0.0;
+        fall(&mut breakdown, &mut now, 40.0).unwrap();
+        let mut second = fall(&mut breakdown, &mut now, 30.0).unwrap();
+        assert_eq!(second.limit(), 0.85 * 30.0);
+        second.rise(now + 3.5);
+        assert!(second.limit() > 0.85 * 30.0, "it used to stay for twice as long");
     }
 
     #[test]
