@@ -107,7 +107,13 @@ fn is_same_in_cgi(name: &HeaderName) -> bool {
     name.contains('_') && SAME_IN_CGI.contains(&name.replace('-', "_").as_str())
 }
 
-/// The one host that is asked for.
+/// The host that is asked for, of a request that was checked.
+pub(super) fn host<B>(request: &Request<B>) -> Option<Authority> {
+    let named = request.headers().get(HOST).and_then(|host| host.to_str().ok()?.parse().ok());
+    named.or_else(|| request.uri().authority().cloned())
+}
+
+/// Whether it asks for one host.
 fn check_host(request: &Request<Incoming>) -> Result<(), Error> {
     let uri = request.uri();
     let is_for_all = *request.method() == Method::OPTIONS && uri.path() == "*";
@@ -193,7 +199,7 @@ pub(super) fn rewrite(
     headers.remove(EXPECT); // answered here, when the body is asked for
     client.introduce(headers, host, is_known_hop);
     if !is_h1 {
-        headers.remove(HOST); // the target names the service, and both must not differ (RFC 9113, 8.3.1)
+        headers.remove(HOST); // the target has it (RFC 9113, 8.3.1)
     }
     if wants_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));

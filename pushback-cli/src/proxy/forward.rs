@@ -49,9 +49,10 @@ impl Forward {
         let origin = &upstream.settings.origin;
         let upgrade = Upgrade::asked_for(&mut request);
         *request.version_mut() = if origin.is_h2() { Version::HTTP_2 } else { Version::HTTP_11 };
+        let host = fields::host(&request);
         fields::rewrite(&mut request, &self.client, self.is_known_hop, origin.authority(), upgrade.as_ref());
         let asked = std::mem::take(request.uri_mut());
-        *request.uri_mut() = origin.locate(asked);
+        *request.uri_mut() = origin.locate(asked, host);
         let began = now();
         let mut response = match upstream.send(self.worker, request, self.route.timeout).await {
             Ok(response) => response,

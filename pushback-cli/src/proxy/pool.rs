@@ -16,15 +16,13 @@ use hyper::{
     client::conn::http1::{self, SendRequest},
 };
 use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, pki_types::ServerName};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    time::timeout,
-};
-use tokio_rustls::TlsConnector;
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{call::Upload, typical::now};
+use super::{
+    call::Upload,
+    connect::{Address, Connected},
+    typical::now,
+};
 
 /// How long connections on which nothing runs are kept: shorter than most services keep theirs, so that requests meet few that are
 /// just being closed.
@@ -32,10 +30,7 @@ const IDLE_MAX: Duration = Duration::from_secs(4);
 
 /// A worker's connections on which nothing runs. As many are open as calls ran at once lately, which the gauge bounds.
 pub(super) struct Pool {
-    host: String,
-    port: u16,
-    connect_max: Duration,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    address: Address,
     /// The one that was used last is at the back, and is used next, so that those which are not needed grow old.
     idle: Mutex<VecDeque<Idle>>,
 }
@@ -52,20 +47,8 @@ pub(super) enum Failure {
 }
 
 impl Pool {
-    pub(super) fn new(
-        host: &str,
-        port: u16,
-        connect_max: Duration,
-        tls: Option<ClientConfig>,
-    ) -> Result<Arc<Self>, String> {
-        let tls = tls.map(|mut config| {
-            config.alpn_protocols = vec![b"http/1.1".to_vec()];
-            let name = ServerName::try_from(host.to_owned());
-            let name = name.map_err(|_| format!("no certificate can be for '{host}'"))?;
-            Ok::<_, String>((TlsConnector::from(Arc::new(config)), name))
-        });
-        let (host, tls) = (host.to_owned(), tls.transpose()?);
-        Ok(Arc::new(Pool { host, port, connect_max, tls, idle: Mutex::default() }))
+    pub(super) fn to(address: Address) -> Arc<Self> {
+        Arc::new(Pool { address, idle: Mutex::default() })
     }
 
     /// Sends it, and waits for the head of the answer. What was not sent at all, because a kept connection was just
@@ -102,18 +85,10 @@ impl Pool {
     }
 
     async fn connect(&self) -> Result<SendRequest<Upload>, Failure> {
-        let connected = timeout(self.connect_max, async {
-            let stream =
-                TcpStream::connect((self.host.as_str(), self.port)).await.map_err(Failure::Connect)?;
-            stream.set_nodelay(true).map_err(Failure::Connect)?;
-            match &self.tls {
-                None => speak(stream).await,
-                Some((tls, name)) => {
-                    speak(tls.connect(name.clone(), stream).await.map_err(Failure::Connect)?).await
-                }
-            }
-        });
-        connected.await.unwrap_or_else(|_| Err(Failure::Connect(io::ErrorKind::TimedOut.into())))
+        match self.address.connect().await.map_err(Failure::Connect)? {
+            Connected::Plain(stream) => speak(stream).await,
+            Connected::Tls(stream) => speak(stream).await,
+        }
     }
 
     fn take(&self) -> Option<SendRequest<Upload>> {

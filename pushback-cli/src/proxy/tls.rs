@@ -54,23 +54,13 @@ pub(super) fn client(ca: Option<&Path>) -> Result<ClientConfig, String> {
             }
         }
     }
-    client_with(roots)
-}
-
-/// For services that are spoken to without TLS.
-pub(super) fn no_client() -> Result<ClientConfig, String> {
-    client_with(RootCertStore::empty())
-}
-
-fn client_with(roots: RootCertStore) -> Result<ClientConfig, String> {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// What the other side did wrong in TLS, if that is why a connection failed. Connectors wrap errors in errors.
+/// What the other side did wrong in TLS, if that is why a connection failed.
 pub(super) fn error_in(error: &io::Error) -> Option<&rustls::Error> {
-    let cause = error.get_ref()?;
-    cause.downcast_ref().or_else(|| error_in(cause.downcast_ref()?))
+    error.get_ref()?.downcast_ref()
 }

@@ -6,19 +6,16 @@ use hyper::{
     Request, Response, Uri,
     http::uri::{Authority, Scheme},
 };
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
 use pushback::http::SenderStalled;
 use tokio::time::timeout;
 
 use super::{
     answer::{Answer, Error},
     call::Upload,
+    connect::Address,
     pool::{Failure, Pool},
     settings::ServiceSettings,
+    streams::Streams,
     tls,
     typical::Typical,
 };
@@ -64,25 +61,29 @@ impl Origin {
         self.is_h2
     }
 
+    pub(super) fn is_tls(&self) -> bool {
+        self.is_tls
+    }
+
     pub(super) fn authority(&self) -> &Authority {
         &self.authority
     }
 
     /// Its name or address, without the brackets that belong to the URL's form of an IPv6 address.
-    fn host(&self) -> &str {
+    pub(super) fn host(&self) -> &str {
         self.authority.host().trim_start_matches('[').trim_end_matches(']')
     }
 
-    fn port(&self) -> u16 {
+    pub(super) fn port(&self) -> u16 {
         self.authority.port_u16().unwrap_or(if self.is_tls { 443 } else { 80 })
     }
 
-    /// How the service is asked for this: HTTP/1 by the path alone, HTTP/2 with scheme and host.
-    pub(super) fn locate(&self, asked: Uri) -> Uri {
+    /// How the service is asked for this: HTTP/1 by the path alone, HTTP/2 with scheme and the host that the client asked for.
+    pub(super) fn locate(&self, asked: Uri, host: Option<Authority>) -> Uri {
         let scheme = if self.is_tls { Scheme::HTTPS } else { Scheme::HTTP };
         let mut parts = asked.into_parts();
         parts.scheme = self.is_h2.then_some(scheme);
-        parts.authority = self.is_h2.then(|| self.authority.clone());
+        parts.authority = self.is_h2.then(|| host.unwrap_or_else(|| self.authority.clone()));
         // All parts are there that belong together.
         Uri::from_parts(parts).unwrap_or_default()
     }
@@ -109,7 +110,7 @@ pub(super) struct Upstream {
 
 enum Way {
     H1(Arc<Pool>),
-    H2(Box<Client<HttpsConnector<HttpConnector>, Upload>>),
+    H2(Streams),
 }
 
 impl Upstream {
@@ -131,22 +132,10 @@ impl Upstream {
 }
 
 impl Way {
-    fn to(ServiceSettings { origin, connect, ca }: &ServiceSettings) -> Result<Self, String> {
-        if !origin.is_h2 {
-            let tls = origin.is_tls.then(|| tls::client(ca.as_deref())).transpose()?;
-            return Ok(Way::H1(Pool::new(origin.host(), origin.port(), *connect, tls)?));
-        }
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false); // there may be TLS around it
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(*connect));
-        // Whoever is spoken to without TLS needs no certificates.
-        let tls = if origin.is_tls { tls::client(ca.as_deref())? } else { tls::no_client()? };
-        let tls = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http2();
-        let mut client = Client::builder(TokioExecutor::new());
-        client.pool_timer(TokioTimer::new()).timer(TokioTimer::new());
-        client.http2_only(true).set_host(false);
-        Ok(Way::H2(Box::new(client.build(tls.wrap_connector(connector)))))
+    fn to(settings: &ServiceSettings) -> Result<Self, String> {
+        let address = Address::of(settings)?;
+        let is_h2 = settings.origin.is_h2;
+        Ok(if is_h2 { Way::H2(Streams::to(address)) } else { Way::H1(Pool::to(address)) })
     }
 
     async fn exchange(&self, request: Request<Upload>) -> Result<Response<Answer>, Error> {
@@ -156,18 +145,12 @@ impl Way {
                 Err(Failure::Connect(error)) => Err(error_of_connect(&error)),
                 Err(Failure::Exchange(error)) => Err(error_of(&error)),
             },
-            Way::H2(client) => match client.request(request).await {
-                Ok(response) => Ok(response.map(|body| Answer::service(body, None))),
-                Err(error) if error.is_connect() => {
-                    Err(find(&error).map_or(Error::Unreachable, error_of_connect))
-                }
-                Err(error) => Err(error_of(&error)),
-            },
+            Way::H2(streams) => Ok(streams.send(request).await?.map(|body| Answer::service(body, None))),
         }
     }
 }
 
-fn error_of_connect(error: &io::Error) -> Error {
+pub(super) fn error_of_connect(error: &io::Error) -> Error {
     match tls::error_in(error) {
         Some(rustls::Error::InvalidCertificate(_)) => return Error::Certificate,
         Some(_) => return Error::Tls,
@@ -181,7 +164,7 @@ fn error_of_connect(error: &io::Error) -> Error {
 }
 
 /// What a failed exchange is to the client.
-fn error_of(error: &(dyn StdError + 'static)) -> Error {
+pub(super) fn error_of(error: &(dyn StdError + 'static)) -> Error {
     if find::<SenderStalled>(error).is_some() {
         return Error::Upload;
     }
@@ -236,12 +219,14 @@ mod tests {
         for (asked, sent) in
             [("/a?b=c", "/a?b=c"), ("http://other/x", "/x"), ("/", "/"), ("//x", "//x"), ("*", "*")]
         {
-            let locate =
-                |origin: &str| Origin::parse(origin).unwrap().locate(asked.parse().unwrap()).to_string();
-            assert_eq!(locate("http://127.0.0.1:3000"), sent);
+            let locate = |origin: &str, host: Option<&str>| {
+                let host = host.map(|host| host.parse().unwrap());
+                Origin::parse(origin).unwrap().locate(asked.parse().unwrap(), host).to_string()
+            };
+            assert_eq!(locate("http://127.0.0.1:3000", Some("a")), sent);
             if asked != "*" {
-                assert_eq!(locate("h2c://127.0.0.1:3000"), format!("http://127.0.0.1:3000{sent}"));
-                assert_eq!(locate("h2://127.0.0.1:3000"), format!("https://127.0.0.1:3000{sent}"));
+                assert_eq!(locate("h2c://127.0.0.1:3000", None), format!("http://127.0.0.1:3000{sent}"));
+                assert_eq!(locate("h2://127.0.0.1:3000", Some("a:1")), format!("https://a:1{sent}"));
             }
         }
     }

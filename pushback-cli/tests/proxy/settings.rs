@@ -214,6 +214,8 @@ fn tls_goes_in_and_out_and_http_is_agreed_on() {
         );
         let answer = read(&mut connection);
         assert_eq!((answer.status, answer.body.as_str()), (200, "POST /x 5"), "{scheme}");
+        let seen = ask(&outer.address, "GET /headers HTTP/1.1\r\nHost: a.example:1\r\n\r\n").body;
+        assert!(seen.contains("host: a.example:1\n"), "the host goes on as it came: {scheme}: {seen}");
     }
     // And one that does not.
     for scheme in ["https", "h2"] {
