@@ -330,15 +330,10 @@ fn refuse_with(text: &str) -> Result<StatusCode, String> {
     StatusCode::from_u16(u16::try_from(status).unwrap_or(429)).map_err(|error| error.to_string())
 }
 
-/// The files that settings are read from, beside the one that names them.
+/// The files that are read again with the settings: others may come in their place without a change of the settings.
 pub(in crate::proxy) fn named_files(settings: &Settings) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = Vec::new();
-    for Identity { certificate, key } in [&settings.tls, &settings.admin.tls].into_iter().flatten() {
-        files.extend([certificate.clone(), key.clone()]);
-    }
-    files.extend(settings.admin.token.clone());
-    files.extend(settings.routes.iter().filter_map(|route| route.service.ca.clone()));
-    files
+    let identity = settings.tls.iter();
+    identity.flat_map(|Identity { certificate, key }| [certificate.clone(), key.clone()]).collect()
 }
 
 #[cfg(test)]
@@ -417,6 +412,11 @@ mod tests {
         "#;
         let settings = read(text).unwrap();
         assert_eq!(read(&settings.to_string()), Ok(settings));
+    }
+
+    #[test]
+    fn the_example_is_right() {
+        read(include_str!("../../../pushback.example.toml")).unwrap();
     }
 
     #[test]
