@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
@@ -16,20 +17,26 @@ use tokio::net::TcpStream;
 
 use crate::support::Proxy;
 
-/// `grpc.mjs`, which ends with its standard input.
+/// A gRPC service, which ends with its standard input.
 struct Grpc {
     child: Child,
     url: String,
 }
 
 impl Grpc {
+    /// By Node, which says what it gets.
     fn start() -> Self {
-        let mut child = Command::new("node")
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/proxy/grpc.mjs"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("node is installed");
+        Grpc::run(Command::new("node").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/proxy/grpc.mjs")))
+    }
+
+    /// By grpcio.
+    fn start_grpcio() -> Self {
+        Grpc::run(Command::new(python()).args([GRPCIO, "serve"]))
+    }
+
+    fn run(command: &mut Command) -> Self {
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = child.expect("`cargo xtask test --install` has installed it");
         let mut port = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
         Grpc { child, url: format!("h2c://127.0.0.1:{}", port.trim()) }
@@ -41,6 +48,34 @@ impl Drop for Grpc {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+const GRPCIO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/proxy/grpcio.py");
+
+/// Python with grpcio, where `cargo xtask test --install` puts it.
+fn python() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("foreign-python").join("bin/python")
+}
+
+/// What grpcio's client hears.
+fn hears(address: &str) -> Vec<String> {
+    let client = Command::new(python()).args([GRPCIO, "call", address]).output().unwrap();
+    let said = String::from_utf8(client.stdout).unwrap();
+    said.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn grpcio_talks_with_grpcio_through_the_proxy_both_ways_at_once() {
+    let service = Grpc::start_grpcio();
+    let proxy = Proxy::start(&service.url, &["--limit", "5"]);
+    assert_eq!(hears(&proxy.address), ["HELLO", "NOT_FOUND no such thing", "100 OK"]);
+    proxy.holds(0.0);
+    let full = Proxy::start(&service.url, &["--limit", "0"]);
+    let refused = hears(&full.address);
+    assert!(refused.iter().all(|said| said.contains("UNAVAILABLE")) && refused.len() == 3, "{refused:?}");
+    drop(service);
+    assert_eq!(hears(&proxy.address)[0].split(' ').next(), Some("UNAVAILABLE"), "502 in gRPC's words");
+    proxy.holds(0.0);
 }
 
 async fn call(address: &str) -> Response<Incoming> {
