@@ -23,6 +23,7 @@ mod streams;
 mod tls;
 mod typical;
 mod upgrade;
+mod upload;
 mod upstream;
 mod worker;
 

@@ -17,7 +17,7 @@ use std::{
 };
 
 use hyper::{Response, body::Incoming};
-use pushback::http::{RequestBody, ResponseBody, ResponseFuture};
+use pushback::http::{ResponseBody, ResponseFuture};
 use tokio::runtime::Handle;
 
 use super::{answer::Answer, forward::Forward, typical::now, upstream::Upstream};
@@ -94,6 +94,3 @@ impl Drop for Call {
         });
     }
 }
-
-/// The body that goes to the service.
-pub(super) type Upload = RequestBody<Incoming>;

@@ -9,6 +9,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use super::{settings::ServiceSettings, tls};
 
 /// Where connections go.
+#[derive(Clone)]
 pub(super) struct Address {
     host: String,
     port: u16,

@@ -45,11 +45,11 @@ impl Door {
     fn ask(&self, gate: &Gate, mut request: Request<Incoming>, is_known_hop: bool) -> Result<Call, Error> {
         fields::check(&request, &self.gates.own)?;
         if !is_known_hop {
-            fields::take_off_claims(request.headers_mut(), &gate.settings.trust.headers);
+            gate.claims.take_off(request.headers_mut());
         }
-        let route = gate.route_of(&request).ok_or(Error::NoRoute)?;
+        let route = gate.route_of(&request)?;
         let progress = Arc::new(Progress::default());
-        let forward = Forward::new(route, &self.client, self.worker, is_known_hop, &progress);
+        let forward = Forward::new(route, &gate.claims, &self.client, self.worker, is_known_hop, &progress);
         let layer = if is_known_hop { &route.trusting } else { &route.layer };
         let layered = layer.layer(forward).call(request);
         Ok(Call::new(layered, progress, Arc::clone(&route.upstream)))
@@ -128,4 +128,15 @@ impl Future for Passing {
 
 fn own(response: Response<Answer>) -> Answered {
     response.map(ResponseBody::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_error_of_the_call_that_panicked() {
+        assert_eq!(contained(|| 7), Ok(7));
+        assert_eq!(contained(|| -> u32 { panic!("as this test wants") }), Err(Error::Panicked));
+    }
 }

@@ -13,9 +13,10 @@ use hyper::{
 
 use super::{
     answer::{Answer, Error},
-    call::Upload,
-    client::{Client, FORWARDED, FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO},
+    client::Client,
+    settings::Trust,
     upgrade::Upgrade,
+    upload::Asking,
 };
 
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
@@ -27,8 +28,6 @@ const HOP_BY_HOP: [HeaderName; 7] =
     [CONNECTION, HTTP2_SETTINGS, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];
 /// What `Connection` cannot take off, for it is about the message.
 const KEPT: [HeaderName; 5] = [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, VIA, EXPECT];
-/// What no trailer may be: beside what hyper keeps out, what this proxy says itself.
-const NO_TRAILERS: [HeaderName; 5] = [FORWARDED, FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, VIA];
 /// Names which CGI and its heirs cannot tell from others if a hyphen is an underscore, and which mean something to a service.
 const SAME_IN_CGI: [&str; 8] = [
     "content_length",
@@ -156,18 +155,36 @@ fn is_name_and_port(host: &Authority) -> bool {
     has_proper_port && !host.host().is_empty() && !host.as_str().contains('@')
 }
 
-/// Takes off what only a known hop may say, however it is written.
-pub(super) fn take_off_claims(headers: &mut HeaderMap, claims: &[HeaderName]) {
-    if claims.is_empty() {
-        return;
+/// What only a known hop may say: who asked and by which way, how urgent it is and until when, and what the settings name. Services
+/// and routes must not believe it of anybody else.
+#[derive(Debug)]
+pub(super) struct Claims(Vec<HeaderName>);
+
+impl Claims {
+    pub(super) fn of(trust: &Trust) -> Self {
+        let deadline = trust.deadline_header.as_ref().and_then(|name| name.parse().ok());
+        let own = ["forwarded", "x-real-ip", "priority", "grpc-timeout"].map(HeaderName::from_static);
+        Claims(own.into_iter().chain(deadline).chain(trust.headers.iter().cloned()).collect())
     }
-    let is_claim = |name: &&HeaderName| {
-        claims.contains(name)
-            || name.as_str().contains('_') && claims.iter().any(|claim| is_same(name, claim.as_str()))
-    };
-    let there: Vec<HeaderName> = headers.keys().filter(is_claim).cloned().collect();
-    for name in there {
-        headers.remove(name);
+
+    /// However it is written.
+    fn has(&self, name: &HeaderName) -> bool {
+        let text = name.as_str();
+        text.starts_with("x-forwarded-")
+            || self.0.contains(name)
+            || text.contains('_') && self.0.iter().any(|claim| is_same(name, claim.as_str()))
+    }
+
+    pub(super) fn take_off(&self, headers: &mut HeaderMap) {
+        let there: Vec<HeaderName> = headers.keys().filter(|name| self.has(name)).cloned().collect();
+        for name in there {
+            headers.remove(name);
+        }
+    }
+
+    /// Whether a trailer may have this name: nothing that is about the connection, or that is read as a header and believed.
+    pub(super) fn may_trail(&self, name: &HeaderName) -> bool {
+        !HOP_BY_HOP.contains(name) && *name != VIA && !is_same_in_cgi(name) && !self.has(name)
     }
 }
 
@@ -178,9 +195,10 @@ fn is_same(name: &HeaderName, other: &str) -> bool {
 
 /// Takes off what is about the client's connection, and puts on who asked and by which way.
 pub(super) fn rewrite(
-    request: &mut Request<Upload>,
+    request: &mut Request<Asking>,
     client: &Client,
     is_known_hop: bool,
+    claims: &Claims,
     origin: &Authority,
     upgrade: Option<&Upgrade>,
 ) {
@@ -194,7 +212,7 @@ pub(super) fn rewrite(
     let is_h1 = request.version() < Version::HTTP_2;
     let headers = request.headers_mut();
     take_off_hop_by_hop(headers);
-    take_off_trailers(headers);
+    take_off_trailers(headers, claims);
     join_cookies(headers);
     headers.remove(EXPECT); // answered here, when the body is asked for
     client.introduce(headers, host, is_known_hop);
@@ -237,10 +255,9 @@ fn take_off_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Takes off the announcement of trailers that would pass for what this proxy says; hyper sends only those announced.
-fn take_off_trailers(headers: &mut HeaderMap) {
-    let announced: Vec<HeaderName> = named_in(headers, &TRAILER)
-        .filter(|name| !HOP_BY_HOP.contains(name) && !NO_TRAILERS.contains(name) && !is_same_in_cgi(name))
-        .collect();
+fn take_off_trailers(headers: &mut HeaderMap, claims: &Claims) {
+    let announced: Vec<HeaderName> =
+        named_in(headers, &TRAILER).filter(|name| claims.may_trail(name)).collect();
     headers.remove(TRAILER);
     for name in announced {
         headers.append(TRAILER, name.into());

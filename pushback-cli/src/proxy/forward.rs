@@ -13,18 +13,20 @@ use tower_service::Service;
 
 use super::{
     answer::Answer,
-    call::{Progress, Upload},
+    call::Progress,
     client::Client,
-    fields,
+    fields::{self, Claims},
     route::Route,
     typical::now,
     upgrade::Upgrade,
+    upload::{Asking, Upload},
 };
 
 /// The service, as the layer sees it for one request.
 #[derive(Clone)]
 pub(super) struct Forward {
     route: Arc<Route>,
+    claims: Arc<Claims>,
     client: Arc<Client>,
     worker: usize,
     /// What its headers say of who asked counts.
@@ -35,24 +37,34 @@ pub(super) struct Forward {
 impl Forward {
     pub(super) fn new(
         route: &Arc<Route>,
+        claims: &Arc<Claims>,
         client: &Arc<Client>,
         worker: usize,
         is_known_hop: bool,
         progress: &Arc<Progress>,
     ) -> Self {
-        let (route, client, progress) = (Arc::clone(route), Arc::clone(client), Arc::clone(progress));
-        Forward { route, client, worker, is_known_hop, progress }
+        let (route, claims) = (Arc::clone(route), Arc::clone(claims));
+        let (client, progress) = (Arc::clone(client), Arc::clone(progress));
+        Forward { route, claims, client, worker, is_known_hop, progress }
     }
 
-    async fn exchange(self, mut request: Request<Upload>) -> Response<Answer> {
+    async fn exchange(self, mut request: Request<Asking>) -> Response<Answer> {
         let upstream = &self.route.upstream;
         let origin = &upstream.settings.origin;
         let upgrade = Upgrade::asked_for(&mut request);
         *request.version_mut() = if origin.is_h2() { Version::HTTP_2 } else { Version::HTTP_11 };
         let host = fields::host(&request);
-        fields::rewrite(&mut request, &self.client, self.is_known_hop, origin.authority(), upgrade.as_ref());
+        fields::rewrite(
+            &mut request,
+            &self.client,
+            self.is_known_hop,
+            &self.claims,
+            origin.authority(),
+            upgrade.as_ref(),
+        );
         let asked = std::mem::take(request.uri_mut());
         *request.uri_mut() = origin.locate(asked, host);
+        let request = request.map(|body| Upload::new(body, Arc::clone(&self.claims)));
         let began = now();
         let mut response = match upstream.send(self.worker, request, self.route.timeout).await {
             Ok(response) => response,
@@ -68,7 +80,7 @@ impl Forward {
     }
 }
 
-impl Service<Request<Upload>> for Forward {
+impl Service<Request<Asking>> for Forward {
     type Response = Response<Answer>;
     type Error = Infallible;
     type Future = Forwarding;
@@ -77,7 +89,7 @@ impl Service<Request<Upload>> for Forward {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Upload>) -> Forwarding {
+    fn call(&mut self, request: Request<Asking>) -> Forwarding {
         self.progress.forwarded();
         let exchange = Box::pin(self.clone().exchange(request));
         Forwarding { exchange: Some(exchange), progress: Arc::clone(&self.progress) }

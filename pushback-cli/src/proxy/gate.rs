@@ -12,9 +12,10 @@ use pushback::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
+    answer::Error,
     drain::Draining,
-    fields::Own,
-    route::Route,
+    fields::{Claims, Own},
+    route::{Route, is_ambiguous},
     settings::{GaugeSettings, RouteSettings, ServiceSettings, Settings},
     tls,
     upstream::Upstream,
@@ -34,6 +35,9 @@ pub(super) struct Gate {
     pub(super) settings: Settings,
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) server: Server,
+    pub(super) claims: Arc<Claims>,
+    /// Whether paths matter, so that each must have one reading.
+    has_paths: bool,
     /// In the order of the settings.
     pub(super) gauges: Vec<PressureGauge>,
     routes: Vec<Arc<Route>>,
@@ -105,12 +109,17 @@ impl Gate {
         });
         let routes = routes.collect::<Result<_, _>>()?;
         let server = worker::server(&settings.clients);
-        Ok(Gate { tls, server, gauges, routes, settings })
+        let claims = Arc::new(Claims::of(&settings.trust));
+        let has_paths = settings.routes.iter().any(|route| route.asked.path.is_some());
+        Ok(Gate { tls, server, claims, has_paths, gauges, routes, settings })
     }
 
     /// The first route that is for this request.
-    pub(super) fn route_of<B>(&self, request: &Request<B>) -> Option<&Arc<Route>> {
-        self.routes.iter().find(|route| route.asked.is(request))
+    pub(super) fn route_of<B>(&self, request: &Request<B>) -> Result<&Arc<Route>, Error> {
+        if self.has_paths && is_ambiguous(request.uri().path()) {
+            return Err(Error::Malformed("The path has '.' or '..' for a segment, or a backslash"));
+        }
+        self.routes.iter().find(|route| route.asked.is(request)).ok_or(Error::NoRoute)
     }
 
     fn upstream(&self, settings: &ServiceSettings) -> Option<Arc<Upstream>> {

@@ -19,9 +19,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
-    call::Upload,
     connect::{Address, Connected},
     typical::now,
+    upload::Upload,
 };
 
 /// How long connections on which nothing runs are kept: shorter than most services keep theirs, so that requests meet few that are

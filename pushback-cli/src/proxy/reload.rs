@@ -36,9 +36,12 @@ pub(super) async fn watch(file: Option<PathBuf>, gates: Arc<Gates>, mut hangups:
             () = files.change() => (),
         }
         tell_systemd(NotifyState::Reloading);
+        // Looked at before they are read, so that what is written in the meantime is a change.
+        let file_before = fs::read(&file).ok();
         reload(&file, &gates);
         tell_systemd(NotifyState::Ready);
         files = Files::of(&file, &gates);
+        files.0[0].1 = file_before;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use hyper::{Request, header::HOST};
+use hyper::{Method, Request, header::HOST};
 use percent_encoding::percent_decode_str;
 use pushback::http::BackpressureLayer;
 
@@ -26,7 +26,9 @@ pub(super) struct Route {
 impl Asked {
     /// Whether the route is for this request.
     pub(super) fn is<B>(&self, request: &Request<B>) -> bool {
-        let is_method = self.methods.is_empty() || self.methods.contains(request.method());
+        // Whoever serves GET serves HEAD by the same work.
+        let method = if *request.method() == Method::HEAD { &Method::GET } else { request.method() };
+        let is_method = self.methods.is_empty() || self.methods.contains(method);
         is_method
             && self.path.as_ref().is_none_or(|prefix| begins(&plain(request.uri().path()), prefix))
             && self.host.as_ref().is_none_or(|host| host.is(host_of(request)))
@@ -50,37 +52,48 @@ impl Host {
     }
 }
 
-/// The host that is asked for, without its port.
+/// The host that is asked for, without its port and without the point that may end a name.
 fn host_of<B>(request: &Request<B>) -> &str {
-    if let Some(host) = request.uri().host() {
-        return host;
-    }
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let port = host.rfind(':').filter(|colon| !host[*colon..].contains(']'));
-    port.map_or(host, |colon| &host[..colon])
+    let named = || {
+        let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let port = host.rfind(':').filter(|colon| !host[*colon..].contains(']'));
+        port.map_or(host, |colon| &host[..colon])
+    };
+    let host = request.uri().host().unwrap_or_else(named);
+    host.strip_suffix('.').unwrap_or(host) // the same name, said to its end
 }
 
 /// Whether the path is the prefix, or lies below it.
 fn begins(path: &str, prefix: &str) -> bool {
-    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    prefix.is_empty()
+        || path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// A path as services will read it, however it was written: or `/%61pi`, `//api` and `/x/../api` would pass the gauge of
-/// `/api` by.
+/// A path as services will read it, however it was written: or `/%61pi`, `//api` and `/api;v=1` would pass the gauge of `/api`
+/// by.
 fn plain(path: &str) -> Cow<'_, str> {
-    if !path.contains('%') && !path.contains("//") && !path.contains("/.") {
+    if !path.contains(['%', ';']) && !path.contains("//") {
         return Cow::Borrowed(path);
     }
     let decoded = percent_decode_str(path).decode_utf8_lossy();
-    let mut segments: Vec<&str> = Vec::new();
-    for segment in decoded.split('/') {
-        match segment {
-            "" | "." => (),
-            ".." => drop(segments.pop()),
-            segment => segments.push(segment),
-        }
+    let segments = decoded.split('/').map(without_parameters).filter(|segment| !segment.is_empty());
+    Cow::Owned(format!("/{}", segments.collect::<Vec<_>>().join("/")))
+}
+
+/// Whether services differ in what they make of a path: some go up at `..`, others look for something of that name, and a
+/// backslash is a slash on some systems.
+pub(super) fn is_ambiguous(path: &str) -> bool {
+    if !path.contains(['%', '\\']) && !path.contains("/.") {
+        return false;
     }
-    Cow::Owned(format!("/{}", segments.join("/")))
+    let decoded = percent_decode_str(path).decode_utf8_lossy();
+    let is_dots = |segment: &str| matches!(without_parameters(segment), "." | "..");
+    decoded.contains('\\') || decoded.split('/').any(is_dots)
+}
+
+/// Some services take what is behind a semicolon for parameters of the segment.
+fn without_parameters(segment: &str) -> &str {
+    segment.split(';').next().unwrap_or(segment)
 }
 
 #[cfg(test)]
@@ -94,15 +107,26 @@ mod tests {
     #[test]
     fn a_prefix_is_of_whole_segments_however_the_path_is_written() {
         let route = Asked { path: Some("/api".to_owned()), ..Asked::default() };
-        for path in ["/api", "/api/", "/api/x?y", "/%61pi/x", "//api", "/x/../api", "/./api", "/x/%2e%2e/api"]
-        {
+        for path in ["/api", "/api/", "/api/x?y", "/%61pi/x", "//api", "/api;v=1/x", "/api%2Fx"] {
             assert!(route.is(&asked(path, "a")), "{path}");
         }
-        for path in ["/", "/apis", "/x/api", "/API", "/api/../x", "*"] {
+        for path in ["/", "/apis", "/x/api", "/API", "*"] {
             assert!(!route.is(&asked(path, "a")), "{path}");
         }
         let all = Asked { path: Some(String::new()), ..Asked::default() };
-        assert!(all.is(&asked("/x", "a")));
+        assert!(all.is(&asked("/x", "a")) && all.is(&asked("*", "a")));
+    }
+
+    #[test]
+    fn a_path_that_services_read_in_different_ways_is_ambiguous() {
+        for path in
+            ["/api/../x", "/x/%2e%2e/api", "/./api", "/.;/api", "/api/..%2Fx", "/x%5Capi", "/x\\api", "/.."]
+        {
+            assert!(is_ambiguous(path), "{path}");
+        }
+        for path in ["/", "/.well-known/x", "/a..b", "/a%20b", "/...", "/x;y", "*"] {
+            assert!(!is_ambiguous(path), "{path}");
+        }
     }
 
     #[test]
@@ -112,6 +136,8 @@ mod tests {
         for (host, is_it, is_below) in [
             ("api.example.org", true, true),
             ("API.Example.org:8080", true, true),
+            ("api.example.org.", true, true),
+            ("api.example.org.:80", true, true),
             ("example.org", false, false),
             (".example.org", false, false),
             ("badexample.org", false, false),

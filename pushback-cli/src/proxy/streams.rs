@@ -1,6 +1,9 @@
 //! A connection to a service over HTTP/2, with a stream for each call.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use hyper::{
     Request, Response,
@@ -15,16 +18,20 @@ use tokio::{
 
 use super::{
     answer::Error,
-    call::Upload,
     connect::{Address, Connected},
+    upload::Upload,
     upstream::{error_of, error_of_connect},
 };
+
+/// How often a connection with calls on it is asked whether anybody is still there, and how long that may take: or a service
+/// that went without a word would take all calls along until TCP gives up.
+const PING_EVERY: Duration = Duration::from_secs(5);
 
 /// A worker's one connection. How many streams it may have is the service's word; calls above that wait.
 pub(super) struct Streams {
     address: Address,
-    /// How many times it was tried to connect.
-    attempts: AtomicU64,
+    /// How many attempts to connect have ended.
+    ended: AtomicU64,
     last: Mutex<Last>,
 }
 
@@ -37,20 +44,24 @@ enum Last {
 
 impl Streams {
     pub(super) fn to(address: Address) -> Self {
-        Streams { address, attempts: AtomicU64::new(0), last: Mutex::new(Last::Nothing) }
+        Streams { address, ended: AtomicU64::new(0), last: Mutex::new(Last::Nothing) }
     }
 
     /// Sends it, and waits for the head of the answer. What was not sent at all, because the connection was just
     /// closed, is sent on another one; nothing else is tried twice.
     pub(super) async fn send(&self, mut request: Request<Upload>) -> Result<Response<Incoming>, Error> {
         loop {
-            let (mut sender, is_kept) = self.sender().await?;
+            let (mut sender, is_kept, number) = self.sender().await?;
             match sender.try_send_request(request).await {
                 Ok(response) => return Ok(response),
                 Err(mut error) => match error.take_message() {
                     Some(unsent) if is_kept => {
                         request = unsent;
-                        *self.last.lock().await = Last::Nothing;
+                        let mut last = self.last.lock().await;
+                        // Unless there is another one already.
+                        if self.ended.load(Ordering::Relaxed) == number {
+                            *last = Last::Nothing;
+                        }
                     }
                     _ => return Err(error_of(&error.into_error())),
                 },
@@ -58,21 +69,23 @@ impl Streams {
         }
     }
 
-    /// The connection, and whether it was there already. Whoever waits while another call tries to connect fails with that one, and
-    /// does not try anew.
-    async fn sender(&self) -> Result<(SendRequest<Upload>, bool), Error> {
-        let before = self.attempts.load(Ordering::Relaxed);
+    /// The connection, whether it was there already, and the number of the attempt that it came of. Whoever waits while another call
+    /// tries to connect fails with that one, and does not try anew.
+    async fn sender(&self) -> Result<(SendRequest<Upload>, bool, u64), Error> {
+        let before = self.ended.load(Ordering::Relaxed);
         let mut last = self.last.lock().await;
+        let ended = self.ended.load(Ordering::Relaxed);
         match &*last {
-            Last::Open(sender) if !sender.is_closed() => return Ok((sender.clone(), true)),
-            Last::Failed(error) if self.attempts.load(Ordering::Relaxed) != before => return Err(*error),
+            Last::Open(sender) if !sender.is_closed() => return Ok((sender.clone(), true, ended)),
+            Last::Failed(error) if ended != before => return Err(*error),
             _ => (),
         }
-        self.attempts.fetch_add(1, Ordering::Relaxed);
-        match self.open().await {
+        let opened = self.open().await;
+        self.ended.fetch_add(1, Ordering::Relaxed);
+        match opened {
             Ok(sender) => {
                 *last = Last::Open(sender.clone());
-                Ok((sender, false))
+                Ok((sender, false, ended + 1))
             }
             Err(error) => {
                 *last = Last::Failed(error);
@@ -94,7 +107,8 @@ where
     Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut builder = http2::Builder::new(TokioExecutor::new());
-    let handshake = builder.timer(TokioTimer::new()).handshake(TokioIo::new(stream)).await;
+    builder.timer(TokioTimer::new()).keep_alive_interval(PING_EVERY).keep_alive_timeout(PING_EVERY);
+    let handshake = builder.handshake(TokioIo::new(stream)).await;
     let (sender, connection) = handshake.map_err(|error| error_of(&error))?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {

@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 use tracing::debug;
 
-use super::{answer::Answer, call::Upload, fields::has_token};
+use super::{answer::Answer, fields::has_token, upload::Asking};
 
 /// What a client wants its connection to become.
 pub(super) struct Upgrade {
@@ -19,7 +19,7 @@ pub(super) struct Upgrade {
 
 impl Upgrade {
     /// Not to HTTP/2: requests on it would pass the gauge by.
-    pub(super) fn asked_for(request: &mut Request<Upload>) -> Option<Self> {
+    pub(super) fn asked_for(request: &mut Request<Asking>) -> Option<Self> {
         if request.version() != Version::HTTP_11 || !has_token(request.headers(), &CONNECTION, "upgrade") {
             return None;
         }

@@ -11,13 +11,13 @@ use tokio::time::timeout;
 
 use super::{
     answer::{Answer, Error},
-    call::Upload,
     connect::Address,
     pool::{Failure, Pool},
     settings::ServiceSettings,
     streams::Streams,
     tls,
     typical::Typical,
+    upload::Upload,
 };
 
 const SCHEMES: &str =
@@ -116,7 +116,12 @@ enum Way {
 impl Upstream {
     /// Connects nowhere yet. An error says what is wrong with its certificates.
     pub(super) fn new(settings: &ServiceSettings, workers: usize) -> Result<Self, String> {
-        let ways = (0..workers).map(|_| Way::to(settings)).collect::<Result<_, _>>()?;
+        let address = Address::of(settings)?;
+        let way = |_| match settings.origin.is_h2 {
+            true => Way::H2(Streams::to(address.clone())),
+            false => Way::H1(Pool::to(address.clone())),
+        };
+        let ways = (0..workers).map(way).collect();
         Ok(Upstream { settings: settings.clone(), typical: Typical::default(), ways })
     }
 
@@ -132,12 +137,6 @@ impl Upstream {
 }
 
 impl Way {
-    fn to(settings: &ServiceSettings) -> Result<Self, String> {
-        let address = Address::of(settings)?;
-        let is_h2 = settings.origin.is_h2;
-        Ok(if is_h2 { Way::H2(Streams::to(address)) } else { Way::H1(Pool::to(address)) })
-    }
-
     async fn exchange(&self, request: Request<Upload>) -> Result<Response<Answer>, Error> {
         match self {
             Way::H1(pool) => match pool.send(request).await {

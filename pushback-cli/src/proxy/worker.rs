@@ -145,8 +145,13 @@ impl Serving {
             }
             Some(tls) => {
                 let patience = gate.settings.clients.head.min(HANDSHAKE_MAX);
+                let draining = self.gates.draining.clone();
                 tokio::spawn(async move {
-                    match timeout(patience, tls.accept(io)).await {
+                    let accepted = tokio::select! {
+                        accepted = timeout(patience, tls.accept(io)) => accepted,
+                        () = draining.wants_the_end() => return, // nothing was asked yet
+                    };
+                    match accepted {
                         Ok(Ok(io)) => {
                             let connection = server.serve_connection_with_upgrades(TokioIo::new(io), door);
                             told(watcher.watch(connection.into_owned()), peer).await;

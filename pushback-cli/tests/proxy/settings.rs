@@ -89,26 +89,28 @@ fn only_a_known_hop_may_say_who_asked_how_urgent_it_is_and_to_which_tier_it_belo
         let settings = Settings::new(&format!(
             "access_log = true\nlog = \"json\"\n\
              [trust]\nhops = [{hops}]\ndeadline_header = \"x-wait-ms\"\nheaders = [\"x-tier\"]\n\
+             [[routes]]\nname = \"urgent\"\npath = \"/urgent\"\nheader = \"priority: u=0\"\nlimit = 0\nto = \"http://127.0.0.1:1\"\n\
              [[routes]]\nname = \"all\"\nto = \"{}\"\n",
             service.url()
         ));
         let mut proxy = settings.start();
         let mut log = proxy.log();
         let headers = ask(&proxy.address, said).body;
+        let urgent = ask(&proxy.address, "GET /urgent HTTP/1.1\r\nHost: a\r\nPriority: u=0\r\n\r\n").status;
         let mut line = String::new();
         log.read_line(&mut line).unwrap();
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-        (headers, line["client"].as_str().unwrap().to_owned())
+        (headers, line["client"].as_str().unwrap().to_owned(), urgent)
     };
-    let (stranger, client) = seen("");
-    assert_eq!(client, "127.0.0.1");
+    let (stranger, client, urgent) = seen("");
+    assert_eq!((client.as_str(), urgent), ("127.0.0.1", 200), "his claim chooses no route");
     assert!(stranger.contains("x-forwarded-for: 127.0.0.1\n"), "{stranger}");
     assert!(stranger.contains("x-forwarded-proto: http\n"), "{stranger}");
     for claim in ["priority", "grpc-timeout", "x-wait-ms", "x-tier", "x_tier"] {
         assert!(!stranger.contains(claim), "{claim}: {stranger}");
     }
-    let (known, client) = seen("\"127.0.0.0/8\"");
-    assert_eq!(client, "203.0.113.7");
+    let (known, client, urgent) = seen("\"127.0.0.0/8\"");
+    assert_eq!((client.as_str(), urgent), ("203.0.113.7", 429));
     assert!(known.contains("x-forwarded-for: 203.0.113.7, 127.0.0.1\n"), "{known}");
     assert!(known.contains("x-forwarded-proto: https\n"), "{known}");
     for claim in ["priority: u=0", "grpc-timeout: 5s", "x-wait-ms: 5000", "x-tier: gold"] {
@@ -237,6 +239,10 @@ fn tls_goes_in_and_out_and_http_is_agreed_on() {
     let _ = std::io::Read::read_to_end(&mut plain, &mut rest);
     assert!(!rest.starts_with(b"HTTP"), "{rest:?}");
     assert_eq!(get(&inner.admin, "/healthz").status, 200);
+    // One that has not said anything yet does not hold up a drain.
+    let _half = send(&inner.address, "");
+    inner.signal("-TERM");
+    assert_eq!(inner.end().0, 0);
 }
 
 #[test]

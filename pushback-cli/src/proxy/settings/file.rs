@@ -49,8 +49,10 @@ fn all(mut root: Section<'_, '_>, folder: &Path) -> Settings {
     if sections.is_empty() {
         root.wrong("there are no routes; allowed: one [[routes]] and more, each with a name and a to");
     }
+    let shared: Vec<_> = gauges.iter().map(|gauge| gauge.name.clone()).collect();
     let mut names = Vec::new();
-    let routes = sections.into_iter().filter_map(|section| route(section, folder, &mut gauges, &mut names));
+    let routes =
+        sections.into_iter().filter_map(|section| route(section, folder, &shared, &mut gauges, &mut names));
     let routes = routes.collect();
     let settings = Settings {
         listen: listen.unwrap_or_else(|| fixed(LISTEN)),
@@ -170,8 +172,11 @@ fn after_allowed(error: &str) -> String {
 
 /// A network, or one address.
 fn hop(text: &str) -> Result<IpNet, String> {
-    let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    network.map_err(|_| "allowed: an address or a network, for example 10.0.0.1 or 10.0.0.0/8".to_owned())
+    let one = text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
+    // Addresses are compared as IPv4 where they are that in an IPv6 one.
+    let is_plain = |network: &IpNet| network.addr() == network.addr().to_canonical();
+    let network = one.ok().or_else(|| text.parse().ok().filter(is_plain));
+    network.ok_or_else(|| "allowed: an address or a network, for example 10.0.0.1 or 10.0.0.0/8".to_owned())
 }
 
 fn header_name(text: &str) -> Result<HeaderName, String> {
@@ -210,6 +215,7 @@ fn is_name(name: &str) -> bool {
 fn route(
     mut section: Section<'_, '_>,
     folder: &Path,
+    shared: &[String],
     gauges: &mut Vec<GaugeSettings>,
     names: &mut Vec<String>,
 ) -> Option<RouteSettings> {
@@ -232,7 +238,7 @@ fn route(
         section.wrong("a route needs a service that it leads to: to = \"http://HOST:PORT\"");
     }
     let own = name.clone().unwrap_or_default();
-    let gauge = gauge_of(&own, &mut section, gauges);
+    let gauge = gauge_of(&own, &mut section, shared, gauges);
     let asked = asked(&mut section);
     let connect = section.read("connect_timeout", service_time).unwrap_or(CONNECT);
     let ca = section.read("ca", |text| {
@@ -250,9 +256,13 @@ fn route(
 }
 
 /// The gauge that the route names, or one of its own.
-fn gauge_of(name: &str, section: &mut Section<'_, '_>, gauges: &mut Vec<GaugeSettings>) -> String {
+fn gauge_of(
+    name: &str,
+    section: &mut Section<'_, '_>,
+    known: &[String],
+    gauges: &mut Vec<GaugeSettings>,
+) -> String {
     let own: Vec<_> = GAUGE_KEYS.into_iter().filter(|key| section.has(key)).collect();
-    let known: Vec<_> = gauges.iter().map(|gauge| gauge.name.clone()).collect();
     let shared = section.read("gauge", |text| match known.iter().find(|name| *name == text) {
         Some(name) => Ok(name.clone()),
         None if known.is_empty() => Err("there are no [gauges.NAME]".to_owned()),
