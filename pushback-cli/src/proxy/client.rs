@@ -34,27 +34,22 @@ impl Client {
         Client { address, name, proto, own }
     }
 
-    /// Puts on who asked and by which way. What a known hop says of that is kept, and what others say of themselves is not, for nobody
-    /// has checked it.
-    pub(super) fn introduce(&self, headers: &mut HeaderMap, host: Option<HeaderValue>, is_known_hop: bool) {
-        if is_known_hop {
-            let hops = headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
-            let hops = hops.chain([self.name.as_bytes()]).collect::<Vec<_>>().join(&b", "[..]);
+    /// Adds who asked and by which way to what is said of that, which only known hops have been let say.
+    pub(super) fn introduce(&self, headers: &mut HeaderMap, host: Option<HeaderValue>) {
+        let mut hops = self.name.clone();
+        if headers.contains_key(FORWARDED_FOR) {
+            let said = headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
+            let all = said.chain([self.name.as_bytes()]).collect::<Vec<_>>().join(&b", "[..]);
             // What is joined of values is one, too.
-            headers
-                .insert(FORWARDED_FOR, HeaderValue::from_bytes(&hops).unwrap_or_else(|_| self.name.clone()));
-            if headers.contains_key(FORWARDED) {
-                let address = self.address;
-                let node = if address.is_ipv6() { format!("\"[{address}]\"") } else { address.to_string() };
-                if let Ok(element) = HeaderValue::try_from(format!("for={node}")) {
-                    headers.append(FORWARDED, element);
-                }
+            hops = HeaderValue::from_bytes(&all).unwrap_or(hops);
+        }
+        headers.insert(FORWARDED_FOR, hops);
+        if headers.contains_key(FORWARDED) {
+            let address = self.address;
+            let node = if address.is_ipv6() { format!("\"[{address}]\"") } else { address.to_string() };
+            if let Ok(element) = HeaderValue::try_from(format!("for={node}")) {
+                headers.append(FORWARDED, element);
             }
-        } else {
-            headers.remove(FORWARDED);
-            headers.remove(FORWARDED_HOST);
-            headers.remove(FORWARDED_PROTO);
-            headers.insert(FORWARDED_FOR, self.name.clone());
         }
         if let Some(host) = host {
             headers.entry(FORWARDED_HOST).or_insert_with(|| host.clone());
@@ -82,6 +77,7 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::fields::Claims;
 
     fn trust() -> Trust {
         Trust { hops: vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()], ..Trust::default() }
@@ -117,14 +113,15 @@ mod tests {
         headers.insert(FORWARDED, HeaderValue::from_static("for=203.0.113.7"));
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
         let mut stranger = headers.clone();
-        client.introduce(&mut headers, None, true);
+        client.introduce(&mut headers, None);
         assert_eq!(headers[FORWARDED_FOR], "203.0.113.7, 10.0.0.1");
         assert_eq!(
             headers.get_all(FORWARDED).iter().collect::<Vec<_>>(),
             ["for=203.0.113.7", "for=10.0.0.1"]
         );
         assert_eq!(headers[FORWARDED_PROTO], "http");
-        client.introduce(&mut stranger, Some(HeaderValue::from_static("a")), false);
+        Claims::of(&Trust::default()).take_off(&mut stranger);
+        client.introduce(&mut stranger, Some(HeaderValue::from_static("a")));
         assert_eq!(
             (&stranger[FORWARDED_FOR], &stranger[FORWARDED_PROTO]),
             (&"10.0.0.1".parse().unwrap(), &"https".parse().unwrap())

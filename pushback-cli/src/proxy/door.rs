@@ -49,7 +49,7 @@ impl Door {
         }
         let route = gate.route_of(&request)?;
         let progress = Arc::new(Progress::default());
-        let forward = Forward::new(route, &gate.claims, &self.client, self.worker, is_known_hop, &progress);
+        let forward = Forward::new(route, &gate.claims, &self.client, self.worker, &progress);
         let layer = if is_known_hop { &route.trusting } else { &route.layer };
         let layered = layer.layer(forward).call(request);
         Ok(Call::new(layered, progress, Arc::clone(&route.upstream)))

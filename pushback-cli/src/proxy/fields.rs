@@ -197,7 +197,6 @@ fn is_same(name: &HeaderName, other: &str) -> bool {
 pub(super) fn rewrite(
     request: &mut Request<Asking>,
     client: &Client,
-    is_known_hop: bool,
     claims: &Claims,
     origin: &Authority,
     upgrade: Option<&Upgrade>,
@@ -215,7 +214,7 @@ pub(super) fn rewrite(
     take_off_trailers(headers, claims);
     join_cookies(headers);
     headers.remove(EXPECT); // answered here, when the body is asked for
-    client.introduce(headers, host, is_known_hop);
+    client.introduce(headers, host);
     if !is_h1 {
         headers.remove(HOST); // the target has it (RFC 9113, 8.3.1)
     }

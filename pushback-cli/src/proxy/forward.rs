@@ -29,8 +29,6 @@ pub(super) struct Forward {
     claims: Arc<Claims>,
     client: Arc<Client>,
     worker: usize,
-    /// What its headers say of who asked counts.
-    is_known_hop: bool,
     progress: Arc<Progress>,
 }
 
@@ -40,12 +38,11 @@ impl Forward {
         claims: &Arc<Claims>,
         client: &Arc<Client>,
         worker: usize,
-        is_known_hop: bool,
         progress: &Arc<Progress>,
     ) -> Self {
         let (route, claims) = (Arc::clone(route), Arc::clone(claims));
         let (client, progress) = (Arc::clone(client), Arc::clone(progress));
-        Forward { route, claims, client, worker, is_known_hop, progress }
+        Forward { route, claims, client, worker, progress }
     }
 
     async fn exchange(self, mut request: Request<Asking>) -> Response<Answer> {
@@ -54,14 +51,7 @@ impl Forward {
         let upgrade = Upgrade::asked_for(&mut request);
         *request.version_mut() = if origin.is_h2() { Version::HTTP_2 } else { Version::HTTP_11 };
         let host = fields::host(&request);
-        fields::rewrite(
-            &mut request,
-            &self.client,
-            self.is_known_hop,
-            &self.claims,
-            origin.authority(),
-            upgrade.as_ref(),
-        );
+        fields::rewrite(&mut request, &self.client, &self.claims, origin.authority(), upgrade.as_ref());
         let asked = std::mem::take(request.uri_mut());
         *request.uri_mut() = origin.locate(asked, host);
         let request = request.map(|body| Upload::new(body, Arc::clone(&self.claims)));

@@ -3,6 +3,7 @@
 mod file;
 mod section;
 mod show;
+mod values;
 
 use std::{
     net::{IpAddr, SocketAddr},

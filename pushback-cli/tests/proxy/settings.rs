@@ -10,6 +10,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -240,8 +241,10 @@ fn tls_goes_in_and_out_and_http_is_agreed_on() {
     assert!(!rest.starts_with(b"HTTP"), "{rest:?}");
     assert_eq!(get(&inner.admin, "/healthz").status, 200);
     // One that has not said anything yet does not hold up a drain.
-    let _half = send(&inner.address, "");
+    let mut half = send(&inner.address, "");
+    half.set_read_timeout(Some(Duration::from_secs(5))).unwrap(); // below what a handshake may take
     inner.signal("-TERM");
+    assert_eq!(std::io::Read::read(&mut half, &mut [0]).expect("it is closed at once"), 0);
     assert_eq!(inner.end().0, 0);
 }
 

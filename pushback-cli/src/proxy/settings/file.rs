@@ -2,21 +2,20 @@
 
 use std::{
     fs,
-    net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use hyper::{Method, StatusCode, header::HeaderName, http::uri::Authority};
-use ipnet::IpNet;
-use pushback::http::{Hold, Trust as Trusting};
-
 use super::{
-    ADMIN, Admin, Asked, CONNECT, Clients, DRAIN, GaugeSettings, Host, Identity, LINE_WAIT, LISTEN, Log,
+    ADMIN, Admin, Asked, CONNECT, Clients, DRAIN, GaugeSettings, Identity, LINE_WAIT, LISTEN, Log,
     RouteSettings, STALL, ServiceSettings, Settings, Somewhere, TIMEOUT, Trust, address_or_off, connections,
     cores, drain_time, exempt, line,
     section::{Reading, Section},
-    service_time, small, stall, wait, workers,
+    service_time, small, stall,
+    values::{
+        NAMES, deadline_header, header, header_name, hold, hop, host, is_name, log, method, path, refuse_with,
+    },
+    wait, workers,
 };
 use crate::{
     proxy::{admin, tls, upstream::Origin},
@@ -78,14 +77,6 @@ fn fixed(address: &str) -> std::net::SocketAddr {
 impl Default for Admin {
     fn default() -> Self {
         Admin { listen: Some(fixed(ADMIN)), probes: None, token: None, tls: None }
-    }
-}
-
-fn log(text: &str) -> Result<Log, String> {
-    match text {
-        "text" => Ok(Log::Text),
-        "json" => Ok(Log::Json),
-        _ => Err("allowed: text, json".to_owned()),
     }
 }
 
@@ -155,32 +146,11 @@ fn admin(mut section: Section<'_, '_>, folder: &Path) -> Admin {
 fn trust(mut section: Section<'_, '_>) -> Trust {
     let trust = Trust {
         hops: section.list("hops", hop),
-        deadline_header: section.read("deadline_header", |text| {
-            let named = Trusting::new(|_| false).deadline_header(text);
-            named.map(|_| text.to_ascii_lowercase()).map_err(|error| after_allowed(&error.to_string()))
-        }),
+        deadline_header: section.read("deadline_header", deadline_header),
         headers: section.list("headers", header_name),
     };
     section.end();
     trust
-}
-
-/// What an error of the library says after the key and its value, which are said already.
-fn after_allowed(error: &str) -> String {
-    error.find("allowed: ").map_or(error, |at| &error[at..]).to_owned()
-}
-
-/// A network, or one address.
-fn hop(text: &str) -> Result<IpNet, String> {
-    let one = text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
-    // Addresses are compared as IPv4 where they are that in an IPv6 one.
-    let is_plain = |network: &IpNet| network.addr() == network.addr().to_canonical();
-    let network = one.ok().or_else(|| text.parse().ok().filter(is_plain));
-    network.ok_or_else(|| "allowed: an address or a network, for example 10.0.0.1 or 10.0.0.0/8".to_owned())
-}
-
-fn header_name(text: &str) -> Result<HeaderName, String> {
-    text.parse().map_err(|_| "allowed: the name of a header".to_owned())
 }
 
 /// The keys of a gauge, which routes have too.
@@ -203,13 +173,6 @@ fn gauge(name: String, section: &mut Section<'_, '_>) -> GaugeSettings {
         line_wait: section.read("line_wait", wait).unwrap_or(LINE_WAIT),
         is_dry_run: section.flag("dry_run").unwrap_or(false),
     }
-}
-
-const NAMES: &str = "allowed: a name of 1 to 100 letters, digits, '-', '_' and '.'";
-
-fn is_name(name: &str) -> bool {
-    let is_part = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
-    (1..=100).contains(&name.len()) && name.chars().all(is_part)
 }
 
 fn route(
@@ -287,57 +250,9 @@ fn asked(section: &mut Section<'_, '_>) -> Asked {
     Asked {
         host: section.read("host", host),
         path: section.read("path", path),
-        methods: section.list("methods", |text| {
-            let is_usual = text.bytes().all(|letter| letter.is_ascii_uppercase() || letter == b'-');
-            let method = Method::from_bytes(text.as_bytes()).ok().filter(|_| is_usual);
-            method.ok_or_else(|| "allowed: methods as they are sent, such as \"GET\"".to_owned())
-        }),
+        methods: section.list("methods", method),
         header: section.read("header", header),
     }
-}
-
-fn host(text: &str) -> Result<Host, String> {
-    let allowed = "allowed: a host without a port, such as \"api.example.org\", or \"*.example.org\"";
-    let name = text.strip_prefix("*.").unwrap_or(text);
-    let is_name = |authority: &Authority| authority.as_str() == authority.host() && !name.contains('*');
-    let authority: Option<Authority> = name.parse().ok().filter(is_name);
-    let name = authority.ok_or(allowed)?.as_str().to_ascii_lowercase();
-    Ok(if text.starts_with("*.") { Host::EndsWith(format!(".{name}")) } else { Host::Is(name) })
-}
-
-fn path(text: &str) -> Result<String, String> {
-    let is_plain = text.starts_with('/')
-        && !text.contains(['?', '#', '%'])
-        && !text.contains("//")
-        && !text.split('/').any(|segment| matches!(segment, "." | ".."));
-    if is_plain {
-        Ok(text.trim_end_matches('/').to_owned())
-    } else {
-        Err("allowed: what a path begins with, such as \"/api\", without '%', '?', '#', \"//\" and \"..\""
-            .to_owned())
-    }
-}
-
-fn header(text: &str) -> Result<(HeaderName, String), String> {
-    let allowed = "allowed: NAME: VALUE, such as \"x-tier: gold\"";
-    let (name, value) = text.split_once(':').ok_or(allowed)?;
-    let value = value.trim();
-    let is_value = !value.is_empty() && hyper::header::HeaderValue::from_str(value).is_ok();
-    let name = header_name(name.trim()).ok().filter(|_| is_value).ok_or(allowed)?;
-    Ok((name, value.to_owned()))
-}
-
-fn hold(text: &str) -> Result<Hold, String> {
-    match text {
-        "body" => Ok(Hold::Body),
-        "head" => Ok(Hold::Head),
-        _ => Err("allowed: body, head".to_owned()),
-    }
-}
-
-fn refuse_with(text: &str) -> Result<StatusCode, String> {
-    let status = small(text, 400..=599)?;
-    StatusCode::from_u16(u16::try_from(status).unwrap_or(429)).map_err(|error| error.to_string())
 }
 
 /// The files that are read again with the settings: others may come in their place without a change of the settings.
