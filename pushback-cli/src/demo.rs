@@ -1,14 +1,15 @@
-//! `pushback demo`: a protected service to try things on.
+//! `pushback demo`: a protected service to try things on, and callers that put it under pressure.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+mod callers;
+mod controls;
+mod service;
 
-use axum::{Router, routing::get};
-use pushback::{PressureGauge, http::BackpressureLayer};
-use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, oneshot},
-    time::timeout,
-};
+use std::{net::SocketAddr, time::Duration};
+
+use pushback::PressureGauge;
+use tokio::{net::TcpListener, sync::oneshot, time::timeout};
+
+use self::{callers::Callers, service::Work};
 
 use crate::{
     failure::Failure,
@@ -26,7 +27,7 @@ const CONNECTIONS_GRACE: Duration = Duration::from_secs(1);
 
 /// Run a small service behind a gauge, and see it refuse what it cannot do.
 ///
-/// `GET /request` works for a while inside the gauge and answers `200 done`; above the limit it answers 429 at once.
+/// `/` is a page that shows it live, with a button that sends 50 requests and a switch that takes the gauge away. `GET /request` works for a while inside the gauge and answers `200 done`; above the limit it answers 429 at once.
 /// Ctrl-C and SIGTERM drain: what runs is finished, nothing new is admitted.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -39,9 +40,9 @@ pub(crate) struct Arguments {
     /// How long the work of a request takes, 0s to 1h
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = work, allow_hyphen_values = true)]
     work: Duration,
-    /// How many requests the service works on at once, 1 to 100000, the others queue in it; all that are admitted, if nothing is said
-    #[arg(long, value_name = "N", value_parser = workers, allow_hyphen_values = true)]
-    workers: Option<usize>,
+    /// How many requests the service works on at once, 1 to 100000; the others that are admitted queue in it
+    #[arg(long, value_name = "N", default_value = "10", value_parser = workers, allow_hyphen_values = true)]
+    workers: usize,
 }
 
 const WORKERS_MAX: u64 = 100_000;
@@ -62,25 +63,29 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Shutdown::catch().map_err(|error| Failure::run(format!("cannot catch signals: {error}")))?;
     let cannot_listen = |error| Failure::run(format!("cannot listen on {listen}: {error}"));
     let listener = TcpListener::bind(listen).await.map_err(cannot_listen)?;
-    introduce(listener.local_addr().map_err(cannot_listen)?, &limit, work);
+    let address = listener.local_addr().map_err(cannot_listen)?;
+    introduce(address, &limit, work, workers);
 
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = axum::serve(listener, router(gauge.clone(), Work { time: work, workers }))
-        .with_graceful_shutdown(async {
-            let _ = stopped.await;
-        });
+    let work = Work { time: work, workers };
+    let callers = Callers::of(address, work);
+    let pages = service::router(&gauge, work).merge(controls::router(&gauge, &callers, address));
+    let server = axum::serve(listener, pages).with_graceful_shutdown(async {
+        let _ = stopped.await;
+    });
     let mut server = tokio::spawn(server.into_future());
     let signal = tokio::select! {
         signal = shutdown.next() => signal,
         ended = &mut server => return Err(Failure::run(format!("the server ended by itself: {ended:?}"))),
     };
 
+    callers.set_rate(0);
     let _ = stop.send(());
     say(&format!(
         "{signal}: draining, {} in flight. Another signal ends at once.",
         gauge.snapshot().in_flight
     ));
-    let longest = work + DRAIN_GRACE;
+    let longest = work.time + DRAIN_GRACE;
     tokio::select! {
         drained = timeout(longest, gauge.drain()) => drained.map_err(|_| Failure::run(format!(
             "{} still in flight after {}",
@@ -101,46 +106,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What the service does for a request.
-#[derive(Clone, Copy)]
-struct Work {
-    time: Duration,
-    workers: Option<usize>,
-}
-
-fn router(gauge: PressureGauge, work: Work) -> Router {
-    let workers = Arc::new(Semaphore::new(work.workers.unwrap_or(Semaphore::MAX_PERMITS)));
-    let do_thing_that_should_be_limited = move || {
-        let workers = Arc::clone(&workers);
-        async move {
-            // It is never closed, so this waits and nothing else.
-            let _worker = workers.acquire().await;
-            tokio::time::sleep(work.time).await;
-            "done"
-        }
-    };
-    Router::new()
-        // On the route and not on the whole router, or unknown paths and methods would be refused too.
-        .route(
-            "/request",
-            get(do_thing_that_should_be_limited).route_layer(BackpressureLayer::new(gauge.clone())),
-        )
-        .route("/", get(async move || state(&gauge)))
-}
-
-fn state(gauge: &PressureGauge) -> String {
-    let snapshot = gauge.snapshot();
-    format!(
-        "GET /request works inside a pressure gauge; above its limit it answers 429.\n\
-         In flight {} of {}, {} admitted, {} refused.\n",
-        snapshot.in_flight,
-        snapshot.limit,
-        snapshot.admitted,
-        snapshot.refused.total()
-    )
-}
-
-fn introduce(address: SocketAddr, limit: &LimitChoice, work: Duration) {
+fn introduce(address: SocketAddr, limit: &LimitChoice, work: Duration, workers: usize) {
     let program = std::env::args().next().unwrap_or_else(|| "pushback".to_owned());
     let work = humantime::format_duration(work);
     let run = match limit {
@@ -149,8 +115,8 @@ fn introduce(address: SocketAddr, limit: &LimitChoice, work: Duration) {
     };
     say(&format!(
         "pushback demo on http://{address}\n\
-         GET /request works for {work}. {run} at once; whoever comes above that gets 429 at once.\n\
-         GET / tells how many run now.\n\
+         Open it in a browser, and press the button.\n\
+         GET /request works for {work}, on {workers} requests at once. {run} at once; whoever comes above that gets 429 at once.\n\
          In another terminal, one of these:\n  \
            {program} load http://{address}/request -n 50 -c 50\n  \
            hey -n 50 -c 50 http://{address}/request\n\

@@ -3,11 +3,13 @@
 mod demo;
 mod failure;
 mod load;
+mod origin;
 mod output;
 mod proxy;
 mod settings;
 mod shutdown;
 mod sim;
+mod top;
 
 use std::process::ExitCode;
 
@@ -30,6 +32,7 @@ enum Command {
     Load(load::Arguments),
     Proxy(proxy::Arguments),
     Sim(sim::Arguments),
+    Top(top::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +60,7 @@ fn run() -> Result<(), Failure> {
             Command::Demo(arguments) => demo::run(arguments).await,
             Command::Load(arguments) => load::run(arguments).await,
             Command::Proxy(arguments) => proxy::run(arguments).await,
+            Command::Top(arguments) => top::run(arguments).await,
             Command::Check(arguments) => proxy::check(&arguments),
             Command::Sim(arguments) => sim::run(&arguments),
         }

@@ -36,12 +36,18 @@ use std::{
 use pushback::http::Connections;
 use sd_notify::NotifyState;
 
-pub(crate) use self::flags::Arguments;
 use self::{
     admin::Served,
     gate::Gates,
     settings::{GaugeSettings, Log, Settings},
     worker::Workers,
+};
+pub(crate) use self::{
+    admin::Token,
+    connect::{Address, Connected},
+    flags::Arguments,
+    settings::ServiceSettings,
+    upstream::Origin,
 };
 use crate::{
     failure::Failure,
@@ -143,7 +149,9 @@ fn introduce(address: SocketAddr, served: &Served, settings: &Settings) {
     }
     if let Some(admin) = served.admin {
         let scheme = if settings.admin.tls.is_some() { "https" } else { "http" };
-        say(&format!("Health and metrics on {scheme}://{admin}: /healthz, /readyz, /metrics, /api/gauges"));
+        say(&format!(
+            "Live page, health and metrics on {scheme}://{admin}: /, /healthz, /readyz, /metrics, /api/gauges"
+        ));
     }
     if let Some(probes) = served.probes {
         say(&format!("Probes on http://{probes}: /healthz, /readyz, /metrics"));

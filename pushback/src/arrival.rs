@@ -58,6 +58,12 @@ impl Arrival {
         self.deadline
     }
 
+    /// How important the call is, as it was said.
+    #[cfg(feature = "dashboard")]
+    pub(crate) const fn importance(&self) -> Priority {
+        self.priority
+    }
+
     pub(crate) const fn level(&self) -> u8 {
         self.priority as u8
     }
@@ -96,6 +102,21 @@ pub enum Priority {
 }
 
 impl Priority {
+    /// All priorities, the most important first.
+    pub const ALL: &'static [Priority] =
+        &[Priority::Critical, Priority::High, Priority::Normal, Priority::Low, Priority::Background];
+
+    /// The priority as a word: `critical`, `high`, `normal`, `low`, `background`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Priority::Critical => "critical",
+            Priority::High => "high",
+            Priority::Normal => "normal",
+            Priority::Low => "low",
+            Priority::Background => "background",
+        }
+    }
+
     /// How many priorities there are.
     pub(crate) const COUNT: u8 = Priority::Background as u8 + 1;
 }

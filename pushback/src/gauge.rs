@@ -23,6 +23,8 @@ mod settle;
 mod tally;
 mod thread_waker;
 
+#[cfg(feature = "http")]
+use std::time::Duration;
 use std::{fmt, sync::Arc, time::Instant};
 
 pub use acquire::Acquire;
@@ -33,6 +35,8 @@ pub use permit::{OwnedPermit, Permit};
 pub(crate) use tally::stripe as thread_stripe;
 
 use self::core::Core;
+#[cfg(feature = "http")]
+use crate::telemetry;
 use crate::{
     arrival::Arrival, clock::SystemClock, limit::Auto, line::Line, outcome::Outcome, rejected::Rejected,
     snapshot::Snapshot,
@@ -272,10 +276,39 @@ impl PressureGauge {
         })
     }
 
-    /// Whether it wants to know how long calls take.
+    /// Whether somebody wants to know how long its requests take. Telling the time costs several admissions.
     #[cfg(feature = "http")]
-    pub(crate) fn is_adaptive(&self) -> bool {
-        self.core.adaptive.is_some()
+    pub(crate) fn wants_times(&self) -> bool {
+        self.tells_times() || self.core.adaptive.is_some()
+    }
+
+    /// Whether somebody else than its controller does.
+    #[cfg(feature = "http")]
+    fn tells_times(&self) -> bool {
+        #[cfg(feature = "dashboard")]
+        let is_watched = self.core.watch.is_on();
+        #[cfg(not(feature = "dashboard"))]
+        let is_watched = false;
+        cfg!(feature = "metrics") || is_watched
+    }
+
+    /// An admitted request that came then was answered now; it took `not_ours` of that to send its body.
+    #[cfg(feature = "http")]
+    pub(crate) fn served(&self, came: Instant, not_ours: Duration) {
+        if !self.tells_times() {
+            return;
+        }
+        let now = self.now();
+        let time = now.saturating_duration_since(came).saturating_sub(not_ours);
+        telemetry::served(self.name(), time);
+        #[cfg(feature = "dashboard")]
+        self.core.watch.took(now, time);
+    }
+
+    /// What is noted of its requests while somebody watches.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn watch(&self) -> &crate::watch::Watch {
+        &self.core.watch
     }
 
     /// The time by the gauge's own clock.

@@ -172,19 +172,21 @@ where
         let shared = &self.shared;
         match shared.classify.class(&mut request, &shared.gauge) {
             Class::Exempt => ResponseFuture::exempt(shared, &mut self.inner, request),
-            Class::Asks { arrival, is_trusted } => match shared.over {
-                Over::Refused => match shared.gauge.try_acquire_for(arrival) {
+            Class::Asks(asks) => match shared.over {
+                Over::Refused => match shared.gauge.try_acquire_for(asks.arrival) {
                     Ok(permit) => {
-                        ResponseFuture::admitted(shared, permit.into_owned(), &mut self.inner, request)
+                        ResponseFuture::admitted(shared, permit.into_owned(), &mut self.inner, request, asks)
                     }
-                    Err(rejected) => ResponseFuture::refused(shared, rejected, request, is_trusted),
+                    Err(rejected) => ResponseFuture::refused(shared, rejected, request, asks),
                 },
-                Over::InLine => match shared.gauge.acquire_at_once(arrival) {
-                    Some(Ok(permit)) => ResponseFuture::admitted(shared, permit, &mut self.inner, request),
-                    Some(Err(rejected)) => ResponseFuture::refused(shared, rejected, request, is_trusted),
+                Over::InLine => match shared.gauge.acquire_at_once(asks.arrival) {
+                    Some(Ok(permit)) => {
+                        ResponseFuture::admitted(shared, permit, &mut self.inner, request, asks)
+                    }
+                    Some(Err(rejected)) => ResponseFuture::refused(shared, rejected, request, asks),
                     None => {
-                        let acquire = shared.gauge.acquire_for(arrival).into_owned();
-                        ResponseFuture::in_line(shared, acquire, self.inner.clone(), request, is_trusted)
+                        let acquire = shared.gauge.acquire_for(asks.arrival).into_owned();
+                        ResponseFuture::in_line(shared, acquire, self.inner.clone(), request, asks)
                     }
                 },
             },

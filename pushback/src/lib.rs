@@ -8,6 +8,8 @@
 
 mod arrival;
 mod clock;
+#[cfg(feature = "dashboard")]
+pub mod dashboard;
 mod dice;
 mod gauge;
 #[cfg(feature = "http")]
@@ -21,6 +23,8 @@ mod slots;
 mod snapshot;
 mod sync;
 mod telemetry;
+#[cfg(feature = "dashboard")]
+mod watch;
 
 pub use arrival::{Arrival, Priority};
 pub use clock::{Alarm, Clock, ManualClock, SystemClock};

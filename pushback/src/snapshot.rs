@@ -6,7 +6,10 @@ use crate::rejected::Reason;
 
 /// A gauge at one moment. All fields but the counters of refusals and outcomes, which are read one after the other,
 /// belong to the same moment.
+///
+/// With the feature `serde` it can be serialized: times are seconds, and their names say so; reasons that have refused nobody are left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Snapshot {
     /// The gauge's name.
@@ -18,6 +21,10 @@ pub struct Snapshot {
     /// How many calls wait in line.
     pub in_line: u32,
     /// How long the call that came first among those in line has waited.
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "oldest_wait_seconds", serialize_with = "serde_as::seconds_if_any")
+    )]
     pub oldest_wait: Option<Duration>,
     /// How many calls were ever admitted, phantoms of a dry run not among them.
     pub admitted: u64,
@@ -44,11 +51,13 @@ pub struct Snapshot {
 
 /// Why a limit that moves stands where it does.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Why {
     /// What was last decided, and why: `calls take 2.1 times their base time`. Nothing before the first decision.
     pub reason: Option<Cow<'static, str>>,
     /// How long ago that was.
+    #[cfg_attr(feature = "serde", serde(rename = "seconds_ago", serialize_with = "serde_as::seconds"))]
     pub ago: Duration,
     /// How many times the limit moved, by cause, of which there are not many: `a queue`, `idle at times`.
     pub moves: BTreeMap<&'static str, u64>,
@@ -58,6 +67,7 @@ pub struct Why {
 
 /// What a dry run saw: calls that would not have been admitted at once, but were.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct DryRun {
     /// Whether the gauge is in dry run now.
@@ -104,5 +114,34 @@ impl Refusals {
 impl fmt::Debug for Refusals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter().filter(|(_, count)| *count > 0)).finish()
+    }
+}
+
+#[cfg(feature = "serde")]
+mod serde_as {
+    use std::time::Duration;
+
+    use serde::{Serialize, Serializer};
+
+    use super::Refusals;
+
+    pub(super) fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(time.as_secs_f64())
+    }
+
+    #[expect(clippy::ref_option, reason = "serde asks for it so")]
+    pub(super) fn seconds_if_any<S: Serializer>(
+        time: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        time.map(|time| time.as_secs_f64()).serialize(serializer)
+    }
+
+    impl Serialize for Refusals {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_map(
+                self.iter().filter(|(_, count)| *count > 0).map(|(reason, count)| (reason.as_str(), count)),
+            )
+        }
     }
 }

@@ -6,12 +6,14 @@ use std::{
 };
 
 /// From the top down; each may use those below it.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 16] = [
+    "dashboard",
     "http",
     "gauge",
     "line",
     "limit",
     "slots",
+    "watch",
     "snapshot",
     "arrival",
     "outcome",

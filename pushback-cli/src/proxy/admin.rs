@@ -1,12 +1,16 @@
-//! The admin listener: whether the proxy is well, whether it wants requests, and its metrics; and its gauges, for whoever has the
-//! token.
+//! The admin listener: whether the proxy is well, whether it wants requests, and its metrics; its gauges as a live page; and changes
+//! of them, for whoever has the token.
 
 mod api;
 mod guard;
 mod listener;
 mod token;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -15,9 +19,10 @@ use axum::{
     routing::get,
 };
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use pushback::dashboard::{Dashboard, RouteCount};
 
 use self::guard::Guard;
-pub(super) use self::token::Token;
+pub(crate) use self::token::Token;
 use super::{gate::Gates, settings::Admin, tls};
 use crate::failure::Failure;
 
@@ -77,12 +82,28 @@ pub(super) async fn serve(
         served.probes = Some(listener::serve(address, None, probes.clone()).await?);
     }
     if let Some(address) = settings.listen {
+        let page = dashboard(gates);
+        let page = if token.is_some() { page.changes_at("api/gauges") } else { page };
         let guard = Arc::new(Guard::new(address, token));
-        let pages = probes.merge(api::router(gates, &guard));
+        let pages = probes.merge(api::router(gates, &guard)).merge(page.router());
         let pages = pages.layer(middleware::from_fn_with_state(guard, guard::from_here));
         served.admin = Some(listener::serve(address, tls, pages).await?);
     }
     Ok(served)
+}
+
+/// The live page.
+fn dashboard(gates: &Arc<Gates>) -> Dashboard {
+    let gauges = Arc::clone(gates);
+    let routes = Arc::clone(gates);
+    Dashboard::of(move || gauges.now().gauges.clone()).routes(move || {
+        let gate = routes.now();
+        let counts = gate
+            .routes
+            .iter()
+            .map(|route| RouteCount::new(&route.name, &route.gauge, route.requests.load(Ordering::Relaxed)));
+        counts.collect()
+    })
 }
 
 /// What changes nothing.

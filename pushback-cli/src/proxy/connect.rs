@@ -10,7 +10,7 @@ use super::{settings::ServiceSettings, tls};
 
 /// Where connections go.
 #[derive(Clone)]
-pub(super) struct Address {
+pub(crate) struct Address {
     host: String,
     port: u16,
     connect_max: Duration,
@@ -18,14 +18,14 @@ pub(super) struct Address {
 }
 
 /// A connection on which nothing has been said yet.
-pub(super) enum Connected {
+pub(crate) enum Connected {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Address {
     /// An error says what is wrong with the certificates, or with the name that they would be for.
-    pub(super) fn of(ServiceSettings { origin, connect, ca }: &ServiceSettings) -> Result<Self, String> {
+    pub(crate) fn of(ServiceSettings { origin, connect, ca }: &ServiceSettings) -> Result<Self, String> {
         let host = origin.host().to_owned();
         let tls = if origin.is_tls() {
             let mut config = tls::client(ca.as_deref())?;
@@ -39,7 +39,7 @@ impl Address {
         Ok(Address { host, port: origin.port(), connect_max: *connect, tls })
     }
 
-    pub(super) async fn connect(&self) -> io::Result<Connected> {
+    pub(crate) async fn connect(&self) -> io::Result<Connected> {
         let connected = timeout(self.connect_max, async {
             let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
             stream.set_nodelay(true)?;

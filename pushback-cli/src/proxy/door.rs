@@ -5,7 +5,7 @@ use std::{
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
 };
 
@@ -48,6 +48,7 @@ impl Door {
             gate.claims.take_off(request.headers_mut());
         }
         let route = gate.route_of(&request)?;
+        route.requests.fetch_add(1, Ordering::Relaxed);
         let progress = Arc::new(Progress::default());
         let forward = Forward::new(route, &gate.claims, &self.client, self.worker, &progress);
         let layer = if is_known_hop { &route.trusting } else { &route.layer };

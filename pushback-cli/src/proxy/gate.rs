@@ -1,7 +1,7 @@
 //! What stands before the services now: routes, gauges, TLS. Made of settings, and made anew when they change: what did not change is
 //! taken over with all that it has learned, and calls that run keep what they began with.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
 
 use arc_swap::ArcSwap;
 use hyper::Request;
@@ -40,7 +40,7 @@ pub(super) struct Gate {
     has_paths: bool,
     /// In the order of the settings.
     pub(super) gauges: Vec<PressureGauge>,
-    routes: Vec<Arc<Route>>,
+    pub(super) routes: Vec<Arc<Route>>,
 }
 
 impl Gates {
@@ -100,6 +100,9 @@ impl Gate {
             let upstream = upstreams.iter().find(|upstream| upstream.settings == route.service);
             let upstream = upstream.ok_or("a route names a service that is not there")?;
             Ok::<_, String>(Arc::new(Route {
+                name: route.name.clone(),
+                gauge: route.gauge.clone(),
+                requests: AtomicU64::new(0),
                 asked: route.asked.clone(),
                 upstream: Arc::clone(upstream),
                 timeout: route.timeout,

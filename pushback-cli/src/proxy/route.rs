@@ -1,6 +1,10 @@
 //! Which way a request goes, and what stands there: a gauge, a service, and how both are used.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use hyper::{Method, Request, header::HOST};
 use percent_encoding::percent_decode_str;
@@ -13,6 +17,11 @@ use super::{
 
 /// A route at work.
 pub(super) struct Route {
+    pub(super) name: String,
+    /// The name of its gauge.
+    pub(super) gauge: String,
+    /// How many took it.
+    pub(super) requests: AtomicU64,
     pub(super) asked: Asked,
     pub(super) upstream: Arc<Upstream>,
     /// How long the service has for the head of an answer.

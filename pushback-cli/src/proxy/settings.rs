@@ -153,12 +153,12 @@ pub(super) enum Host {
 
 /// A service, and the way to it. Routes that say the same of it share its connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ServiceSettings {
-    pub(super) origin: Origin,
+pub(crate) struct ServiceSettings {
+    pub(crate) origin: Origin,
     /// How long a connection may take.
-    pub(super) connect: Duration,
+    pub(crate) connect: Duration,
     /// Whose certificates are believed; the system's, if nothing is said.
-    pub(super) ca: Option<PathBuf>,
+    pub(crate) ca: Option<PathBuf>,
 }
 
 // What holds if nothing is said. The flags' help says them again, and a test holds that against these.

@@ -25,14 +25,14 @@ const SCHEMES: &str =
 
 /// Where the service is, and what it speaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Origin {
+pub(crate) struct Origin {
     authority: Authority,
     is_h2: bool,
     is_tls: bool,
 }
 
 impl Origin {
-    pub(super) fn parse(url: &str) -> Result<Self, String> {
+    pub(crate) fn parse(url: &str) -> Result<Self, String> {
         let uri: Uri = url.parse().map_err(|error| format!("{error}; {SCHEMES}"))?;
         let (is_h2, is_tls) = match uri.scheme_str() {
             Some("http") => (false, false),
@@ -65,7 +65,7 @@ impl Origin {
         self.is_tls
     }
 
-    pub(super) fn authority(&self) -> &Authority {
+    pub(crate) fn authority(&self) -> &Authority {
         &self.authority
     }
 

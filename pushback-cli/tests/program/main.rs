@@ -140,11 +140,11 @@ fn take_a_place(demo: &Demo) -> TcpStream {
     let caller = send(demo, "/request");
     loop {
         let mut state = String::new();
-        send(demo, "/").read_to_string(&mut state).unwrap();
-        if state.contains("In flight 1 of") {
+        send(demo, "/demo").read_to_string(&mut state).unwrap();
+        if state.contains("\"in_flight\":1") {
             return caller;
         }
-        assert!(state.contains("In flight 0 of"), "{state}");
+        assert!(state.contains("\"in_flight\":0"), "{state}");
     }
 }
 

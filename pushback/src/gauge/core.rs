@@ -5,6 +5,8 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc, task::Waker, time::Instant};
 
+#[cfg(feature = "dashboard")]
+use crate::watch::Watch;
 use crate::{
     arrival::{Arrival, Priority},
     clock::Clock,
@@ -47,6 +49,8 @@ pub(crate) struct Core {
     pub(super) ended: EndedTally,
     pub(super) line: Line,
     pub(super) clock: AssertUnwindSafe<Arc<dyn Clock>>,
+    #[cfg(feature = "dashboard")]
+    pub(super) watch: Watch,
 }
 
 #[cfg(all(target_pointer_width = "64", not(pushback_loom)))]
@@ -97,6 +101,8 @@ impl Core {
             line,
             clock: AssertUnwindSafe(clock),
             locked: Mutex::new(None),
+            #[cfg(feature = "dashboard")]
+            watch: Watch::new(),
         })
     }
 

@@ -8,7 +8,9 @@ use ::http::{
 };
 
 use super::trust::Trust;
-use crate::{arrival::Arrival, gauge::PressureGauge, outcome::Outcome, settings::BuildError};
+use crate::{
+    arrival::Arrival, gauge::PressureGauge, outcome::Outcome, rejected::Reason, settings::BuildError,
+};
 
 /// What a request is to the gauge: exempt, or an [`Arrival`] with its cost, priority and deadline; and what its
 /// response says about the load.
@@ -91,7 +93,34 @@ pub struct ResponseHead<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Class {
     Exempt,
-    Asks { arrival: Arrival, is_trusted: bool },
+    Asks(Asks),
+}
+
+/// What a request asks the gauge for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asks {
+    pub(super) arrival: Arrival,
+    pub(super) is_trusted: bool,
+}
+
+/// What watchers want to know.
+impl Asks {
+    #[inline]
+    pub(super) fn note_admitted(self, gauge: &PressureGauge) {
+        #[cfg(feature = "dashboard")]
+        gauge.watch().admitted(self.arrival.importance());
+        let _ = gauge;
+    }
+
+    #[inline]
+    pub(super) fn note_refused<Q>(self, gauge: &PressureGauge, reason: Reason, request: &Request<Q>) {
+        #[cfg(feature = "dashboard")]
+        {
+            let (method, path) = (request.method().as_str(), request.uri().path());
+            gauge.watch().refused(reason, self.arrival.importance(), || gauge.now(), method, path);
+        }
+        let _ = (gauge, reason, request);
+    }
 }
 
 impl Classify {
@@ -159,9 +188,10 @@ impl Classify {
         let arrival = self.arrival.as_ref().map(|arrival_of| arrival_of(&RequestHead::of(request)));
         let arrival = arrival.unwrap_or_default();
         match trusted {
-            None => Class::Asks { arrival, is_trusted: false },
+            None => Class::Asks(Asks { arrival, is_trusted: false }),
             Some(trust) => {
-                Class::Asks { arrival: trust.heed(arrival, request.headers(), gauge), is_trusted: true }
+                let arrival = trust.heed(arrival, request.headers(), gauge);
+                Class::Asks(Asks { arrival, is_trusted: true })
             }
         }
     }

@@ -17,7 +17,7 @@ use tower_service::Service;
 
 use super::{
     BoxError, RequestBody, ResponseBody,
-    classify::is_grpc,
+    classify::{Asks, is_grpc},
     hold::{Hold, Place},
     refusal::Refusal,
     shared::Shared,
@@ -27,7 +27,6 @@ use crate::{
     gauge::{Acquire, OwnedPermit},
     outcome::Outcome,
     rejected::Rejected,
-    telemetry,
 };
 
 pin_project! {
@@ -69,7 +68,7 @@ pin_project! {
 struct Waiting<S, Q> {
     service: S,
     request: Request<Q>,
-    is_trusted: bool,
+    asks: Asks,
 }
 
 /// A request with a place, and the service that is not yet ready for it.
@@ -108,9 +107,9 @@ where
         acquire: Acquire<'static>,
         service: S,
         request: Request<Q>,
-        is_trusted: bool,
+        asks: Asks,
     ) -> Self {
-        let waiting = Some(Box::new(Waiting { service, request, is_trusted }));
+        let waiting = Some(Box::new(Waiting { service, request, asks }));
         ResponseFuture { shared: Arc::clone(shared), state: State::InLine { acquire, waiting } }
     }
 
@@ -120,10 +119,11 @@ where
         permit: OwnedPermit,
         service: &mut S,
         request: Request<Q>,
+        asks: Asks,
     ) -> Self {
         ResponseFuture {
             shared: Arc::clone(shared),
-            state: State::admitted(shared, permit, service, request),
+            state: State::admitted(shared, permit, service, request, asks),
         }
     }
 
@@ -133,13 +133,8 @@ where
         ResponseFuture { shared: Arc::clone(shared), state }
     }
 
-    pub(super) fn refused(
-        shared: &Arc<Shared>,
-        rejected: Rejected,
-        request: Request<Q>,
-        is_trusted: bool,
-    ) -> Self {
-        let refusal = shared.refuse(rejected, request, is_trusted);
+    pub(super) fn refused(shared: &Arc<Shared>, rejected: Rejected, request: Request<Q>, asks: Asks) -> Self {
+        let refusal = shared.refuse(rejected, request, asks);
         ResponseFuture { shared: Arc::clone(shared), state: State::Refused { refusal } }
     }
 }
@@ -155,7 +150,9 @@ where
         mut permit: OwnedPermit,
         service: &mut S,
         mut request: Request<Q>,
+        asks: Asks,
     ) -> Self {
+        asks.note_admitted(&shared.gauge);
         // Until there is a response's head, being dropped means that the caller went away. In the middle of an upload that says
         // nothing about the service.
         let has_body = !request.body().is_end_stream();
@@ -167,7 +164,7 @@ where
         } else {
             Claim::Permit(permit)
         };
-        let came = (IS_PUBLISHED || shared.gauge.is_adaptive()).then(|| shared.gauge.now());
+        let came = shared.gauge.wants_times().then(|| shared.gauge.now());
         let upload = has_body.then(|| Upload::new(shared, came));
         let may_be_grpc = *request.method() == Method::POST && is_grpc(request.headers());
         let request = request.map(|body| RequestBody::new(body, upload.as_ref()));
@@ -208,11 +205,11 @@ where
             let next = match this.state.as_mut().project() {
                 StateProjection::InLine { acquire, waiting } => {
                     let answer = ready!(Pin::new(acquire).poll(cx));
-                    let Waiting { mut service, request, is_trusted } = *waiting.take().expect(POLLED_AGAIN);
+                    let Waiting { mut service, request, asks } = *waiting.take().expect(POLLED_AGAIN);
                     match answer {
-                        Ok(permit) => State::admitted(this.shared, permit, &mut service, request),
+                        Ok(permit) => State::admitted(this.shared, permit, &mut service, request, asks),
                         Err(rejected) => {
-                            State::Refused { refusal: this.shared.refuse(rejected, request, is_trusted) }
+                            State::Refused { refusal: this.shared.refuse(rejected, request, asks) }
                         }
                     }
                 }
@@ -251,9 +248,6 @@ where
     }
 }
 
-/// Telling the time costs several admissions, so it is done where somebody wants to know.
-const IS_PUBLISHED: bool = cfg!(feature = "metrics");
-
 const POLLED_AGAIN: &str = "a finished ResponseFuture was polled again";
 
 /// The response's head is there. Whether the place is held any longer depends on the rule, and on whether there is a body.
@@ -266,9 +260,8 @@ fn answered<B: Body + Send + 'static>(
     let has_stalled = asked.upload.as_ref().is_some_and(|upload| upload.answered());
     // The service's time begins when it has the whole request, so that a slow sender is not taken for a slow service.
     let upload = asked.upload.as_ref().map_or(Duration::ZERO, |upload| upload.took());
-    if let Some(came) = asked.came.filter(|_| IS_PUBLISHED) {
-        let time = shared.gauge.now().saturating_duration_since(came).saturating_sub(upload);
-        telemetry::served(shared.gauge.name(), time);
+    if let Some(came) = asked.came {
+        shared.gauge.served(came, upload);
     }
     let outcome = if has_stalled {
         Some(Outcome::Ignore)

@@ -7,6 +7,7 @@ use http_body::Body;
 
 use super::{
     Classify, Hold, Reply, RequestHead,
+    classify::Asks,
     linger::{Lingering, is_still_sending, linger},
     patrol::Patrol,
     refusal::Refusal,
@@ -69,16 +70,12 @@ impl Shared {
 
     /// What this request is told; what it still sends is read and forgotten.
     #[inline]
-    pub(super) fn refuse<Q>(
-        self: &Arc<Self>,
-        rejected: Rejected,
-        request: Request<Q>,
-        is_trusted: bool,
-    ) -> Refusal
+    pub(super) fn refuse<Q>(self: &Arc<Self>, rejected: Rejected, request: Request<Q>, asks: Asks) -> Refusal
     where
         Q: Body + Send + 'static,
     {
-        let refusal = self.replier.refuse(&self.gauge, rejected, &RequestHead::of(&request), is_trusted);
+        asks.note_refused(&self.gauge, rejected.reason, &request);
+        let refusal = self.replier.refuse(&self.gauge, rejected, &RequestHead::of(&request), asks.is_trusted);
         if is_still_sending(&request) {
             linger(self, request.into_body());
         }

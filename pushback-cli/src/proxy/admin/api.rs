@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use pushback::{DryRunMode, PressureGauge, Reason, Refusals};
+use pushback::{DryRunMode, PressureGauge};
 use serde_json::{Map, Value, json};
 
 use super::guard::{self, Guard};
@@ -30,12 +30,12 @@ pub(super) fn router(gates: &Arc<Gates>, guard: &Arc<Guard>) -> Router {
 }
 
 async fn all(State(gates): State<Arc<Gates>>) -> Json<Value> {
-    Json(json!({ "gauges": gates.now().gauges.iter().map(shown).collect::<Vec<_>>() }))
+    Json(json!({ "gauges": gates.now().gauges.iter().map(PressureGauge::snapshot).collect::<Vec<_>>() }))
 }
 
 async fn one(State(gates): State<Arc<Gates>>, Path(name): Path<String>) -> Response {
     match gauge(&gates, &name) {
-        Ok(gauge) => Json(shown(&gauge)).into_response(),
+        Ok(gauge) => Json(gauge.snapshot()).into_response(),
         Err(problem) => wrong(StatusCode::NOT_FOUND, &problem),
     }
 }
@@ -54,7 +54,7 @@ async fn change(State(gates): State<Arc<Gates>>, Path(name): Path<String>, body:
                 dry_run = change.dry_run,
                 "changed by the API"
             );
-            Json(shown(&gauge)).into_response()
+            Json(gauge.snapshot()).into_response()
         }
         Err(problem) => wrong(StatusCode::BAD_REQUEST, &problem),
     }
@@ -112,39 +112,6 @@ impl Change {
             gauge.set_dry_run(if on { DryRunMode::On } else { DryRunMode::Off });
         }
     }
-}
-
-/// A gauge as JSON.
-fn shown(gauge: &PressureGauge) -> Value {
-    let now = gauge.snapshot();
-    json!({
-        "name": now.name,
-        "limit": now.limit,
-        "in_flight": now.in_flight,
-        "in_line": now.in_line,
-        "oldest_wait_seconds": now.oldest_wait.map(|wait| wait.as_secs_f64()),
-        "admitted": now.admitted,
-        "refused": by_reason(&now.refused),
-        "left_line": now.left_line,
-        "ended": { "overload": now.overloaded, "ignored": now.ignored, "cancelled": now.cancelled },
-        "why": now.why.map(|why| json!({
-            "reason": why.reason,
-            "seconds_ago": why.ago.as_secs_f64(),
-            "moves": why.moves,
-        })),
-        "dry_run": now.dry_run.map(|dry_run| json!({
-            "on": dry_run.on,
-            "phantoms": dry_run.phantoms,
-            "would_refuse": by_reason(&dry_run.would_refuse),
-            "would_wait": dry_run.would_wait,
-        })),
-        "faults": now.faults,
-    })
-}
-
-fn by_reason(refused: &Refusals) -> Map<String, Value> {
-    let count = |(reason, count): (Reason, u64)| (reason.as_str().to_owned(), count.into());
-    refused.iter().filter(|(_, count)| *count > 0).map(count).collect()
 }
 
 #[cfg(test)]

@@ -2,17 +2,18 @@
 
 use std::{fs, path::Path};
 
+use axum::http::HeaderValue;
 use subtle::ConstantTimeEq;
 
 /// At least so many characters, so that nobody guesses it.
 const LENGTH_MIN: usize = 16;
 
 /// The word that changes are made with. It is not shown by `Debug`.
-pub(in crate::proxy) struct Token(String);
+pub(crate) struct Token(String);
 
 impl Token {
     /// From the first line of a file.
-    pub(in crate::proxy) fn read(file: &Path) -> Result<Self, String> {
+    pub(crate) fn read(file: &Path) -> Result<Self, String> {
         let allowed = format!(
             "allowed: a readable file whose first line has at least {LENGTH_MIN} visible characters of ASCII"
         );
@@ -22,6 +23,13 @@ impl Token {
             return Err(format!("its first line is none; {allowed}"));
         }
         Ok(Token(token.to_owned()))
+    }
+
+    /// As a client says it.
+    pub(crate) fn header(&self) -> HeaderValue {
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", self.0)).expect("it is visible ASCII");
+        value.set_sensitive(true);
+        value
     }
 
     /// Whether this is the word, in the same time whatever it is.

@@ -1,0 +1,141 @@
+//! `pushback top`: the live page, in a terminal.
+
+mod frame;
+mod screen;
+mod stream;
+
+use std::{
+    io::{IsTerminal, stdout},
+    path::PathBuf,
+    time::Duration,
+};
+
+use ratatui::{
+    DefaultTerminal,
+    crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers},
+};
+use tokio::{sync::mpsc, time::sleep};
+
+use self::{screen::Screen, stream::Source};
+use crate::{failure::Failure, output::print, proxy::Token};
+
+/// How long until a server that is gone is asked again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// See the gauges of a proxy, a demo or a service with pushback's dashboard, live.
+///
+/// Arrow keys choose a gauge, q ends. If the server goes away, it waits for its return.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Where the page is: http://HOST[:PORT] or https://HOST[:PORT], and the path that it is at, if any
+    #[arg(value_name = "URL", default_value = "http://127.0.0.1:9900", value_parser = Source::parse)]
+    source: Source,
+    /// A file with the token, if the page needs one
+    #[arg(long, value_name = "FILE")]
+    token: Option<PathBuf>,
+    /// A file with the certificates that sign the server's, in PEM, instead of those that the system believes
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Print what there is now as text, and end
+    #[arg(long)]
+    once: bool,
+}
+
+/// What happens while one looks.
+enum Happened {
+    Key(KeyCode),
+    Resized,
+    Frame(Box<frame::Frame>),
+    Lost,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let Arguments { source, token, ca, once } = arguments;
+    let token = token.map(|file| {
+        Token::read(&file).map_err(|problem| Failure::wrong(format!("--token {}: {problem}", file.display())))
+    });
+    let source = source.with(token.transpose()?, ca).map_err(Failure::wrong)?;
+    if !once && !stdout().is_terminal() {
+        return Err(Failure::wrong("standard output is no terminal; --once prints what there is as text"));
+    }
+    // Where nothing ever was, waiting for its return helps nobody.
+    let mut frames = source.open().await.map_err(Failure::run)?;
+    let first = frames.next().await.map_err(Failure::run)?;
+    let mut screen = Screen::new(source.to_string());
+    screen.add(first);
+    if once {
+        // Rates need two moments.
+        screen.add(frames.next().await.map_err(Failure::run)?);
+        return print(&screen.text());
+    }
+
+    let (happens, happened) = mpsc::channel(16);
+    let keys = happens.clone();
+    // Its read cannot be interrupted; the process's end ends it.
+    std::thread::spawn(move || read_keys(&keys));
+    let reader = tokio::spawn(follow(source, frames, happens));
+    let terminal =
+        ratatui::try_init().map_err(|error| Failure::run(format!("cannot use the terminal: {error}")))?;
+    let shown = show(terminal, &mut screen, happened).await;
+    ratatui::restore();
+    reader.abort();
+    shown.map_err(|error| Failure::run(format!("cannot write to the terminal: {error}")))
+}
+
+async fn show(
+    mut terminal: DefaultTerminal,
+    screen: &mut Screen,
+    mut happened: mpsc::Receiver<Happened>,
+) -> std::io::Result<()> {
+    loop {
+        terminal.draw(|area| screen.draw(area))?;
+        match happened.recv().await {
+            None | Some(Happened::Key(KeyCode::Char('q') | KeyCode::Esc)) => return Ok(()),
+            Some(Happened::Key(KeyCode::Up | KeyCode::Char('k'))) => screen.choose(-1),
+            Some(Happened::Key(KeyCode::Down | KeyCode::Char('j'))) => screen.choose(1),
+            Some(Happened::Key(_) | Happened::Resized) => (),
+            Some(Happened::Frame(frame)) => screen.add(*frame),
+            Some(Happened::Lost) => screen.lose(),
+        }
+    }
+}
+
+/// A terminal in raw mode hands Ctrl-C on as a key.
+fn read_keys(keys: &mpsc::Sender<Happened>) {
+    while let Ok(event) = event::read() {
+        let happened = match event {
+            Event::Key(key) if key.kind == KeyEventKind::Release => continue,
+            Event::Key(key)
+                if key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('c') =>
+            {
+                Happened::Key(KeyCode::Esc)
+            }
+            Event::Key(key) => Happened::Key(key.code),
+            Event::Resize(..) => Happened::Resized,
+            _ => continue,
+        };
+        if keys.blocking_send(happened).is_err() {
+            return;
+        }
+    }
+}
+
+/// Reads frames for as long as anybody wants them, over one connection after the other.
+async fn follow(source: Source, mut frames: stream::Frames, happens: mpsc::Sender<Happened>) {
+    loop {
+        while let Ok(frame) = frames.next().await {
+            if happens.send(Happened::Frame(Box::new(frame))).await.is_err() {
+                return;
+            }
+        }
+        if happens.send(Happened::Lost).await.is_err() {
+            return;
+        }
+        frames = loop {
+            sleep(RETRY).await;
+            if let Ok(frames) = source.open().await {
+                break frames;
+            }
+        };
+    }
+}

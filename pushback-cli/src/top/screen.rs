@@ -1,0 +1,311 @@
+//! What is on the terminal.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use ratatui::{
+    Frame as Area,
+    layout::{Constraint, Layout, Rect},
+    style::{Style, Stylize},
+    symbols::Marker,
+    text::{Line, Span},
+    widgets::{Axis, Block, Chart, Dataset, GraphType, Paragraph, Row, Table, TableState},
+};
+
+use super::frame::{Frame, Gauge, Times};
+
+/// A minute of frames is kept for the plot, at four a second.
+const FRAMES: usize = 240;
+/// Rates are those of the last so many frames.
+const RATE_FRAMES: usize = 4;
+const REFUSALS: u16 = 6;
+const PLOT_MIN: u16 = 8;
+
+/// The last frames, and which gauge is looked at.
+pub(super) struct Screen {
+    source: String,
+    is_lost: bool,
+    last: Option<Frame>,
+    histories: BTreeMap<String, VecDeque<Moment>>,
+    chosen: TableState,
+}
+
+/// A gauge at one moment.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    seconds: f64,
+    limit: u32,
+    /// Phantoms among them.
+    in_flight: u32,
+    in_line: u32,
+    admitted: u64,
+    refused: u64,
+}
+
+impl Screen {
+    pub(super) fn new(source: String) -> Self {
+        let chosen = TableState::default().with_selected(0);
+        Screen { source, is_lost: false, last: None, histories: BTreeMap::new(), chosen }
+    }
+
+    pub(super) fn add(&mut self, frame: Frame) {
+        self.is_lost = false;
+        self.histories.retain(|name, _| frame.gauges.iter().any(|gauge| gauge.name == *name));
+        for gauge in &frame.gauges {
+            let history = self.histories.entry(gauge.name.clone()).or_default();
+            let moment = Moment::of(gauge, frame.seconds);
+            if history.back().is_some_and(|last| !moment.follows(last)) {
+                history.clear();
+            }
+            history.push_back(moment);
+            if history.len() > FRAMES {
+                history.pop_front();
+            }
+        }
+        self.last = Some(frame);
+        self.choose(0);
+    }
+
+    pub(super) fn lose(&mut self) {
+        self.is_lost = true;
+    }
+
+    /// Looks at another gauge, so many further down.
+    pub(super) fn choose(&mut self, further: isize) {
+        let last = self.gauges().len().saturating_sub(1);
+        let chosen = self.chosen.selected().unwrap_or_default().saturating_add_signed(further);
+        self.chosen.select(Some(chosen.min(last)));
+    }
+
+    fn gauges(&self) -> &[Gauge] {
+        self.last.as_ref().map_or(&[], |frame| &frame.gauges)
+    }
+
+    /// Admitted and refused a second.
+    fn rates(&self, name: &str) -> (f64, f64) {
+        let empty = VecDeque::new();
+        let history = self.histories.get(name).unwrap_or(&empty);
+        let from = history.iter().rev().nth(RATE_FRAMES).or(history.front());
+        let Some((from, to)) = from.zip(history.back()) else { return (0.0, 0.0) };
+        let passed = to.seconds - from.seconds;
+        let rate =
+            |from: u64, to: u64| if passed > 0.0 { to.saturating_sub(from) as f64 / passed } else { 0.0 };
+        (rate(from.admitted, to.admitted), rate(from.refused, to.refused))
+    }
+
+    pub(super) fn draw(&mut self, area: &mut Area<'_>) {
+        let gauges = u16::try_from(self.gauges().len()).unwrap_or(u16::MAX).saturating_add(1);
+        let [title, table, detail, refusals, keys] = Layout::vertical([
+            Constraint::Length(1),
+            Constraint::Max(gauges),
+            Constraint::Min(PLOT_MIN),
+            Constraint::Length(REFUSALS + 1),
+            Constraint::Length(1),
+        ])
+        .areas(area.area());
+        let state = if self.is_lost { "connection lost, trying again".red().bold() } else { "live".green() };
+        area.render_widget(
+            Line::from(vec!["pushback ".bold(), Span::from(self.source.as_str()), "  ".into(), state]),
+            title,
+        );
+        self.draw_table(area, table);
+        self.draw_detail(area, detail);
+        area.render_widget(self.refusals(), refusals);
+        area.render_widget(Line::from("↑ ↓ choose a gauge   q end").dim(), keys);
+    }
+
+    fn draw_table(&mut self, area: &mut Area<'_>, place: Rect) {
+        let rows: Vec<Row<'_>> = self.gauges().iter().map(|gauge| Row::new(self.cells(gauge))).collect();
+        let widths = [
+            Constraint::Fill(2),
+            Constraint::Length(13),
+            Constraint::Length(8),
+            Constraint::Length(10),
+            Constraint::Length(10),
+            Constraint::Length(9),
+            Constraint::Length(9),
+        ];
+        let table = Table::new(rows, widths)
+            .header(Row::new(HEADER).style(Style::new().dim()))
+            .row_highlight_style(Style::new().reversed());
+        area.render_stateful_widget(table, place, &mut self.chosen);
+    }
+
+    fn cells(&self, gauge: &Gauge) -> [String; 7] {
+        let (admitted, refused) = self.rates(&gauge.name);
+        let time =
+            |of: fn(&Times) -> f64| gauge.times.as_ref().map_or("–".to_owned(), |times| time(of(times)));
+        [
+            format!("{}{}", gauge.name, marks(gauge)),
+            format!("{} of {}", gauge.in_flight, gauge.limit),
+            gauge.in_line.to_string(),
+            rate(admitted),
+            rate(refused),
+            time(|times| times.p50_seconds),
+            time(|times| times.p99_seconds),
+        ]
+    }
+
+    fn draw_detail(&self, area: &mut Area<'_>, place: Rect) {
+        let chosen = self.chosen.selected().unwrap_or_default();
+        let Some(gauge) = self.gauges().get(chosen) else { return };
+        let said = self.said(gauge);
+        let lines = u16::try_from(said.len()).unwrap_or(u16::MAX);
+        let [plot, text] = Layout::vertical([Constraint::Min(3), Constraint::Length(lines)]).areas(place);
+        self.draw_plot(area, plot, gauge);
+        area.render_widget(Paragraph::new(said), text);
+    }
+
+    fn draw_plot(&self, area: &mut Area<'_>, place: Rect, gauge: &Gauge) {
+        let Some(history) = self.histories.get(&gauge.name) else { return };
+        let now = history.back().map_or(0.0, |moment| moment.seconds);
+        let points = |of: fn(&Moment) -> f64| -> Vec<(f64, f64)> {
+            history.iter().map(|moment| (moment.seconds - now, of(moment))).collect()
+        };
+        let limit = points(|moment| f64::from(moment.limit));
+        let in_flight = points(|moment| f64::from(moment.in_flight));
+        let in_line = points(|moment| f64::from(moment.in_line));
+        let all = [&in_flight, &in_line].into_iter().flatten().map(|point| point.1).fold(1.0, f64::max);
+        let highest = limit.iter().map(|point| point.1).fold(0.0, f64::max);
+        // A limit far above all that happens would make that invisible.
+        let top = if highest <= 10.0 * all { all.max(highest) } else { all } * 1.1;
+        let line = |name: &'static str, points, style| {
+            let line = Dataset::default().name(name).graph_type(GraphType::Line).marker(Marker::Braille);
+            line.style(style).data(points)
+        };
+        let chart = Chart::new(vec![
+            line("limit", &limit, Style::new().bold()),
+            line("in flight", &in_flight, Style::new().blue()),
+            line("in line", &in_line, Style::new().yellow()),
+        ]);
+        let chart = chart
+            .block(Block::bordered().title(format!(" {} ", gauge.name)))
+            .x_axis(Axis::default().bounds([-60.0, 0.0]).labels(["60 s ago", "now"]))
+            .y_axis(Axis::default().bounds([0.0, top]).labels(["0".to_owned(), format!("{top:.0}")]));
+        area.render_widget(chart, place);
+    }
+
+    /// What there is to say of a gauge.
+    fn said(&self, gauge: &Gauge) -> Vec<Line<'static>> {
+        let mut said = Vec::new();
+        if let Some(times) = &gauge.times {
+            said.push(Line::from(format!(
+                "Time to answer: half in {}, 95 % in {}, 99 % in {}",
+                time(times.p50_seconds),
+                time(times.p95_seconds),
+                time(times.p99_seconds)
+            )));
+        }
+        if let Some(why) = &gauge.why {
+            let reason = why.reason.as_deref().unwrap_or("nothing was decided yet");
+            said.push(Line::from(format!("Why this limit: {reason}, {}", ago(why.seconds_ago))));
+        }
+        if gauge.phantoms() > 0 {
+            said.push(Line::from(format!("Dry run: {} run beside the limit", gauge.phantoms())));
+        }
+        if !gauge.refused.is_empty() {
+            let reasons = gauge.refused.iter().map(|(reason, count)| format!("{} {count}", words(reason)));
+            said.push(Line::from(format!("Refused in all: {}", reasons.collect::<Vec<_>>().join(", "))));
+        }
+        said
+    }
+
+    fn refusals(&self) -> Paragraph<'static> {
+        let refusals = self.last.iter().flat_map(|frame| &frame.refusals).take(usize::from(REFUSALS));
+        let mut lines = vec![Line::from("Last refused").dim()];
+        lines.extend(refusals.map(|refusal| {
+            let when = ago(refusal.seconds_ago);
+            let times = if refusal.count > 1 { format!(" ({} times)", refusal.count) } else { String::new() };
+            let reason = words(&refusal.reason);
+            Line::from(format!("{when:>10}  {}{times}  {}: {reason}", refusal.request, refusal.gauge))
+        }));
+        Paragraph::new(lines)
+    }
+
+    /// The same as plain text.
+    pub(super) fn text(&self) -> String {
+        let mut rows = vec![HEADER.map(ToOwned::to_owned)];
+        rows.extend(self.gauges().iter().map(|gauge| self.cells(gauge).map(|cell| visible(&cell))));
+        let widths: [usize; 7] = std::array::from_fn(|column| {
+            rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
+        });
+        let mut lines: Vec<String> = rows
+            .iter()
+            .map(|row| {
+                let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+                cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+            })
+            .collect();
+        for gauge in self.gauges() {
+            let said = self.said(gauge).into_iter().map(|line| visible(&line.to_string()));
+            lines.extend(said.map(|line| format!("{}: {line}", visible(&gauge.name))));
+        }
+        lines.join("\n")
+    }
+}
+
+const HEADER: [&str; 7] = ["gauge", "in flight", "in line", "admitted/s", "refused/s", "p50", "p99"];
+
+impl Moment {
+    fn of(gauge: &Gauge, seconds: f64) -> Self {
+        Moment {
+            seconds,
+            limit: gauge.limit,
+            in_flight: gauge.in_flight.saturating_add(gauge.phantoms()),
+            in_line: gauge.in_line,
+            admitted: gauge.admitted,
+            refused: gauge.refused(),
+        }
+    }
+
+    /// Whether it goes on from there: after a pause, or when the server began anew, what was before says nothing about now.
+    fn follows(&self, last: &Moment) -> bool {
+        const PAUSE: f64 = 5.0;
+        let passed = self.seconds - last.seconds;
+        passed > 0.0 && passed < PAUSE && self.admitted >= last.admitted && self.refused >= last.refused
+    }
+}
+
+fn marks(gauge: &Gauge) -> &'static str {
+    match (gauge.closed, gauge.dry_run.as_ref().is_some_and(|dry_run| dry_run.on)) {
+        (true, _) => " (closed)",
+        (false, true) => " (dry run)",
+        (false, false) => "",
+    }
+}
+
+/// Text of others, without what would move the cursor.
+fn visible(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+}
+
+fn words(name: &str) -> String {
+    name.replace('_', " ")
+}
+
+fn rate(per_second: f64) -> String {
+    if per_second > 0.0 && per_second < 10.0 {
+        format!("{per_second:.1}")
+    } else {
+        format!("{per_second:.0}")
+    }
+}
+
+fn time(seconds: f64) -> String {
+    let time = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    if time < Duration::from_secs(1) {
+        format!("{:.1} ms", seconds * 1000.0)
+    } else {
+        format!("{seconds:.2} s")
+    }
+}
+
+fn ago(seconds: f64) -> String {
+    match seconds {
+        seconds if seconds < 60.0 => format!("{seconds:.0} s ago"),
+        seconds if seconds < 3600.0 => format!("{:.0} min ago", seconds / 60.0),
+        seconds => format!("{:.0} h ago", seconds / 3600.0),
+    }
+}

@@ -1,0 +1,246 @@
+"""Drives a real browser over the live page: page.py SCENARIO URL FOLDER [argument...]. Screenshots go into the folder.
+
+A scenario says what went wrong by an exception; a page that writes errors to its console, asks another origin, or runs what a name says, fails
+whatever it was asked to do.
+"""
+
+import json
+import re
+import sys
+import time
+from contextlib import contextmanager
+
+from playwright.sync_api import expect, sync_playwright
+
+PATIENCE = 20_000
+
+
+class Browser:
+    def __init__(self, playwright, origin):
+        # The sandbox wants privileges that build machines do not give.
+        self.browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        self.origin = origin
+        self.wrongs = []
+        self.may_fail = False
+
+    @contextmanager
+    def page(self, path="/", **settings):
+        context = self.browser.new_context(**settings)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("console", self.said)
+        page.on("pageerror", lambda error: self.wrongs.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: self.wrongs.append(f"a name opened a dialog: {dialog.message}"))
+        page.on("request", self.asked)
+        answer = page.goto(self.origin + path)
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy and "unsafe" not in policy, policy
+        expect(page.locator("#connection")).to_have_text("live")
+        yield page
+        context.close()
+
+    def said(self, message):
+        # That a server is gone, the browser says by itself.
+        if message.type in ("error", "warning") and not self.may_fail:
+            self.wrongs.append(f"console: {message.text}")
+
+    def asked(self, request):
+        if not request.url.startswith((self.origin + "/", "data:")):
+            self.wrongs.append(f"asked {request.url}")
+
+
+def number(page, selector):
+    return float(page.locator(selector).first.inner_text().replace(",", ""))
+
+
+def wait_for(page, condition, what):
+    """Until the page fulfils it. It is asked from here, since its policy forbids what browsers' drivers would have it run for that."""
+    end = time.monotonic() + PATIENCE / 1000
+    while not page.evaluate(condition):
+        assert time.monotonic() < end, f"never: {what}; the page says: {page.inner_text('main')}"
+        page.wait_for_timeout(20)
+
+
+def count(letter):
+    return f"document.querySelectorAll('#demo-calls .{letter}').length"
+
+
+def press(browser, folder):
+    """The button: ten are served, forty refused."""
+    with browser.page(viewport={"width": 1200, "height": 1000}) as page:
+        flat = page.locator("path.area.flight").get_attribute("d")
+        page.get_by_role("button", name="Send 50 requests at once").click()
+        wait_for(page, f"{count('r')} === 40 && {count('w')} === 10", "forty are refused while ten wait")
+        wait_for(page, "document.querySelector('.in-flight').textContent === '10'", "ten in flight")
+        page.screenshot(path=f"{folder}/pressed.png")
+        wait_for(page, f"{count('a')} === 10", "ten are answered")
+        assert page.locator("path.area.flight").get_attribute("d") != flat, "the plot moved"
+        expect(page.locator("#refusals tbody tr").first).to_contain_text("GET /request (20 times)")
+        expect(page.locator("#refusals tbody tr").first).to_contain_text("full")
+        expect(page.locator(".reasons")).to_contain_text("full")
+        label = page.locator("svg.places").get_attribute("aria-label")
+        assert re.fullmatch(r"In flight \d+ of 10, in line 0; in the last minute at most 10 at once", label), label
+
+
+def switch(browser, folder):
+    """Backpressure off and on again, under four times what the service can do."""
+    with browser.page(viewport={"width": 1200, "height": 1100}) as page:
+        slider = page.get_by_role("slider")
+        slider.focus()
+        # By keyboard, as whoever has no mouse; the page then tells the server.
+        for _ in range(int(slider.get_attribute("max")) // 2):
+            page.keyboard.press("ArrowRight")
+        wait_for(page, "parseFloat(document.querySelector('#demo-with').cells[3].textContent) > 10", "many are refused")
+        wait_for(page, "document.querySelector('#demo-with').cells[4].textContent === '0.0/s'", "nobody gives up")
+        page.get_by_role("switch").click()
+        wait_for(page, "parseFloat(document.querySelector('#demo-without').cells[4].textContent) > 10", "many give up")
+        expect(page.locator(".badge.dry")).to_be_visible()
+        # What it is about: without backpressure, hardly anybody is answered in time.
+        wait_for(
+            page,
+            "parseFloat(document.querySelector('#demo-without').cells[1].textContent)"
+            " < parseFloat(document.querySelector('#demo-with').cells[1].textContent) / 2",
+            "less than half of them are answered in time",
+        )
+        page.screenshot(path=f"{folder}/without.png")
+        page.get_by_role("switch").press("Space")
+        expect(page.locator(".badge.dry")).to_be_hidden()
+        wait_for(page, f"{count('r')} > 20", "they are refused again")
+
+
+def change(browser, folder, token):
+    """A limit is changed with a confirm and the token, and not without."""
+    with browser.page() as page:
+        page.get_by_role("button", name="Change…").first.click()
+        page.get_by_label("Limit, 0 to").fill("7")
+        page.get_by_label("Token", exact=True).fill("wrong-wrong-wrong")
+        page.get_by_role("button", name="Change", exact=True).click()
+        expect(page.locator("#change-confirm")).to_contain_text("the limit goes from 3 to 7")
+        page.screenshot(path=f"{folder}/change.png")
+        browser.may_fail = True
+        page.get_by_role("button", name="Yes, change it").click()
+        expect(page.get_by_role("alert")).to_contain_text("Not changed: wrong token")
+        browser.may_fail = False
+        assert number(page, ".limit") == 3
+        page.get_by_label("Token", exact=True).fill(token)
+        page.get_by_role("button", name="Change", exact=True).click()
+        page.get_by_role("button", name="Yes, change it").click()
+        expect(page.locator("dialog")).to_be_hidden()
+        expect(page.locator(".limit").first).to_have_text("7")
+        # Escape leaves it as it is.
+        page.get_by_role("button", name="Change…").first.click()
+        page.keyboard.press("Escape")
+        expect(page.locator("dialog")).to_be_hidden()
+
+
+def readonly(browser, folder):
+    with browser.page() as page:
+        expect(page.get_by_role("button", name="Change…")).to_have_count(0)
+
+
+def locked(browser, folder, token):
+    """A page that needs the token to be seen."""
+    browser.may_fail = True
+    context = browser.browser.new_context(ignore_https_errors=True)
+    page = context.new_page()
+    page.goto(browser.origin + "/")
+    expect(page.locator("#connection")).to_have_text("locked")
+    page.get_by_label("This page needs the token.").fill(token)
+    page.get_by_role("button", name="Open").click()
+    expect(page.locator("#connection")).to_have_text("live")
+    expect(page.locator("article h2")).to_have_count(1)
+
+
+def hostile(browser, folder, name, path="/"):
+    """Names, routes and paths are text, whatever is in them."""
+    with browser.page(path) as page:
+        expect(page.locator("article h2")).to_have_text([name])
+        expect(page.locator("#routes tbody td").first).to_have_text(name)
+        wait_for(page, "document.querySelector('#refusals tbody tr')", "a refusal is shown")
+        expect(page.locator("#refusals tbody td").nth(2)).to_have_text(name)
+        assert page.locator("main img, main script, main b b").count() == 0
+
+
+def restart(browser, folder):
+    """The server goes away and comes back; between these, it says so and reads a line, and waits for one."""
+    with browser.page() as page:
+        browser.may_fail = True
+        print("live", flush=True)
+        expect(page.locator("#connection")).to_have_text("connection lost, trying again", timeout=PATIENCE)
+        assert page.locator("#connection.lost").count() == 1
+        print("lost", flush=True)
+        sys.stdin.readline()
+        expect(page.locator("#connection")).to_have_text("live", timeout=PATIENCE)
+        wait_for(page, "document.querySelector('.in-flight').textContent === '0'", "what is there now is shown")
+
+
+def day(browser, folder):
+    """As many frames as tens of thousands leave memory and page as a few hundred do."""
+    with browser.page() as page:
+        page.evaluate("window.last = null; document.addEventListener('frame', (event) => (window.last = event.detail), { once: true })")
+        wait_for(page, "window.last !== null", "a frame")
+        show = """async (count) => {
+            const frame = structuredClone(window.last);
+            frame.gauges[0].why = { reason: "", seconds_ago: 0, moves: {}, timed: 0 };
+            frame.routes = [{ name: "all", gauge: frame.gauges[0].name, requests: 0 }];
+            for (let index = 0; index < count; index++) {
+                window.seconds = (window.seconds ?? 1e6) + 0.25;
+                frame.seconds = window.seconds;
+                frame.gauges[0].admitted += index % 50;
+                frame.gauges[0].refused.full = (frame.gauges[0].refused.full ?? 0) + (index % 7);
+                frame.gauges[0].in_flight = index % 10;
+                frame.gauges[0].why.reason = `reason ${index}`;
+                frame.routes[0].requests += index % 3;
+                frame.refusals = Array.from({ length: index % 13 }, (_, at) =>
+                    ({ seconds_ago: at, gauge: "demo", reason: "full", priority: at % 2 ? "low" : "normal", request: `GET /${index}` }));
+                showFrame(structuredClone(frame));
+                if (index % 1000 === 0) await new Promise((resolve) => setTimeout(resolve));
+            }
+        }"""
+        session = page.context.new_cdp_session(page)
+        session.send("Performance.enable")
+
+        def measure():
+            session.send("HeapProfiler.collectGarbage")
+            metrics = {metric["name"]: metric["value"] for metric in session.send("Performance.getMetrics")["metrics"]}
+            return metrics["JSHeapUsedSize"], metrics["Nodes"]
+
+        page.evaluate(show, 2_000)
+        heap, nodes = measure()
+        page.evaluate(show, 20_000)
+        later_heap, later_nodes = measure()
+        assert later_heap < heap + 1_000_000, f"{heap} bytes of heap became {later_heap}"
+        assert later_nodes < nodes + 200, f"{nodes} nodes became {later_nodes}"
+
+
+def looks(browser, folder):
+    """Light, dark, and on a phone, with everything in sight and nothing beside the screen."""
+    desk, phone = {"width": 1200, "height": 900}, {"width": 390, "height": 844}
+    for name, settings in {
+        "light": {"viewport": desk, "color_scheme": "light"},
+        "dark": {"viewport": desk, "color_scheme": "dark"},
+        "phone": {"viewport": phone, "color_scheme": "light", "device_scale_factor": 2, "is_mobile": True, "has_touch": True},
+    }.items():
+        with browser.page(**settings) as page:
+            wait_for(page, "document.querySelector('#refusals tbody tr')", "a refusal is shown")
+            wait_for(page, "[...cards.values()][0].history.frames.length > 24", "six seconds of frames")
+            wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert wide == 0, f"{name}: the page is {wide} pixels wider than the screen"
+            unnamed = page.evaluate(
+                "[...document.querySelectorAll('button, input, svg, meter')].filter((element) => !element.hidden"
+                " && !element.labels?.length && !element.getAttribute('aria-label') && !element.textContent.trim()).length"
+            )
+            assert unnamed == 0, f"{unnamed} things have no name for a screen reader"
+            page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+
+
+def main():
+    scenario, origin, folder, *arguments = sys.argv[1:]
+    with sync_playwright() as playwright:
+        browser = Browser(playwright, origin)
+        globals()[scenario](browser, folder, *arguments)
+        browser.browser.close()
+        assert not browser.wrongs, json.dumps(browser.wrongs, indent=1)
+
+
+main()
