@@ -54,6 +54,35 @@ pub(super) struct Refusal {
     pub(super) request: String,
 }
 
+impl Frame {
+    /// The same, without what would move a terminal's cursor: names and paths are other people's text.
+    pub(super) fn visible(mut self) -> Self {
+        for gauge in &mut self.gauges {
+            make_visible(&mut gauge.name);
+            let reasons = std::mem::take(&mut gauge.refused).into_iter();
+            gauge.refused = reasons.map(|(reason, count)| (visible(reason), count)).collect();
+            if let Some(reason) = gauge.why.as_mut().and_then(|why| why.reason.as_mut()) {
+                make_visible(reason);
+            }
+        }
+        for refusal in &mut self.refusals {
+            make_visible(&mut refusal.gauge);
+            make_visible(&mut refusal.reason);
+            make_visible(&mut refusal.request);
+        }
+        self
+    }
+}
+
+fn make_visible(text: &mut String) {
+    *text = visible(std::mem::take(text));
+}
+
+fn visible(text: String) -> String {
+    let visible = |letter: char| if letter.is_control() { '\u{fffd}' } else { letter };
+    if text.contains(char::is_control) { text.chars().map(visible).collect() } else { text }
+}
+
 impl Gauge {
     pub(super) fn refused(&self) -> u64 {
         self.refused.values().sum()

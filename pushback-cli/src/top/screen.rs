@@ -11,7 +11,7 @@ use ratatui::{
     style::{Style, Stylize},
     symbols::Marker,
     text::{Line, Span},
-    widgets::{Axis, Block, Chart, Dataset, GraphType, Paragraph, Row, Table, TableState},
+    widgets::{Axis, Block, Chart, Dataset, GraphType, LegendPosition, Paragraph, Row, Table, TableState},
 };
 
 use super::frame::{Frame, Gauge, Times};
@@ -20,6 +20,8 @@ use super::frame::{Frame, Gauge, Times};
 const FRAMES: usize = 240;
 /// Rates are those of the last so many frames.
 const RATE_FRAMES: usize = 4;
+/// How many seconds a plot spans at least.
+const SPAN_MIN: f64 = 15.0;
 const REFUSALS: u16 = 6;
 const PLOT_MIN: u16 = 8;
 
@@ -51,6 +53,7 @@ impl Screen {
     }
 
     pub(super) fn add(&mut self, frame: Frame) {
+        let frame = frame.visible();
         self.is_lost = false;
         self.histories.retain(|name, _| frame.gauges.iter().any(|gauge| gauge.name == *name));
         for gauge in &frame.gauges {
@@ -161,6 +164,8 @@ impl Screen {
     fn draw_plot(&self, area: &mut Area<'_>, place: Rect, gauge: &Gauge) {
         let Some(history) = self.histories.get(&gauge.name) else { return };
         let now = history.back().map_or(0.0, |moment| moment.seconds);
+        // A plot that has just begun is not stretched to nothing.
+        let span = history.front().map_or(0.0, |first| now - first.seconds).max(SPAN_MIN);
         let points = |of: fn(&Moment) -> f64| -> Vec<(f64, f64)> {
             history.iter().map(|moment| (moment.seconds - now, of(moment))).collect()
         };
@@ -182,7 +187,10 @@ impl Screen {
         ]);
         let chart = chart
             .block(Block::bordered().title(format!(" {} ", gauge.name)))
-            .x_axis(Axis::default().bounds([-60.0, 0.0]).labels(["60 s ago", "now"]))
+            .legend_position(Some(LegendPosition::TopLeft))
+            .x_axis(
+                Axis::default().bounds([-span, 0.0]).labels([format!("{span:.0} s ago"), "now".to_owned()]),
+            )
             .y_axis(Axis::default().bounds([0.0, top]).labels(["0".to_owned(), format!("{top:.0}")]));
         area.render_widget(chart, place);
     }
@@ -227,7 +235,7 @@ impl Screen {
     /// The same as plain text.
     pub(super) fn text(&self) -> String {
         let mut rows = vec![HEADER.map(ToOwned::to_owned)];
-        rows.extend(self.gauges().iter().map(|gauge| self.cells(gauge).map(|cell| visible(&cell))));
+        rows.extend(self.gauges().iter().map(|gauge| self.cells(gauge)));
         let widths: [usize; 7] = std::array::from_fn(|column| {
             rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
         });
@@ -239,8 +247,7 @@ impl Screen {
             })
             .collect();
         for gauge in self.gauges() {
-            let said = self.said(gauge).into_iter().map(|line| visible(&line.to_string()));
-            lines.extend(said.map(|line| format!("{}: {line}", visible(&gauge.name))));
+            lines.extend(self.said(gauge).into_iter().map(|line| format!("{}: {line}", gauge.name)));
         }
         lines.join("\n")
     }
@@ -276,11 +283,6 @@ fn marks(gauge: &Gauge) -> &'static str {
     }
 }
 
-/// Text of others, without what would move the cursor.
-fn visible(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
-}
-
 fn words(name: &str) -> String {
     name.replace('_', " ")
 }
@@ -307,5 +309,74 @@ fn ago(seconds: f64) -> String {
         seconds if seconds < 60.0 => format!("{seconds:.0} s ago"),
         seconds if seconds < 3600.0 => format!("{:.0} min ago", seconds / 60.0),
         seconds => format!("{:.0} h ago", seconds / 3600.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::{Terminal, backend::TestBackend};
+
+    use super::*;
+
+    fn frame(seconds: f64, admitted: u64, refused: u64) -> Frame {
+        let frame = serde_json::json!({
+            "seconds": seconds,
+            "gauges": [{
+                "name": "shop\u{1b}[2J", "limit": 10, "in_flight": 7, "in_line": 2, "admitted": admitted,
+                "refused": { "line_full": refused }, "closed": false,
+                "why": { "reason": "calls take 2.1 times their base time", "seconds_ago": 75.0 },
+                "dry_run": null,
+                "times": { "p50_seconds": 0.02, "p95_seconds": 0.2, "p99_seconds": 2.0 },
+            }],
+            "refusals": [{
+                "seconds_ago": 1.2, "gauge": "shop", "reason": "line_full", "count": 3, "request": "GET /\u{1b}]0;x\u{7}",
+            }],
+        });
+        serde_json::from_value(frame).unwrap()
+    }
+
+    fn screen() -> Screen {
+        let mut screen = Screen::new("http://a".to_owned());
+        screen.add(frame(1.0, 100, 0));
+        screen.add(frame(1.5, 105, 20));
+        screen
+    }
+
+    #[test]
+    fn a_table_says_what_there_is_without_moving_the_cursor() {
+        assert_eq!(
+            screen().text(),
+            "gauge     in flight  in line  admitted/s  refused/s  p50      p99\n\
+             shop\u{fffd}[2J  7 of 10    2        10          40         20.0 ms  2.00 s\n\
+             shop\u{fffd}[2J: Time to answer: half in 20.0 ms, 95 % in 200.0 ms, 99 % in 2.00 s\n\
+             shop\u{fffd}[2J: Why this limit: calls take 2.1 times their base time, 1 min ago\n\
+             shop\u{fffd}[2J: Refused in all: line full 20"
+        );
+    }
+
+    #[test]
+    fn counts_that_begin_anew_are_no_rate() {
+        let mut screen = screen();
+        screen.add(frame(0.25, 3, 0));
+        screen.add(frame(0.5, 3, 1));
+        assert_eq!(screen.rates("shop\u{fffd}[2J"), (0.0, 4.0));
+    }
+
+    #[test]
+    fn it_is_drawn_on_any_terminal() {
+        for (width, height) in [(110, 36), (40, 10), (1, 1)] {
+            let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+            let mut screen = screen();
+            screen.lose();
+            terminal.draw(|area| screen.draw(area)).unwrap();
+            let shown: String =
+                terminal.backend().buffer().content().iter().map(|cell| cell.symbol()).collect();
+            assert!(!shown.contains(char::is_control), "{shown:?}");
+            if width > 100 {
+                for words in ["7 of 10", "connection lost", "GET /", "(3 times)", "in flight"] {
+                    assert!(shown.contains(words), "{words}: {shown}");
+                }
+            }
+        }
     }
 }

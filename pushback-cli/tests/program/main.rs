@@ -1,6 +1,7 @@
 //! The program as its users run it: a process of its own, real clients, real signals.
 
 mod open;
+mod top;
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
