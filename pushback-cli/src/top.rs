@@ -17,7 +17,7 @@ use ratatui::{
 use tokio::{sync::mpsc, time::sleep};
 
 use self::{screen::Screen, stream::Source};
-use crate::{failure::Failure, output::print, proxy::Token};
+use crate::{failure::Failure, output::print, proxy::Token, shutdown::Shutdown};
 
 /// How long until a server that is gone is asked again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -46,7 +46,7 @@ enum Happened {
     Key(KeyCode),
     Resized,
     Frame(Box<frame::Frame>),
-    Lost,
+    Lost(String),
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -69,6 +69,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         return print(&screen.text());
     }
 
+    let mut shutdown =
+        Shutdown::catch().map_err(|error| Failure::run(format!("cannot catch signals: {error}")))?;
     let (happens, happened) = mpsc::channel(16);
     let keys = happens.clone();
     // Its read cannot be interrupted; the process's end ends it.
@@ -76,7 +78,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let reader = tokio::spawn(follow(source, frames, happens));
     let terminal =
         ratatui::try_init().map_err(|error| Failure::run(format!("cannot use the terminal: {error}")))?;
-    let shown = show(terminal, &mut screen, happened).await;
+    let shown = tokio::select! {
+        shown = show(terminal, &mut screen, happened) => shown,
+        // From elsewhere; the terminal is left as it was.
+        _ = shutdown.next() => Ok(()),
+    };
     ratatui::restore();
     reader.abort();
     shown.map_err(|error| Failure::run(format!("cannot write to the terminal: {error}")))
@@ -95,7 +101,7 @@ async fn show(
             Some(Happened::Key(KeyCode::Down | KeyCode::Char('j'))) => screen.choose(1),
             Some(Happened::Key(_) | Happened::Resized) => (),
             Some(Happened::Frame(frame)) => screen.add(*frame),
-            Some(Happened::Lost) => screen.lose(),
+            Some(Happened::Lost(reason)) => screen.lose(reason),
         }
     }
 }
@@ -118,23 +124,30 @@ fn read_keys(keys: &mpsc::Sender<Happened>) {
             return;
         }
     }
+    // Without keys, nobody could end it in a terminal that hands on Ctrl-C as a key.
+    let _ = keys.blocking_send(Happened::Key(KeyCode::Esc));
 }
 
 /// Reads frames for as long as anybody wants them, over one connection after the other.
 async fn follow(source: Source, mut frames: stream::Frames, happens: mpsc::Sender<Happened>) {
     loop {
-        while let Ok(frame) = frames.next().await {
-            if happens.send(Happened::Frame(Box::new(frame))).await.is_err() {
+        let mut lost = loop {
+            let frame = match frames.next().await {
+                Ok(frame) => Happened::Frame(Box::new(frame)),
+                Err(reason) => break reason,
+            };
+            if happens.send(frame).await.is_err() {
                 return;
             }
-        }
-        if happens.send(Happened::Lost).await.is_err() {
-            return;
-        }
+        };
         frames = loop {
+            if happens.send(Happened::Lost(lost)).await.is_err() {
+                return;
+            }
             sleep(RETRY).await;
-            if let Ok(frames) = source.open().await {
-                break frames;
+            match source.open().await {
+                Ok(frames) => break frames,
+                Err(reason) => lost = reason,
             }
         };
     }

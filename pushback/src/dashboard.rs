@@ -17,7 +17,8 @@
 //! nothing. Who may see it is the application's business: it shows names of gauges, counts, and the method and path (without query) of
 //! the last requests that were refused.
 //!
-//! While nobody looks, it costs a request one load of a word. While somebody does, requests through the HTTP layer are timed.
+//! While nobody looks, it costs a request a load or two of a word. While somebody does, requests through the HTTP layer are timed. Calls that do not
+//! come through that layer are in the counts, but have no times and no priorities here.
 
 mod feed;
 mod frame;
@@ -29,9 +30,10 @@ use axum::{
     body::{Body, Bytes},
     extract::RawQuery,
     http::{
-        HeaderName,
+        HeaderName, StatusCode,
         header::{
-            CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER,
+            X_CONTENT_TYPE_OPTIONS,
         },
     },
     response::{IntoResponse, Response},
@@ -50,6 +52,9 @@ const SCRIPT: &str = include_str!("dashboard/page.js");
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// No other origin may embed what has it.
+const SAME_ORIGIN: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
 type Gauges = dyn Fn() -> Vec<PressureGauge> + Send + Sync;
 type Routes = dyn Fn() -> Vec<RouteCount> + Send + Sync;
 
@@ -57,7 +62,7 @@ type Routes = dyn Fn() -> Vec<RouteCount> + Send + Sync;
 pub struct Dashboard {
     gauges: Arc<Gauges>,
     routes: Arc<Routes>,
-    changes_at: &'static str,
+    changes_at: String,
     panel: Panel,
 }
 
@@ -100,7 +105,7 @@ impl Dashboard {
         Dashboard {
             gauges: Arc::new(gauges),
             routes: Arc::new(Vec::new),
-            changes_at: "",
+            changes_at: String::new(),
             panel: Panel::default(),
         }
     }
@@ -114,13 +119,13 @@ impl Dashboard {
     /// Lets people change limits and dry runs on the page, once they have confirmed it and given a token. The page sends
     /// `PATCH PATH/NAME` with `Authorization: Bearer TOKEN` and `{"limit": 7}` or `{"dry_run": true}`; what answers there, and who may, is
     /// the application's business. The path is relative to the page's folder: `api/gauges`.
-    pub fn changes_at(mut self, path: &'static str) -> Self {
-        self.changes_at = path;
+    pub fn changes_at(mut self, path: impl Into<String>) -> Self {
+        self.changes_at = path.into();
         self
     }
 
-    /// Puts something of one's own above the gauges: a piece of HTML without scripts and styles in it, a style sheet, and a script, which is
-    /// told of each frame by the event `frame` of `document`.
+    /// For the demo: puts a piece of HTML above the gauges, with a style sheet, and a script that goes on behind the page's own.
+    #[doc(hidden)]
     pub fn panel(mut self, html: &'static str, style: &'static str, script: &'static str) -> Self {
         self.panel = Panel { html, style, script };
         self
@@ -129,11 +134,14 @@ impl Dashboard {
     /// The routes: `/`, the page, and `/events`, what it shows, as server-sent events with four JSON objects a second. Put it at any path
     /// by [`Router::nest`], or at the root by [`Router::merge`].
     ///
-    /// A stream of events ends when all gauges are closed and idle, so that a graceful shutdown need not wait for whoever looks: drain
-    /// the gauges first.
+    /// At most 32 may look at once; others get 503.
+    ///
+    /// A stream of events ends when the last gauge has been closed and is idle, so that a graceful shutdown need not wait for whoever looks:
+    /// drain the gauges first ([`PressureGauge::drain`]), or a page that is open anywhere holds the shutdown up.
     pub fn router<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
         let Dashboard { gauges, routes, changes_at, panel } = self;
-        let page = Bytes::from(PAGE.replace("{changes_at}", changes_at).replace("{panel}", panel.html));
+        let page =
+            Bytes::from(PAGE.replace("{changes_at}", &attribute(&changes_at)).replace("{panel}", panel.html));
         let style = Bytes::from(format!("{STYLE}\n{}", panel.style));
         let script = Bytes::from(format!("{SCRIPT}\n{}", panel.script));
         // They are asked for by the query, and not by paths of their own, so that the page works at any path, whether or not that
@@ -151,6 +159,7 @@ impl Dashboard {
 fn file(content_type: &'static str, text: Bytes) -> Response {
     let headers = [
         (CONTENT_TYPE, content_type),
+        (SAME_ORIGIN, "same-origin"),
         (CONTENT_SECURITY_POLICY, POLICY),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
@@ -160,8 +169,17 @@ fn file(content_type: &'static str, text: Bytes) -> Response {
     (headers, text).into_response()
 }
 
+/// Text as it is written into a quoted attribute of HTML.
+fn attribute(text: &str) -> String {
+    text.replace('&', "&amp;").replace('"', "&quot;")
+}
+
 fn events(feed: &Arc<Feed>) -> Response {
-    let frames = stream::unfold(Some(feed.subscribe()), async |frames| {
+    let Some(frames) = feed.subscribe() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "10")], "as many look as may\n")
+            .into_response();
+    };
+    let frames = stream::unfold(Some(frames), async |frames| {
         let mut frames = frames?;
         frames.changed().await.ok()?;
         let frame = frames.borrow_and_update().clone();
@@ -170,6 +188,8 @@ fn events(feed: &Arc<Feed>) -> Response {
     let headers = [
         (CONTENT_TYPE, "text/event-stream"),
         (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (SAME_ORIGIN, "same-origin"),
         // Or nginx collects events before it hands them on.
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];

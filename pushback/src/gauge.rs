@@ -305,6 +305,12 @@ impl PressureGauge {
         self.core.watch.took(now, time);
     }
 
+    /// Whether the other is a clone of it.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn is(&self, other: &PressureGauge) -> bool {
+        Arc::ptr_eq(&self.core, &other.core)
+    }
+
     /// What is noted of its requests while somebody watches.
     #[cfg(feature = "dashboard")]
     pub(crate) fn watch(&self) -> &crate::watch::Watch {

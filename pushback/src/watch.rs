@@ -27,9 +27,9 @@ const LOOKS: Duration = Duration::from_secs(1);
 /// Longer times count as this.
 const TIME_MAX: Duration = Duration::from_secs(3600);
 
-/// The notes of one gauge. What is counted begins with the first watcher.
+/// The notes of one gauge, of the time since somebody watches.
 pub(crate) struct Watch {
-    is_on: AtomicU32,
+    watchers: AtomicU32,
     notes: OnceLock<Box<Notes>>,
 }
 
@@ -45,14 +45,16 @@ struct Counts {
     refused: AtomicU64,
 }
 
-/// One request that was refused.
+/// A request that was refused, and how many others just like it.
 #[derive(Debug, Clone)]
 pub(crate) struct LastRefusal {
+    /// When the last of them was.
     pub(crate) at: Instant,
+    pub(crate) count: u64,
     pub(crate) reason: Reason,
     pub(crate) priority: Priority,
-    /// Its method and path: `GET /checkout`.
-    pub(crate) request: String,
+    method: Box<str>,
+    path: Box<str>,
 }
 
 /// How long requests took lately.
@@ -66,31 +68,29 @@ pub(crate) struct Quantiles {
 
 impl Watch {
     pub(crate) fn new() -> Self {
-        Watch { is_on: AtomicU32::new(0), notes: OnceLock::new() }
+        Watch { watchers: AtomicU32::new(0), notes: OnceLock::new() }
     }
 
     #[inline]
     pub(crate) fn is_on(&self) -> bool {
-        self.is_on.load(Ordering::Relaxed) != 0
+        self.watchers.load(Ordering::Relaxed) != 0
     }
 
+    /// Somebody watches, until [`end`](Self::end). The first who does begins with empty notes.
     pub(crate) fn begin(&self) {
-        self.notes.get_or_init(|| {
-            Box::new(Notes {
-                by_priority: Default::default(),
-                times: Mutex::new(Times::new()),
-                refusals: Mutex::new(VecDeque::with_capacity(REFUSALS)),
-            })
-        });
-        self.is_on.store(1, Ordering::Relaxed);
+        let notes = self.notes.get_or_init(|| Box::new(Notes::new()));
+        if self.watchers.fetch_add(1, Ordering::Relaxed) == 0 {
+            notes.clear();
+        }
     }
 
     pub(crate) fn end(&self) {
-        self.is_on.store(0, Ordering::Relaxed);
+        self.watchers.fetch_sub(1, Ordering::Relaxed);
     }
 
+    #[inline]
     fn notes(&self) -> Option<&Notes> {
-        self.notes.get().filter(|_| self.is_on()).map(Box::as_ref)
+        if self.is_on() { self.notes.get().map(Box::as_ref) } else { None }
     }
 
     #[inline]
@@ -100,7 +100,7 @@ impl Watch {
         }
     }
 
-    /// `now` and `request` are asked for only if somebody watches.
+    /// `now` is asked for only if somebody watches.
     #[inline]
     pub(crate) fn refused(
         &self,
@@ -111,17 +111,18 @@ impl Watch {
         path: &str,
     ) {
         if let Some(notes) = self.notes() {
-            notes.refused(reason, priority, now(), method, path);
+            notes.refused(reason, priority, now, method, path);
         }
     }
 
     pub(crate) fn took(&self, now: Instant, time: Duration) {
-        if let Some(notes) = self.notes() {
-            locked(&notes.times).record(now, time);
+        // No request waits for another, or for whoever watches; one of many that is not noted changes no percentile.
+        if let Some(mut times) = self.notes().and_then(|notes| notes.times.try_lock().ok()) {
+            times.record(now, time);
         }
     }
 
-    /// Admitted and refused since somebody first watched.
+    /// Admitted and refused, since somebody watches.
     pub(crate) fn by_priority(&self) -> impl Iterator<Item = (Priority, u64, u64)> + '_ {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let counts = self.notes.get().into_iter().flat_map(|notes| &notes.by_priority);
@@ -130,7 +131,15 @@ impl Watch {
     }
 
     pub(crate) fn quantiles(&self, now: Instant) -> Option<Quantiles> {
-        locked(&self.notes.get()?.times).quantiles(now)
+        let notes = self.notes.get()?;
+        // What is counted is taken along and looked at without the lock.
+        let both = match locked(&notes.times).look(now) {
+            Look::Known(found) => return found,
+            Look::Counted(both) => both,
+        };
+        let found = Quantiles::of(&both);
+        locked(&notes.times).found = Some((now, found));
+        Some(found)
     }
 
     /// The last that were refused, the newest last.
@@ -140,17 +149,81 @@ impl Watch {
 }
 
 impl Notes {
+    fn new() -> Self {
+        Notes {
+            by_priority: Default::default(),
+            times: Mutex::new(Times::new()),
+            refusals: Mutex::new(VecDeque::with_capacity(REFUSALS)),
+        }
+    }
+
+    fn clear(&self) {
+        for counts in &self.by_priority {
+            counts.admitted.store(0, Ordering::Relaxed);
+            counts.refused.store(0, Ordering::Relaxed);
+        }
+        *locked(&self.times) = Times::new();
+        locked(&self.refusals).clear();
+    }
+
     #[inline(never)]
-    fn refused(&self, reason: Reason, priority: Priority, at: Instant, method: &str, path: &str) {
+    fn refused(
+        &self,
+        reason: Reason,
+        priority: Priority,
+        now: impl FnOnce() -> Instant,
+        method: &str,
+        path: &str,
+    ) {
         self.by_priority[priority as usize].refused.fetch_add(1, Ordering::Relaxed);
         // Where refusals come so fast that they stand in each other's way, one of them is as good as another.
         let Ok(mut refusals) = self.refusals.try_lock() else { return };
+        let path = path.char_indices().nth(PATH_MAX).map_or(path, |(end, _)| &path[..end]);
+        let same = refusals.iter().rposition(|other| {
+            (other.reason, other.priority, &*other.method, &*other.path) == (reason, priority, method, path)
+        });
+        // A flood of one path then neither drives out what else was refused, nor allocates.
+        let refusal = match same.and_then(|index| refusals.remove(index)) {
+            Some(same) => LastRefusal { at: now(), count: same.count + 1, ..same },
+            None => LastRefusal {
+                at: now(),
+                count: 1,
+                reason,
+                priority,
+                method: method.into(),
+                path: path.into(),
+            },
+        };
         if refusals.len() >= REFUSALS {
             refusals.pop_front();
         }
-        let end = path.char_indices().nth(PATH_MAX);
-        let (path, more) = end.map_or((path, ""), |(end, _)| (&path[..end], "…"));
-        refusals.push_back(LastRefusal { at, reason, priority, request: format!("{method} {path}{more}") });
+        refusals.push_back(refusal);
+    }
+}
+
+impl LastRefusal {
+    /// Its method and path: `GET /checkout`. A path is what a stranger likes, so what would turn the text around it is taken out.
+    pub(crate) fn request(&self) -> String {
+        let is_harmless = |letter: char| !letter.is_control() && !TURNS_TEXT.contains(&letter);
+        let path = self
+            .path
+            .chars()
+            .map(|letter| if is_harmless(letter) { letter } else { char::REPLACEMENT_CHARACTER });
+        let more = if self.path.chars().count() < PATH_MAX { "" } else { "…" };
+        format!("{} {}{more}", self.method, path.collect::<String>())
+    }
+}
+
+/// The controls of the bidirectional algorithm (UAX 9).
+const TURNS_TEXT: [char; 12] = [
+    '\u{61c}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}',
+    '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
+];
+
+impl Quantiles {
+    fn of(times: &Histogram<u32>) -> Self {
+        let at = |quantile| Duration::from_micros(times.value_at_quantile(quantile));
+        Quantiles { count: times.len(), p50: at(0.5), p95: at(0.95), p99: at(0.99) }
     }
 }
 
@@ -159,7 +232,14 @@ struct Times {
     began: Option<Instant>,
     current: Histogram<u32>,
     last: Histogram<u32>,
-    found: Option<(Instant, Option<Quantiles>)>,
+    found: Option<(Instant, Quantiles)>,
+}
+
+/// What there is to know of times.
+enum Look {
+    /// Nothing, or what was found so lately that it still holds.
+    Known(Option<Quantiles>),
+    Counted(Histogram<u32>),
 }
 
 impl Times {
@@ -189,23 +269,20 @@ impl Times {
         self.began = Some(now);
     }
 
-    fn quantiles(&mut self, now: Instant) -> Option<Quantiles> {
-        if let Some((_, found)) = self.found.filter(|(at, _)| now.saturating_duration_since(*at) < LOOKS) {
-            return found;
-        }
+    fn look(&mut self, now: Instant) -> Look {
         self.turn(now);
-        let mut both = self.last.clone();
-        // Both have the same bounds, so this cannot fail.
-        let _ = both.add(&self.current);
-        let at = |quantile| Duration::from_micros(both.value_at_quantile(quantile));
-        let found = (!both.is_empty()).then(|| Quantiles {
-            count: both.len(),
-            p50: at(0.5),
-            p95: at(0.95),
-            p99: at(0.99),
-        });
-        self.found = Some((now, found));
-        found
+        if self.last.is_empty() && self.current.is_empty() {
+            return Look::Known(None);
+        }
+        match self.found {
+            Some((at, found)) if now.saturating_duration_since(at) < LOOKS => Look::Known(Some(found)),
+            _ => {
+                let mut both = self.last.clone();
+                // They have the same bounds, so this cannot fail.
+                let _ = both.add(&self.current);
+                Look::Counted(both)
+            }
+        }
     }
 }
 
@@ -226,60 +303,79 @@ mod tests {
             watch.refused(Reason::Full, Priority::Low, || now, "GET", "/");
             watch.took(now, Duration::from_millis(20));
         };
+        let counts = |watch: &Watch| -> Vec<_> {
+            watch.by_priority().filter(|(_, admitted, refused)| admitted + refused > 0).collect()
+        };
         note(&watch);
         assert_eq!((watch.by_priority().count(), watch.refusals().len()), (0, 0));
         watch.begin();
         note(&watch);
+        watch.begin();
         watch.end();
         note(&watch);
-        let counts: Vec<_> =
-            watch.by_priority().filter(|(_, admitted, refused)| admitted + refused > 0).collect();
-        assert_eq!(counts, [(Priority::Normal, 1, 0), (Priority::Low, 0, 1)]);
-        assert_eq!(watch.quantiles(now).map(|quantiles| quantiles.count), Some(1));
-        assert_eq!(watch.refusals()[0].request, "GET /");
+        watch.end();
+        note(&watch);
+        assert_eq!(
+            counts(&watch),
+            [(Priority::Normal, 2, 0), (Priority::Low, 0, 2)],
+            "as long as one of two watches"
+        );
+        assert_eq!(watch.quantiles(now).map(|quantiles| quantiles.count), Some(2));
+        assert_eq!((watch.refusals()[0].request(), watch.refusals()[0].count), ("GET /".to_owned(), 2));
+        watch.begin();
+        assert_eq!((counts(&watch), watch.refusals().len()), (vec![], 0), "who comes later begins anew");
     }
 
     #[test]
-    fn the_last_refusals_are_kept_and_long_paths_are_cut() {
+    fn the_last_refusals_are_kept_equal_ones_once_and_long_paths_are_cut() {
         let (watch, now) = (Watch::new(), ManualClock::new().now());
         watch.begin();
+        let refuse = |path: &str| watch.refused(Reason::Full, Priority::Normal, || now, "GET", path);
         for number in 0..100 {
-            watch.refused(
-                Reason::Full,
-                Priority::Normal,
-                || now,
-                "GET",
-                &format!("/{number}/{}", "ü".repeat(1_000)),
-            );
+            refuse(&format!("/{number}/{}", "ü".repeat(1_000)));
+        }
+        for _ in 0..1_000 {
+            refuse("/flood");
         }
         let refusals = watch.refusals();
         assert_eq!(refusals.len(), REFUSALS);
-        assert!(refusals[0].request.starts_with("GET /80/ü") && refusals[0].request.ends_with("ü…"));
-        assert_eq!(refusals[0].request.chars().count(), "GET ".len() + PATH_MAX + 1);
+        let first = refusals[0].request();
+        assert!(first.starts_with("GET /81/ü") && first.ends_with("ü…"), "{first}");
+        assert_eq!(first.chars().count(), "GET ".len() + PATH_MAX + 1);
+        assert_eq!((refusals[19].request(), refusals[19].count), ("GET /flood".to_owned(), 1_000));
+    }
+
+    #[test]
+    fn a_path_does_not_turn_the_text_around_it() {
+        let (watch, now) = (Watch::new(), ManualClock::new().now());
+        watch.begin();
+        watch.refused(Reason::Full, Priority::Normal, || now, "GET", "/\u{202e}x\u{7}");
+        assert_eq!(watch.refusals()[0].request(), "GET /\u{fffd}x\u{fffd}");
     }
 
     #[test]
     fn times_are_those_of_the_last_ten_seconds() {
         let clock = ManualClock::new();
-        let mut times = Times::new();
-        let second = |millis: u64, times: &mut Times| {
-            times.record(clock.now(), Duration::from_millis(millis));
-            let found = times.quantiles(clock.now());
+        let watch = Watch::new();
+        watch.begin();
+        let second = |millis: u64| {
+            watch.took(clock.now(), Duration::from_millis(millis));
+            let found = watch.quantiles(clock.now());
             clock.advance(Duration::from_secs(1));
-            found
+            found.unwrap()
         };
         for _ in 0..5 {
-            second(100, &mut times);
+            second(100);
         }
-        let both = second(1_000, &mut times).unwrap();
+        let both = second(1_000);
         assert_eq!(both.count, 6);
         assert!(both.p50 >= Duration::from_millis(100) && both.p50 <= Duration::from_millis(101), "{both:?}");
         assert!(both.p99 >= Duration::from_secs(1), "{both:?}");
         for _ in 0..10 {
-            second(1, &mut times);
+            second(1);
         }
-        assert!(second(1, &mut times).unwrap().p99 < Duration::from_millis(2), "the old ones are gone");
+        assert!(second(1).p99 < Duration::from_millis(2), "the old ones are gone");
         clock.advance(Duration::from_secs(60));
-        assert_eq!(times.quantiles(clock.now()), None, "silence has no times");
+        assert_eq!(watch.quantiles(clock.now()), None, "silence has no times");
     }
 }

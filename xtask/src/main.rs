@@ -40,7 +40,11 @@ enum Task {
         what: bench::What,
     },
     /// Draw the pictures of docs/limits.md
-    Plots,
+    Plots {
+        /// That of the live page instead, by a browser
+        #[arg(long)]
+        page: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -50,7 +54,8 @@ fn main() -> ExitCode {
         Task::Loom => test::loom(),
         Task::Msrv => msrv::check(),
         Task::Bench { what } => bench::run(what),
-        Task::Plots => plots::draw(),
+        Task::Plots { page: false } => plots::draw(),
+        Task::Plots { page: true } => plots::page(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

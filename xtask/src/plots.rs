@@ -1,8 +1,15 @@
-//! The pictures of docs/limits.md, drawn by the program itself.
+//! The pictures of the documentation, drawn by the program itself.
 
-use std::fs;
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+};
 
-use crate::command::{cargo, root, run};
+use crate::{
+    command::{cargo, root, run, target},
+    packages,
+};
 
 struct Picture {
     /// The file's name without its ending.
@@ -45,4 +52,25 @@ pub(crate) fn draw() -> Result<(), String> {
         run(&mut cargo(&sim))?;
     }
     Ok(())
+}
+
+/// The demo's page, after it was used as `page.py` says.
+pub(crate) fn page() -> Result<(), String> {
+    packages::ensure(false)?;
+    run(&mut cargo("build --release --package pushback-cli"))?;
+    let said = |error: std::io::Error| format!("the demo: {error}");
+    let arguments = ["demo", "--listen", "127.0.0.1:0", "--work", "500ms", "--workers", "5", "--limit", "5"];
+    let demo = Command::new(target().join("release/pushback")).args(arguments).stdout(Stdio::piped()).spawn();
+    let mut demo = demo.map_err(said)?;
+    let mut line = String::new();
+    let read = BufReader::new(demo.stdout.take().expect("it is piped")).read_line(&mut line).map_err(said);
+    let drawn = read.and_then(|_| {
+        let python = target().join("foreign-python/bin/python");
+        let url = line.trim().rsplit(' ').next().unwrap_or_default().to_owned();
+        let script = root().join("pushback-cli/tests/page/page.py");
+        run(Command::new(python).arg(script).args(["picture", &url]).arg(root().join("docs")))
+    });
+    let _ = demo.kill();
+    let _ = demo.wait();
+    drawn
 }

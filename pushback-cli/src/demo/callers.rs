@@ -19,7 +19,10 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use pushback::{Clock, SystemClock};
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::Notify,
+    time::{interval, timeout},
+};
 
 use super::service::Work;
 
@@ -53,13 +56,28 @@ pub(super) struct Board {
     first: u64,
     /// The last calls, in the order in which they were made.
     last: VecDeque<State>,
-    pub(super) waiting: usize,
+    waiting: usize,
+    /// One of the times between two changes; what began before one says nothing about what comes after it.
+    pub(super) episode: u64,
+    pub(super) seen: Seen,
+}
+
+/// What became of the calls that began in this episode.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Seen {
     pub(super) answered: u64,
     pub(super) refused: u64,
     pub(super) gave_up: u64,
     pub(super) failed: u64,
     /// How long those that were answered had waited for it, together.
     pub(super) waited: Duration,
+}
+
+/// A call that waits.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    number: u64,
+    episode: u64,
 }
 
 /// What became of one call.
@@ -99,8 +117,17 @@ impl Callers {
     }
 
     pub(super) fn set_rate(&self, rate: u32) {
-        self.rate.store(rate, Ordering::Relaxed);
-        self.rate_changed.notify_one();
+        if self.rate.swap(rate, Ordering::Relaxed) != rate {
+            self.begin_anew();
+            self.rate_changed.notify_one();
+        }
+    }
+
+    /// What is seen from now on is to be told from what was before.
+    pub(super) fn begin_anew(&self) {
+        let mut board = self.locked();
+        board.episode += 1;
+        board.seen = Seen::default();
     }
 
     pub(super) fn board(&self) -> Board {
@@ -110,13 +137,13 @@ impl Callers {
     /// So many calls at once; those for which there is no room are not made.
     pub(super) fn send(self: &Arc<Self>, count: u32) {
         for _ in 0..count {
-            let Some(number) = self.locked().begin() else { return };
+            let Some(waiting) = self.locked().begin() else { return };
             let callers = Arc::clone(self);
             tokio::spawn(async move {
                 let start = SystemClock.now();
                 let state = timeout(callers.patience, callers.call()).await.unwrap_or(State::GaveUp);
                 let time = SystemClock.now().saturating_duration_since(start);
-                callers.locked().end(number, state, time);
+                callers.locked().end(waiting, state, time);
             });
         }
     }
@@ -129,14 +156,20 @@ impl Callers {
         }
     }
 
-    /// Calls at the rate, evenly.
+    /// Calls at the rate, evenly. What is late is caught up with, since timers are no finer than a millisecond.
     async fn come(self: Arc<Self>) {
         loop {
             let rate = self.rate();
             if rate == 0 {
                 self.rate_changed.notified().await;
-            } else if timeout(Duration::from_secs(1) / rate, self.rate_changed.notified()).await.is_err() {
-                self.send(1);
+                continue;
+            }
+            let mut due = interval(Duration::from_secs(1) / rate);
+            loop {
+                tokio::select! {
+                    _ = due.tick() => self.send(1),
+                    () = self.rate_changed.notified() => break,
+                }
             }
         }
     }
@@ -147,7 +180,7 @@ impl Callers {
 }
 
 impl Board {
-    fn begin(&mut self) -> Option<u64> {
+    fn begin(&mut self) -> Option<Waiting> {
         if self.waiting >= CALLERS_MAX {
             return None;
         }
@@ -157,24 +190,27 @@ impl Board {
             self.first += 1;
         }
         self.last.push_back(State::Waiting);
-        Some(self.first + self.last.len() as u64 - 1)
+        Some(Waiting { number: self.first + self.last.len() as u64 - 1, episode: self.episode })
     }
 
-    fn end(&mut self, number: u64, state: State, time: Duration) {
+    fn end(&mut self, Waiting { number, episode }: Waiting, state: State, time: Duration) {
         self.waiting -= 1;
-        match state {
-            State::Waiting => (),
-            State::Answered => {
-                self.answered += 1;
-                self.waited += time;
-            }
-            State::Refused => self.refused += 1,
-            State::GaveUp => self.gave_up += 1,
-            State::Failed => self.failed += 1,
-        }
         let shown = number.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
         if let Some(shown) = shown.and_then(|index| self.last.get_mut(index)) {
             *shown = state;
+        }
+        if episode != self.episode {
+            return;
+        }
+        match state {
+            State::Waiting => (),
+            State::Answered => {
+                self.seen.answered += 1;
+                self.seen.waited += time;
+            }
+            State::Refused => self.seen.refused += 1,
+            State::GaveUp => self.seen.gave_up += 1,
+            State::Failed => self.seen.failed += 1,
         }
     }
 
@@ -217,7 +253,7 @@ mod tests {
         }
         board.end(first, State::Answered, Duration::from_secs(2));
         assert_eq!(board.letters(), format!("r{}", "w".repeat(SHOWN - 1)), "the first is not shown any more");
-        assert_eq!((board.answered, board.refused, board.waiting), (1, 1, SHOWN - 1));
+        assert_eq!((board.seen.answered, board.seen.refused, board.waiting), (1, 1, SHOWN - 1));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use pushback::{DryRunMode, PressureGauge, dashboard::Dashboard};
 use serde_json::{Map, Value, json};
 
 use super::callers::Callers;
-use crate::origin;
+use crate::origin::{self, Reach};
 
 /// So many requests may be sent at once.
 const SEND_MAX: u32 = 1_000;
@@ -22,7 +22,7 @@ const SEND_MAX: u32 = 1_000;
 struct Controls {
     gauge: PressureGauge,
     callers: Arc<Callers>,
-    is_on_loopback: bool,
+    reach: Reach,
 }
 
 pub(super) fn router(gauge: &PressureGauge, callers: &Arc<Callers>, address: SocketAddr) -> Router {
@@ -31,7 +31,7 @@ pub(super) fn router(gauge: &PressureGauge, callers: &Arc<Callers>, address: Soc
     let controls = Arc::new(Controls {
         gauge: gauge.clone(),
         callers: Arc::clone(callers),
-        is_on_loopback: address.ip().is_loopback(),
+        reach: if address.ip().is_loopback() { Reach::Loopback } else { Reach::Address },
     });
     Router::new()
         .route("/demo", get(state).post(control))
@@ -42,7 +42,7 @@ pub(super) fn router(gauge: &PressureGauge, callers: &Arc<Callers>, address: Soc
 
 /// Other pages in the same browser shall not play with it, nor with the machine's load.
 async fn from_here(State(controls): State<Arc<Controls>>, request: Request, next: Next) -> Response {
-    if origin::is_here(&request, controls.is_on_loopback) {
+    if origin::is_here(&request, controls.reach) {
         next.run(request).await
     } else {
         (StatusCode::MISDIRECTED_REQUEST, "not this host\n").into_response()
@@ -111,11 +111,16 @@ impl Controls {
         if let Some(is_on) = wanted.backpressure {
             // Without backpressure means: all are admitted, whatever the limit.
             self.gauge.set_dry_run(if is_on { DryRunMode::Off } else { DryRunMode::On });
+            self.callers.begin_anew();
         }
         if let Some(rate) = wanted.rate {
             self.callers.set_rate(rate);
         }
         if let Some(count) = wanted.send {
+            // They are a picture of their own, unless others come all the time.
+            if self.callers.rate() == 0 {
+                self.callers.begin_anew();
+            }
             self.callers.send(count);
         }
     }
@@ -129,12 +134,13 @@ impl Controls {
             "backpressure": now.dry_run.is_none_or(|dry_run| !dry_run.on),
             "in_flight": now.in_flight,
             "calls": board.letters(),
-            "waiting": board.waiting,
-            "answered": board.answered,
-            "refused": board.refused,
-            "gave_up": board.gave_up,
-            "failed": board.failed,
-            "waited_seconds": board.waited.as_secs_f64(),
+            // Since something was last changed.
+            "episode": board.episode,
+            "answered": board.seen.answered,
+            "refused": board.seen.refused,
+            "gave_up": board.seen.gave_up,
+            "failed": board.seen.failed,
+            "waited_seconds": board.seen.waited.as_secs_f64(),
         })
     }
 }

@@ -1,15 +1,16 @@
 // The demo's controls, and what its callers see.
 {
   const WINDOW_SECONDS = 10;
+  const NAMES = { w: "waiting", a: "answered", r: "refused", g: "gave up", f: "failed" };
   const calls = find("#demo-calls");
   const slider = find("#demo-rate");
-  // What callers had seen at some moments, since the rate or backpressure was last changed.
+  // What callers had seen at some moments of this episode.
   let moments = [];
-  let isOn = true;
-  let rateThen = 0;
-  let isSliding = false;
+  // How many answers were asked for: one that was asked for before a change must not undo it on the page.
+  let asked = 0;
 
   async function ask(wanted) {
+    const number = ++asked;
     const answer = await fetch(page("demo"), wanted && {
       method: "POST",
       headers: { "content-type": "application/json" },
@@ -17,30 +18,24 @@
     });
     const text = await answer.text();
     if (!answer.ok) throw new Error(text);
-    return JSON.parse(text);
+    if (number === asked) showDemo(JSON.parse(text));
   }
 
   async function want(wanted) {
     try {
-      showDemo(await ask(wanted));
+      await ask(wanted);
       write(find("#demo-problem"), "");
     } catch (error) {
       write(find("#demo-problem"), `That did not work: ${error.message}`);
     }
   }
 
-  const NAMES = { w: "waiting", a: "answered", r: "refused", g: "gave up", f: "failed" };
-
   function showDemo(demo) {
     slider.max = demo.rate_max;
-    if (!isSliding) {
-      slider.value = demo.rate;
-      write(find("#demo-rate-shown"), String(demo.rate));
-    }
-    if (demo.backpressure !== isOn || demo.rate !== rateThen) moments = [];
-    isOn = demo.backpressure;
-    rateThen = demo.rate;
-    find("#demo-on").checked = isOn;
+    // Whoever is at it knows better.
+    if (document.activeElement !== slider) slider.value = demo.rate;
+    write(find("#demo-rate-shown"), String(demo.rate));
+    find("#demo-on").checked = demo.backpressure;
     write(find("#demo-patience"), `gave up after ${time(demo.patience_seconds)}`);
     while (calls.childElementCount > demo.calls.length) calls.lastElementChild.remove();
     const counts = {};
@@ -54,21 +49,23 @@
     measure(demo);
   }
 
+  // What callers see now goes into the row for now; the other keeps what they saw last.
   function measure(demo) {
     const now = performance.now() / 1000;
+    if (moments.length > 0 && moments[0].episode !== demo.episode) moments = [];
     moments.push({ now, ...demo });
     while (moments[0].now < now - WINDOW_SECONDS) moments.shift();
-    const [then] = moments;
-    const passed = now - then.now;
-    const ended = (name) => demo[name] - then[name];
-    // What an earlier load left behind, or nothing at all, is no measurement.
-    if (passed < 1 || ended("answered") + ended("refused") + ended("gave_up") === 0) return;
-    const answered = ended("answered");
-    const cells = find(isOn ? "#demo-with" : "#demo-without").cells;
+    const isStream = demo.rate > 0;
     // Of those that were sent at once, people want to see how many; of a stream, how many a second.
-    const each = (name) => (demo.rate > 0 ? `${(ended(name) / passed).toFixed(1)}/s` : String(ended(name)));
+    const then = isStream ? moments[0] : { now, answered: 0, refused: 0, gave_up: 0, waited_seconds: 0 };
+    const ended = (name) => demo[name] - then[name];
+    const passed = now - then.now;
+    if (isStream ? passed < 1 : ended("answered") + ended("refused") + ended("gave_up") === 0) return;
+    const each = (name) => (isStream ? `${(ended(name) / passed).toFixed(1)}/s` : String(ended(name)));
+    const cells = find(demo.backpressure ? "#demo-with" : "#demo-without").cells;
+    const answered = ended("answered");
     write(cells[1], each("answered"));
-    write(cells[2], answered > 0 ? time((demo.waited_seconds - then.waited_seconds) / answered) : "–");
+    write(cells[2], answered > 0 ? time(ended("waited_seconds") / answered) : "–");
     write(cells[3], each("refused"));
     write(cells[4], each("gave_up"));
   }
@@ -76,11 +73,7 @@
   find("#demo-send").addEventListener("click", () => want({ send: 50 }));
   find("#demo-on").addEventListener("change", (event) => want({ backpressure: event.target.checked }));
   slider.addEventListener("input", () => {
-    isSliding = true;
     write(find("#demo-rate-shown"), slider.value);
-  });
-  slider.addEventListener("change", () => {
-    isSliding = false;
     want({ rate: Number(slider.value) });
   });
   // With a frame, so that nothing is asked of a server that is gone; and not before the last answer, so that nothing piles up.
@@ -89,7 +82,7 @@
     if (isAsking) return;
     isAsking = true;
     try {
-      showDemo(await ask());
+      await ask();
     } catch {
       // The page says that the connection is lost.
     }

@@ -102,7 +102,7 @@ impl Gate {
             Ok::<_, String>(Arc::new(Route {
                 name: route.name.clone(),
                 gauge: route.gauge.clone(),
-                requests: AtomicU64::new(0),
+                requests: before.and_then(|before| before.requests(&route.name)).unwrap_or_default(),
                 asked: route.asked.clone(),
                 upstream: Arc::clone(upstream),
                 timeout: route.timeout,
@@ -123,6 +123,11 @@ impl Gate {
             return Err(Error::Malformed("The path has '.' or '..' for a segment, or a backslash"));
         }
         self.routes.iter().find(|route| route.asked.is(request)).ok_or(Error::NoRoute)
+    }
+
+    /// The count of the route of this name, which goes on.
+    fn requests(&self, name: &str) -> Option<Arc<AtomicU64>> {
+        self.routes.iter().find(|route| route.name == name).map(|route| Arc::clone(&route.requests))
     }
 
     fn upstream(&self, settings: &ServiceSettings) -> Option<Arc<Upstream>> {

@@ -20,8 +20,8 @@ pub(super) struct Route {
     pub(super) name: String,
     /// The name of its gauge.
     pub(super) gauge: String,
-    /// How many took it.
-    pub(super) requests: AtomicU64,
+    /// How many took it. Apart from the rest, which all workers read.
+    pub(super) requests: Arc<AtomicU64>,
     pub(super) asked: Asked,
     pub(super) upstream: Arc<Upstream>,
     /// How long the service has for the head of an answer.

@@ -70,7 +70,7 @@ impl Origin {
     }
 
     /// Its name or address, without the brackets that belong to the URL's form of an IPv6 address.
-    pub(super) fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         self.authority.host().trim_start_matches('[').trim_end_matches(']')
     }
 

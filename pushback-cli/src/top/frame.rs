@@ -13,7 +13,8 @@ pub(super) struct Frame {
 
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Gauge {
-    pub(super) name: String,
+    /// Its name, or its name and a number.
+    pub(super) title: String,
     pub(super) limit: u32,
     pub(super) in_flight: u32,
     pub(super) in_line: u32,
@@ -49,8 +50,8 @@ pub(super) struct Refusal {
     pub(super) seconds_ago: f64,
     pub(super) gauge: String,
     pub(super) reason: String,
-    /// How many of the last were just like it.
-    pub(super) count: u32,
+    /// How many were just like it.
+    pub(super) count: u64,
     pub(super) request: String,
 }
 
@@ -58,7 +59,7 @@ impl Frame {
     /// The same, without what would move a terminal's cursor: names and paths are other people's text.
     pub(super) fn visible(mut self) -> Self {
         for gauge in &mut self.gauges {
-            make_visible(&mut gauge.name);
+            make_visible(&mut gauge.title);
             let reasons = std::mem::take(&mut gauge.refused).into_iter();
             gauge.refused = reasons.map(|(reason, count)| (visible(reason), count)).collect();
             if let Some(reason) = gauge.why.as_mut().and_then(|why| why.reason.as_mut()) {
@@ -79,7 +80,7 @@ fn make_visible(text: &mut String) {
 }
 
 fn visible(text: String) -> String {
-    let visible = |letter: char| if letter.is_control() { '\u{fffd}' } else { letter };
+    let visible = |letter: char| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter };
     if text.contains(char::is_control) { text.chars().map(visible).collect() } else { text }
 }
 

@@ -28,10 +28,11 @@ const PLOT_MIN: u16 = 8;
 /// The last frames, and which gauge is looked at.
 pub(super) struct Screen {
     source: String,
-    is_lost: bool,
+    /// Why there are no frames now.
+    lost: Option<String>,
     last: Option<Frame>,
     histories: BTreeMap<String, VecDeque<Moment>>,
-    chosen: TableState,
+    table: TableState,
 }
 
 /// A gauge at one moment.
@@ -48,16 +49,16 @@ struct Moment {
 
 impl Screen {
     pub(super) fn new(source: String) -> Self {
-        let chosen = TableState::default().with_selected(0);
-        Screen { source, is_lost: false, last: None, histories: BTreeMap::new(), chosen }
+        let table = TableState::default().with_selected(0);
+        Screen { source, lost: None, last: None, histories: BTreeMap::new(), table }
     }
 
     pub(super) fn add(&mut self, frame: Frame) {
         let frame = frame.visible();
-        self.is_lost = false;
-        self.histories.retain(|name, _| frame.gauges.iter().any(|gauge| gauge.name == *name));
+        self.lost = None;
+        self.histories.retain(|name, _| frame.gauges.iter().any(|gauge| gauge.title == *name));
         for gauge in &frame.gauges {
-            let history = self.histories.entry(gauge.name.clone()).or_default();
+            let history = self.histories.entry(gauge.title.clone()).or_default();
             let moment = Moment::of(gauge, frame.seconds);
             if history.back().is_some_and(|last| !moment.follows(last)) {
                 history.clear();
@@ -67,19 +68,27 @@ impl Screen {
                 history.pop_front();
             }
         }
+        // Whoever is looked at stays so, whatever comes and goes around it.
+        let chosen = self.chosen().map(|gauge| gauge.title.clone());
+        let chosen = chosen.and_then(|title| frame.gauges.iter().position(|gauge| gauge.title == title));
         self.last = Some(frame);
-        self.choose(0);
+        self.table.select(Some(chosen.unwrap_or_default()));
     }
 
-    pub(super) fn lose(&mut self) {
-        self.is_lost = true;
+    /// The server is gone, for this reason.
+    pub(super) fn lose(&mut self, reason: String) {
+        self.lost = Some(reason);
     }
 
     /// Looks at another gauge, so many further down.
     pub(super) fn choose(&mut self, further: isize) {
         let last = self.gauges().len().saturating_sub(1);
-        let chosen = self.chosen.selected().unwrap_or_default().saturating_add_signed(further);
-        self.chosen.select(Some(chosen.min(last)));
+        let chosen = self.table.selected().unwrap_or_default().saturating_add_signed(further);
+        self.table.select(Some(chosen.min(last)));
+    }
+
+    fn chosen(&self) -> Option<&Gauge> {
+        self.gauges().get(self.table.selected()?)
     }
 
     fn gauges(&self) -> &[Gauge] {
@@ -108,7 +117,10 @@ impl Screen {
             Constraint::Length(1),
         ])
         .areas(area.area());
-        let state = if self.is_lost { "connection lost, trying again".red().bold() } else { "live".green() };
+        let state = match &self.lost {
+            Some(reason) => format!("{reason}; trying again").red().bold(),
+            None => "live".green(),
+        };
         area.render_widget(
             Line::from(vec!["pushback ".bold(), Span::from(self.source.as_str()), "  ".into(), state]),
             title,
@@ -133,15 +145,15 @@ impl Screen {
         let table = Table::new(rows, widths)
             .header(Row::new(HEADER).style(Style::new().dim()))
             .row_highlight_style(Style::new().reversed());
-        area.render_stateful_widget(table, place, &mut self.chosen);
+        area.render_stateful_widget(table, place, &mut self.table);
     }
 
     fn cells(&self, gauge: &Gauge) -> [String; 7] {
-        let (admitted, refused) = self.rates(&gauge.name);
+        let (admitted, refused) = self.rates(&gauge.title);
         let time =
             |of: fn(&Times) -> f64| gauge.times.as_ref().map_or("–".to_owned(), |times| time(of(times)));
         [
-            format!("{}{}", gauge.name, marks(gauge)),
+            format!("{}{}", gauge.title, marks(gauge)),
             format!("{} of {}", gauge.in_flight, gauge.limit),
             gauge.in_line.to_string(),
             rate(admitted),
@@ -152,8 +164,7 @@ impl Screen {
     }
 
     fn draw_detail(&self, area: &mut Area<'_>, place: Rect) {
-        let chosen = self.chosen.selected().unwrap_or_default();
-        let Some(gauge) = self.gauges().get(chosen) else { return };
+        let Some(gauge) = self.chosen() else { return };
         let said = self.said(gauge);
         let lines = u16::try_from(said.len()).unwrap_or(u16::MAX);
         let [plot, text] = Layout::vertical([Constraint::Min(3), Constraint::Length(lines)]).areas(place);
@@ -162,7 +173,7 @@ impl Screen {
     }
 
     fn draw_plot(&self, area: &mut Area<'_>, place: Rect, gauge: &Gauge) {
-        let Some(history) = self.histories.get(&gauge.name) else { return };
+        let Some(history) = self.histories.get(&gauge.title) else { return };
         let now = history.back().map_or(0.0, |moment| moment.seconds);
         // A plot that has just begun is not stretched to nothing.
         let span = history.front().map_or(0.0, |first| now - first.seconds).max(SPAN_MIN);
@@ -186,7 +197,7 @@ impl Screen {
             line("in line", &in_line, Style::new().yellow()),
         ]);
         let chart = chart
-            .block(Block::bordered().title(format!(" {} ", gauge.name)))
+            .block(Block::bordered().title(format!(" {} ", gauge.title)))
             .legend_position(Some(LegendPosition::TopLeft))
             .x_axis(
                 Axis::default().bounds([-span, 0.0]).labels([format!("{span:.0} s ago"), "now".to_owned()]),
@@ -200,15 +211,17 @@ impl Screen {
         let mut said = Vec::new();
         if let Some(times) = &gauge.times {
             said.push(Line::from(format!(
-                "Time to answer: half in {}, 95 % in {}, 99 % in {}",
+                "Time of service: half in {}, 95 % in {}, 99 % in {}",
                 time(times.p50_seconds),
                 time(times.p95_seconds),
                 time(times.p99_seconds)
             )));
         }
         if let Some(why) = &gauge.why {
-            let reason = why.reason.as_deref().unwrap_or("nothing was decided yet");
-            said.push(Line::from(format!("Why this limit: {reason}, {}", ago(why.seconds_ago))));
+            said.push(Line::from(match &why.reason {
+                Some(reason) => format!("Why this limit: {reason}, {}", ago(why.seconds_ago)),
+                None => "Why this limit: nothing was decided yet".to_owned(),
+            }));
         }
         if gauge.phantoms() > 0 {
             said.push(Line::from(format!("Dry run: {} run beside the limit", gauge.phantoms())));
@@ -247,7 +260,7 @@ impl Screen {
             })
             .collect();
         for gauge in self.gauges() {
-            lines.extend(self.said(gauge).into_iter().map(|line| format!("{}: {line}", gauge.name)));
+            lines.extend(self.said(gauge).into_iter().map(|line| format!("{}: {line}", gauge.title)));
         }
         lines.join("\n")
     }
@@ -322,7 +335,7 @@ mod tests {
         let frame = serde_json::json!({
             "seconds": seconds,
             "gauges": [{
-                "name": "shop\u{1b}[2J", "limit": 10, "in_flight": 7, "in_line": 2, "admitted": admitted,
+                "title": "shop\u{1b}[2J", "limit": 10, "in_flight": 7, "in_line": 2, "admitted": admitted,
                 "refused": { "line_full": refused }, "closed": false,
                 "why": { "reason": "calls take 2.1 times their base time", "seconds_ago": 75.0 },
                 "dry_run": null,
@@ -348,7 +361,7 @@ mod tests {
             screen().text(),
             "gauge     in flight  in line  admitted/s  refused/s  p50      p99\n\
              shop\u{fffd}[2J  7 of 10    2        10          40         20.0 ms  2.00 s\n\
-             shop\u{fffd}[2J: Time to answer: half in 20.0 ms, 95 % in 200.0 ms, 99 % in 2.00 s\n\
+             shop\u{fffd}[2J: Time of service: half in 20.0 ms, 95 % in 200.0 ms, 99 % in 2.00 s\n\
              shop\u{fffd}[2J: Why this limit: calls take 2.1 times their base time, 1 min ago\n\
              shop\u{fffd}[2J: Refused in all: line full 20"
         );
@@ -367,7 +380,7 @@ mod tests {
         for (width, height) in [(110, 36), (40, 10), (1, 1)] {
             let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
             let mut screen = screen();
-            screen.lose();
+            screen.lose("connection lost".to_owned());
             terminal.draw(|area| screen.draw(area)).unwrap();
             let shown: String =
                 terminal.backend().buffer().content().iter().map(|cell| cell.symbol()).collect();

@@ -1,6 +1,6 @@
 //! Reading the dashboard's server-sent events.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
@@ -59,6 +59,14 @@ impl Source {
 
     /// The same, with a token, and with other certificates than those that the system believes. Says what is wrong with them.
     pub(super) fn with(mut self, token: Option<Token>, ca: Option<PathBuf>) -> Result<Self, String> {
+        let host = self.origin.host();
+        let is_here = host.eq_ignore_ascii_case("localhost")
+            || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        if token.is_some() && !self.is_tls && !is_here {
+            return Err(format!(
+                "{self} would have the token sent in clear text; allowed: https://, or this machine"
+            ));
+        }
         self.token = token.map(Arc::new);
         self.ca = ca;
         self.address().map(|_| self.clone())

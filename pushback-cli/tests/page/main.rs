@@ -53,17 +53,7 @@ impl Server {
 
     /// A proxy before a service that is not there, which is all that its page needs. Gives where the proxy is, and where its page is.
     fn proxy(admin: &str, arguments: &[&str]) -> (Self, String, String) {
-        let usual = [
-            "proxy",
-            "--to",
-            "http://127.0.0.1:1",
-            "--listen",
-            "127.0.0.1:0",
-            "--admin",
-            admin,
-            "--limit",
-            "3",
-        ];
+        let usual = ["proxy", "--to", "http://127.0.0.1:1", "--listen", "127.0.0.1:0", "--admin", admin];
         let mut proxy = Server::start(&[&usual, arguments].concat());
         let address = proxy.says_url("pushback proxy on");
         let page = proxy.says_url("Live page");
@@ -122,7 +112,8 @@ fn the_page_is_seen_on_a_desk_in_the_dark_and_on_a_phone() {
 fn a_limit_is_changed_with_the_token_and_a_confirm() {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), "correct-horse-battery\n").unwrap();
-    let (_proxy, _, page) = Server::proxy("127.0.0.1:0", &["--admin-token", file.path().to_str().unwrap()]);
+    let (_proxy, _, page) =
+        Server::proxy("127.0.0.1:0", &["--limit", "3", "--admin-token", file.path().to_str().unwrap()]);
     sees("change", &page, &["correct-horse-battery"]);
 }
 
@@ -132,9 +123,47 @@ fn without_a_token_the_page_changes_nothing() {
     sees("readonly", &page, &[]);
 }
 
+/// On an address that others may reach, everything but the page that asks for the token wants it.
+#[test]
+fn elsewhere_than_on_loopback_the_page_wants_the_token() {
+    const TOKEN: &str = "correct-horse-battery";
+    let folder = tempfile::tempdir().unwrap();
+    let identity = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let file = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let ca = file("certificate.pem", &identity.cert.pem());
+    file("key.pem", &identity.signing_key.serialize_pem());
+    let token = file("token", TOKEN);
+    let config = file(
+        "pushback.toml",
+        "listen = \"127.0.0.1:0\"\n[admin]\nlisten = \"0.0.0.0:0\"\ntoken = \"token\"\n\
+         tls = { certificate = \"certificate.pem\", key = \"key.pem\" }\n\
+         [[routes]]\nname = \"all\"\nto = \"http://127.0.0.1:1\"\n",
+    );
+    let mut proxy = Server::start(&["proxy", "--config", &config]);
+    let page = proxy.says_url("Live page").replace("0.0.0.0", "localhost");
+    sees("locked", &page, &[TOKEN]);
+
+    let top = |arguments: &[&str]| {
+        let arguments = [&["top", "--once", &page, "--ca", &ca], arguments].concat();
+        let output = Command::new(env!("CARGO_BIN_EXE_pushback")).args(arguments).output().unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (code, said) = top(&["--token", &token]);
+    assert!(code == Some(0) && said.contains("all "), "{said}");
+    let (code, said) = top(&[]);
+    assert!(code == Some(1) && said.contains("--token FILE"), "{said}");
+}
+
 #[test]
 fn a_page_says_when_its_server_is_gone_and_goes_on_when_it_is_back() {
-    let (proxy, _, page) = Server::proxy("127.0.0.1:0", &[]);
+    let (proxy, _, page) = Server::proxy("127.0.0.1:0", &["--limit", "3"]);
     let mut browser = browser("restart", &page, &[])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -155,7 +184,7 @@ fn a_page_says_when_its_server_is_gone_and_goes_on_when_it_is_back() {
     drop(proxy);
     hear("lost");
     let address = page.strip_prefix("http://").unwrap();
-    let _again = Server::proxy(address, &[]);
+    let _again = Server::proxy(address, &["--limit", "5"]);
     writeln!(browser.stdin.take().unwrap(), "back").unwrap();
     let status = browser.wait().unwrap();
     let mut error = String::new();
@@ -172,6 +201,9 @@ fn a_day_of_frames_does_not_fill_memory() {
 /// A page of the library's, below a path of an application, with names that mean harm.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_and_paths_are_never_markup() {
+    const REQUEST: &str = "GET /work/\"{}|&lt;img%20src=x&gt;\u{202e}txt";
+    // What would turn the text around it is shown as what it is: nothing to be shown.
+    let shown = REQUEST.replace('\u{202e}', "\u{fffd}");
     const NAME: &str = "<img src=x onerror=alert(1)> \u{202e}\" & <script>alert(2)</script>";
     let gauge = PressureGauge::builder().name(NAME).limit(0).build().unwrap();
     let work = get(async || "done").route_layer(BackpressureLayer::new(gauge.clone()));
@@ -187,18 +219,16 @@ async fn names_and_paths_are_never_markup() {
         async move {
             loop {
                 let asked = url.clone();
-                tokio::task::spawn_blocking(move || {
-                    ask(&asked, "GET /work/\"&lt;img%20src=x&gt;{}| HTTP/1.1", "")
-                })
-                .await
-                .unwrap();
+                tokio::task::spawn_blocking(move || ask(&asked, &format!("{REQUEST} HTTP/1.1"), ""))
+                    .await
+                    .unwrap();
                 if tokio::time::timeout(std::time::Duration::from_millis(50), done.notified()).await.is_ok() {
                     return;
                 }
             }
         }
     });
-    tokio::task::spawn_blocking(move || sees("hostile", &url, &[NAME, "/pressure"])).await.unwrap();
+    tokio::task::spawn_blocking(move || sees("hostile", &url, &[NAME, &shown, "/pressure"])).await.unwrap();
     done.notify_one();
     requests.await.unwrap();
 }
@@ -211,6 +241,7 @@ fn another_host_and_another_origin_get_nothing() {
         ("GET /events HTTP/1.1", "Host: evil.example\r\n", "421"),
         ("GET / HTTP/1.1", "Host: evil.example\r\n", "421"),
         ("GET /events HTTP/1.1", "Origin: http://evil.example\r\n", "421"),
+        ("GET /events HTTP/1.1", "Sec-Fetch-Site: cross-site\r\n", "421"),
         ("POST /demo HTTP/1.1", "Origin: http://evil.example\r\nContent-Type: application/json\r\n", "421"),
         ("POST /demo HTTP/1.1", "Content-Type: text/plain\r\n", "415"),
     ] {

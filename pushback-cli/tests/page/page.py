@@ -24,7 +24,7 @@ class Browser:
         self.may_fail = False
 
     @contextmanager
-    def page(self, path="/", **settings):
+    def page(self, path="/", begins="live", **settings):
         context = self.browser.new_context(**settings)
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
@@ -35,7 +35,7 @@ class Browser:
         answer = page.goto(self.origin + path)
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy and "unsafe" not in policy, policy
-        expect(page.locator("#connection")).to_have_text("live")
+        expect(page.locator("#connection")).to_have_text(begins)
         yield page
         context.close()
 
@@ -61,6 +61,12 @@ def wait_for(page, condition, what):
         page.wait_for_timeout(20)
 
 
+def height(page, area):
+    """How high an area is at its highest, in percent of the plot."""
+    path = page.locator(f"svg.places path.area.{area}").get_attribute("d")
+    return 100 - min(float(point.split()[1]) for point in re.split("[MLZ]", path) if point)
+
+
 def count(letter):
     return f"document.querySelectorAll('#demo-calls .{letter}').length"
 
@@ -68,15 +74,16 @@ def count(letter):
 def press(browser, folder):
     """The button: ten are served, forty refused."""
     with browser.page(viewport={"width": 1200, "height": 1000}) as page:
-        flat = page.locator("path.area.flight").get_attribute("d")
+        assert height(page, "flight") == 0, "nothing is in flight"
         page.get_by_role("button", name="Send 50 requests at once").click()
         wait_for(page, f"{count('r')} === 40 && {count('w')} === 10", "forty are refused while ten wait")
         wait_for(page, "document.querySelector('.in-flight').textContent === '10'", "ten in flight")
         page.screenshot(path=f"{folder}/pressed.png")
         wait_for(page, f"{count('a')} === 10", "ten are answered")
-        assert page.locator("path.area.flight").get_attribute("d") != flat, "the plot moved"
-        expect(page.locator("#refusals tbody tr").first).to_contain_text("GET /request (20 times)")
-        expect(page.locator("#refusals tbody tr").first).to_contain_text("full")
+        assert height(page, "flight") > 50, "the plot shows it"
+        expect(page.locator("#refusals tbody tr").first.locator("td")).to_have_text([re.compile(" s ago"), "GET /request", "40", "demo", "full"])
+        row = page.locator("#demo-with td")
+        expect(row).to_have_text(["10", re.compile(r"2\.\d\d s"), "40", "0"])
         expect(page.locator(".reasons")).to_contain_text("full")
         label = page.locator("svg.places").get_attribute("aria-label")
         assert re.fullmatch(r"In flight \d+ of 10, in line 0; in the last minute at most 10 at once", label), label
@@ -119,7 +126,7 @@ def change(browser, folder, token):
         page.screenshot(path=f"{folder}/change.png")
         browser.may_fail = True
         page.get_by_role("button", name="Yes, change it").click()
-        expect(page.get_by_role("alert")).to_contain_text("Not changed: wrong token")
+        expect(page.locator("#change-problem")).to_contain_text("Not changed: wrong token")
         browser.may_fail = False
         assert number(page, ".limit") == 3
         page.get_by_label("Token", exact=True).fill(token)
@@ -141,23 +148,27 @@ def readonly(browser, folder):
 def locked(browser, folder, token):
     """A page that needs the token to be seen."""
     browser.may_fail = True
-    context = browser.browser.new_context(ignore_https_errors=True)
-    page = context.new_page()
-    page.goto(browser.origin + "/")
-    expect(page.locator("#connection")).to_have_text("locked")
-    page.get_by_label("This page needs the token.").fill(token)
-    page.get_by_role("button", name="Open").click()
-    expect(page.locator("#connection")).to_have_text("live")
-    expect(page.locator("article h2")).to_have_count(1)
+    with browser.page(begins="locked", ignore_https_errors=True) as page:
+        entry = page.get_by_label("This page needs the token.")
+        entry.fill("wrong-wrong-wrong-wrong")
+        page.get_by_role("button", name="Open").click()
+        expect(page.locator("#enter-problem")).to_have_text("That was not the token.")
+        assert page.locator("article").count() == 0
+        entry.fill(token)
+        page.keyboard.press("Enter")
+        expect(page.locator("#connection")).to_have_text("live")
+        expect(page.locator("article h2")).to_have_count(1)
+        expect(entry).to_be_hidden()
 
 
-def hostile(browser, folder, name, path="/"):
+def hostile(browser, folder, name, request, path):
     """Names, routes and paths are text, whatever is in them."""
     with browser.page(path) as page:
         expect(page.locator("article h2")).to_have_text([name])
         expect(page.locator("#routes tbody td").first).to_have_text(name)
         wait_for(page, "document.querySelector('#refusals tbody tr')", "a refusal is shown")
-        expect(page.locator("#refusals tbody td").nth(2)).to_have_text(name)
+        expect(page.locator("#refusals tbody td").nth(1)).to_have_text(request)
+        expect(page.locator("#refusals tbody td").nth(3)).to_have_text(name)
         assert page.locator("main img, main script, main b b").count() == 0
 
 
@@ -171,7 +182,7 @@ def restart(browser, folder):
         print("lost", flush=True)
         sys.stdin.readline()
         expect(page.locator("#connection")).to_have_text("live", timeout=PATIENCE)
-        wait_for(page, "document.querySelector('.in-flight').textContent === '0'", "what is there now is shown")
+        expect(page.locator(".limit").first).to_have_text("5")
 
 
 def day(browser, folder):
@@ -192,7 +203,7 @@ def day(browser, folder):
                 frame.gauges[0].why.reason = `reason ${index}`;
                 frame.routes[0].requests += index % 3;
                 frame.refusals = Array.from({ length: index % 13 }, (_, at) =>
-                    ({ seconds_ago: at, gauge: "demo", reason: "full", priority: at % 2 ? "low" : "normal", request: `GET /${index}` }));
+                    ({ seconds_ago: at, count: index, gauge: "demo", reason: "full", priority: at % 2 ? "low" : "normal", request: `GET /${index}` }));
                 showFrame(structuredClone(frame));
                 if (index % 1000 === 0) await new Promise((resolve) => setTimeout(resolve));
             }
@@ -232,6 +243,21 @@ def looks(browser, folder):
             )
             assert unnamed == 0, f"{unnamed} things have no name for a screen reader"
             page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+
+
+def picture(browser, folder):
+    """Not a test: the README's picture. Four times what the service can do, with backpressure, without it, and with it again."""
+    with browser.page(viewport={"width": 1100, "height": 760}) as page:
+        for seconds, wanted in (
+            (2, {"rate": 0}),
+            (14, {"rate": 40}),
+            (14, {"backpressure": False}),
+            (14, {"backpressure": True}),
+        ):
+            page.evaluate("""(wanted) => fetch(location.pathname + "demo", {
+                method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(wanted) })""", wanted)
+            page.wait_for_timeout(1000 * seconds)
+        page.screenshot(path=f"{folder}/page.png")
 
 
 def main():

@@ -31,13 +31,21 @@ fn what_is_no_live_page_is_said_in_one_line() {
     let token = pushback(&["top", "--once", "--token", "/nowhere", &demo.address]).output().unwrap();
     fails(&token, 2, &["--token /nowhere", "readable file"]);
     fails(&pushback(&["top", &demo.address]).output().unwrap(), 2, &["no terminal", "--once"]);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "correct-horse-battery").unwrap();
+    let clear = ["top", "--once", "--token", file.path().to_str().unwrap(), "http://gate.example:9900"];
+    fails(&pushback(&clear).output().unwrap(), 2, &["http://gate.example:9900", "clear text", "https://"]);
 }
 
 /// A terminal of its own, by util-linux's `script`.
 #[test]
 fn on_a_terminal_it_is_live_until_q_and_leaves_the_terminal_as_it_was() {
     let demo = Demo::start(&[]);
-    let command = format!("stty rows 30 cols 100; {} top {}", env!("CARGO_BIN_EXE_pushback"), demo.address);
+    let command = format!(
+        "stty rows 30 cols 100; before=$(stty --save); {} top {} && test \"$before\" = \"$(stty --save)\"",
+        env!("CARGO_BIN_EXE_pushback"),
+        demo.address
+    );
     let mut terminal = Command::new("script")
         .args(["--quiet", "--return", "--command", &command, "/dev/null"])
         .stdin(Stdio::piped())

@@ -3,6 +3,7 @@
 mod ending;
 mod failing;
 mod forwarding;
+mod grafana;
 mod grpc;
 mod settings;
 mod smuggling;

@@ -1,39 +1,39 @@
 //! What the page shows at one moment, as JSON.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
 use super::RouteCount;
-use crate::{
-    gauge::PressureGauge,
-    snapshot::Snapshot,
-    watch::{LastRefusal, Quantiles},
-};
+use crate::{gauge::PressureGauge, snapshot::Snapshot, watch::Quantiles};
 
 /// So many of the last refusals are shown, of all gauges together.
 const REFUSALS: usize = 12;
 
 #[derive(Serialize)]
 struct Frame<'a> {
+    /// Of this library: a page that is older knows that it is.
+    version: &'static str,
     /// Since the first of those who look now came.
     seconds: f64,
-    gauges: Vec<Shown>,
+    gauges: Vec<Shown<'a>>,
     routes: &'a [RouteCount],
     /// The newest first.
     refusals: Vec<Refused>,
 }
 
 #[derive(Serialize)]
-struct Shown {
+struct Shown<'a> {
+    /// Its name, or its name and a number.
+    title: &'a str,
     #[serde(flatten)]
     snapshot: Snapshot,
     times: Option<Times>,
-    /// Since somebody first looked, of those requests that came by the HTTP layer.
+    /// Since somebody looks, of those requests that came by the HTTP layer.
     priorities: Vec<ByPriority>,
 }
 
-/// How long requests took in the last ten seconds.
+/// How long requests took in the last ten seconds, without what they waited in line.
 #[derive(Serialize)]
 struct Times {
     count: u64,
@@ -49,30 +49,38 @@ struct ByPriority {
     refused: u64,
 }
 
-/// A request that was refused, and how many of the last were just like it.
+/// A request that was refused, and how many were just like it.
 #[derive(Serialize)]
 struct Refused {
     seconds_ago: f64,
-    count: u32,
-    gauge: &'static str,
+    count: u64,
+    gauge: String,
     reason: &'static str,
     priority: &'static str,
     request: String,
 }
 
 pub(super) fn text(passed: Duration, gauges: &[PressureGauge], routes: &[RouteCount]) -> String {
-    let mut refusals: Vec<Refused> = gauges.iter().flat_map(refused).collect();
+    let titles = titles(gauges);
+    let titled = || gauges.iter().zip(&titles);
+    let mut refusals: Vec<Refused> = titled().flat_map(|(gauge, title)| refused(gauge, title)).collect();
     refusals.sort_by(|one, other| one.seconds_ago.total_cmp(&other.seconds_ago));
     refusals.truncate(REFUSALS);
-    let frame =
-        Frame { seconds: passed.as_secs_f64(), gauges: gauges.iter().map(shown).collect(), routes, refusals };
+    let frame = Frame {
+        version: env!("CARGO_PKG_VERSION"),
+        seconds: passed.as_secs_f64(),
+        gauges: titled().map(|(gauge, title)| shown(gauge, title)).collect(),
+        routes,
+        refusals,
+    };
     serde_json::to_string(&frame).expect("its maps have strings for keys, and nothing else can fail")
 }
 
-fn shown(gauge: &PressureGauge) -> Shown {
+fn shown<'a>(gauge: &PressureGauge, title: &'a str) -> Shown<'a> {
     let watch = gauge.watch();
     let seen = watch.by_priority().filter(|(_, admitted, refused)| admitted + refused > 0);
     Shown {
+        title,
         snapshot: gauge.snapshot(),
         times: watch.quantiles(gauge.now()).map(Times::from),
         priorities: seen
@@ -81,23 +89,27 @@ fn shown(gauge: &PressureGauge) -> Shown {
     }
 }
 
-fn refused(gauge: &PressureGauge) -> Vec<Refused> {
+fn refused(gauge: &PressureGauge, title: &str) -> Vec<Refused> {
     let now = gauge.now();
-    let mut shown: Vec<Refused> = Vec::new();
-    for LastRefusal { at, reason, priority, request } in gauge.watch().refusals().into_iter().rev() {
-        let (reason, priority) = (reason.as_str(), priority.as_str());
-        let is_same = |other: &&mut Refused| {
-            (other.reason, other.priority, &other.request) == (reason, priority, &request)
-        };
-        match shown.iter_mut().find(is_same) {
-            Some(same) => same.count += 1,
-            None => {
-                let seconds_ago = now.saturating_duration_since(at).as_secs_f64();
-                shown.push(Refused { seconds_ago, count: 1, gauge: gauge.name(), reason, priority, request });
-            }
-        }
-    }
-    shown
+    let shown = gauge.watch().refusals().into_iter().map(|refusal| Refused {
+        seconds_ago: now.saturating_duration_since(refusal.at).as_secs_f64(),
+        count: refusal.count,
+        gauge: title.to_owned(),
+        reason: refusal.reason.as_str(),
+        priority: refusal.priority.as_str(),
+        request: refusal.request(),
+    });
+    shown.collect()
+}
+
+/// What to call each gauge. Names need not differ, and many are called `gauge`; titles do.
+fn titles(gauges: &[PressureGauge]) -> Vec<String> {
+    let mut seen = BTreeMap::new();
+    let titles = gauges.iter().map(|gauge| {
+        let times = seen.entry(gauge.name()).and_modify(|times| *times += 1).or_insert(1);
+        if *times == 1 { gauge.name().to_owned() } else { format!("{} #{times}", gauge.name()) }
+    });
+    titles.collect()
 }
 
 impl From<Quantiles> for Times {

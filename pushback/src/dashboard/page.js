@@ -3,9 +3,8 @@
 // text, so all of it goes into the page by textContent.
 
 const SECONDS = 60;
-const POINTS = SECONDS * 4;
 // A plot that has just begun is not stretched to nothing.
-const POINTS_MIN = POINTS / 4;
+const SECONDS_MIN = 15;
 // Rates are those of the last so many frames.
 const RATE_FRAMES = 4;
 const RETRY_MS = 1000;
@@ -48,7 +47,7 @@ function ago(seconds) {
 const words = (name) => name.replaceAll("_", " ");
 const total = (counts) => Object.values(counts).reduce((sum, count) => sum + count, 0);
 
-// The last frames' counts of one thing. They never become more than a minute's.
+// The last frames' counts of one thing, of a minute at most.
 class History {
   frames = [];
 
@@ -58,7 +57,7 @@ class History {
     if (last && !(frame.seconds > last.seconds && frame.seconds < last.seconds + SILENCE_MS / 1000)) this.frames = [];
     if (last && Object.keys(last.counts).some((name) => frame.counts[name] < last.counts[name])) this.frames = [];
     this.frames.push(frame);
-    if (this.frames.length > POINTS) this.frames.shift();
+    while (this.frames[0].seconds < frame.seconds - SECONDS) this.frames.shift();
   }
 
   // How many a second there were of it, up to this frame.
@@ -69,16 +68,16 @@ class History {
     return seconds > 0 ? ((to.counts[name] ?? 0) - (from.counts[name] ?? 0)) / seconds : 0;
   }
 
-  // One value of each frame, with its place between the left edge of a plot and the right one, which is now.
-  values(of) {
-    const span = Math.max(POINTS_MIN, this.frames.length) - 1;
-    const skipped = span - this.frames.length + 1;
-    return this.frames.map((frame, index) => [(((skipped + index) * WIDTH) / span).toFixed(1), of(frame, index)]);
+  // How long ago the left edge of a plot is.
+  get seconds() {
+    return Math.max(SECONDS_MIN, this.frames.at(-1).seconds - this.frames[0].seconds);
   }
 
-  // How long ago the left edge is.
-  get seconds() {
-    return Math.max(POINTS_MIN, this.frames.length) / 4;
+  // One value of each frame, with its place between the left edge and the right one, which is now.
+  values(of) {
+    const { seconds } = this;
+    const now = this.frames.at(-1).seconds;
+    return this.frames.map((frame, index) => [(WIDTH * (1 - (now - frame.seconds) / seconds)).toFixed(1), of(frame, index)]);
   }
 }
 
@@ -116,7 +115,6 @@ class GaugeCard {
   isSeen = true;
 
   constructor(name) {
-    this.name = name;
     this.element = find("#gauge").content.firstElementChild.cloneNode(true);
     this.places = find(".places", this.element).parentElement;
     this.rates = find(".rates", this.element).parentElement;
@@ -140,6 +138,10 @@ class GaugeCard {
     const counts = {
       admitted: gauge.admitted, refused: total(gauge.refused), phantoms: total(gauge.dry_run?.would_refuse ?? {}) + (gauge.dry_run?.would_wait ?? 0),
     };
+    for (const { name, admitted, refused } of gauge.priorities) {
+      counts[`admitted ${name}`] = admitted;
+      counts[`refused ${name}`] = refused;
+    }
     for (const [reason, count] of Object.entries(gauge.refused)) counts[`by ${reason}`] = count;
     for (const [reason, count] of Object.entries(gauge.dry_run?.would_refuse ?? {})) counts[`would ${reason}`] = count;
     this.history.add({
@@ -161,6 +163,8 @@ class GaugeCard {
     write(find(".phantoms b", element), phantoms.toLocaleString("en"));
     write(find(".phantom-rate", element), rate(history.rate("phantoms")));
     write(find("div.line b", element), gauge.in_line.toLocaleString("en"));
+    const oldest = gauge.oldest_wait_seconds;
+    write(find(".oldest", element), oldest === null ? "" : `, for up to ${time(oldest)}`);
     write(find(".admitted-rate", element), rate(history.rate("admitted")));
     write(find(".refused-rate", element), rate(history.rate("refused")));
     const times = gauge.times;
@@ -191,7 +195,7 @@ class GaugeCard {
     const priorities = find(".priorities", element);
     show(priorities, gauge.priorities.length > 1);
     write(priorities, "By priority: " + gauge.priorities
-      .map(({ name, admitted, refused }) => `${name} ${admitted.toLocaleString("en")} admitted, ${refused.toLocaleString("en")} refused`)
+      .map(({ name }) => `${name} ${rate(history.rate(`admitted ${name}`))}/s admitted, ${rate(history.rate(`refused ${name}`))}/s refused`)
       .join("; "));
   }
 
@@ -223,6 +227,7 @@ const seen = new IntersectionObserver((entries) => {
   }
 });
 
+let version;
 const cards = new Map();
 const routes = new Map();
 
@@ -254,7 +259,7 @@ function showRoutes(counted, seconds) {
     routes.set(key, route);
     route.history.add({ seconds, counts: { requests } });
     const { history } = route;
-    return { name, gauge, route, now: history.rate("requests"), minute: history.rate("requests", history.frames.length - 1, POINTS) };
+    return { name, gauge, route, now: history.rate("requests"), minute: history.rate("requests", history.frames.length - 1, Infinity) };
   });
   const all = rates.reduce((sum, { minute }) => sum + minute, 0);
   fill(find("#routes tbody"), rates.map(({ name, gauge, route, now, minute }) => {
@@ -272,24 +277,28 @@ function showRefusals(refusals) {
   const hasPriorities = refusals.some(({ priority }) => priority !== "normal");
   show(find("#refusals .priority"), hasPriorities);
   fill(find("#refusals tbody"), refusals.map(({ seconds_ago, count, request, gauge, reason, priority }) => [
-    { text: ago(seconds_ago) }, { text: count > 1 ? `${request} (${count} times)` : request }, { text: gauge }, { text: words(reason) },
+    { text: ago(seconds_ago) }, { text: request }, { text: count.toLocaleString("en"), className: "number" },
+    { text: gauge }, { text: words(reason) },
     ...(hasPriorities ? [{ text: priority }] : []),
   ]));
 }
 
 function showFrame(frame) {
-  const names = new Set(frame.gauges.map(({ name }) => name));
-  for (const [name, card] of cards) {
-    if (!names.has(name)) {
+  // After an upgrade of the server, this page may no longer understand it.
+  version ??= frame.version;
+  if (frame.version !== version) location.reload();
+  const titles = new Set(frame.gauges.map(({ title }) => title));
+  for (const [title, card] of cards) {
+    if (!titles.has(title)) {
       card.remove();
-      cards.delete(name);
+      cards.delete(title);
     }
   }
   for (const gauge of frame.gauges) {
-    let card = cards.get(gauge.name);
+    let card = cards.get(gauge.title);
     if (!card) {
-      card = new GaugeCard(gauge.name);
-      cards.set(gauge.name, card);
+      card = new GaugeCard(gauge.title);
+      cards.set(gauge.title, card);
       find("#gauges").append(card.element);
     }
     card.show(gauge, frame.seconds);
@@ -301,8 +310,14 @@ function showFrame(frame) {
 
 // Changes, with the token and once they are confirmed.
 
+// A second press of the button that comes sooner is no answer to the question.
+const THINK_MS = 500;
+const ANSWER_MS = 10000;
+
+// The gauge that is to be changed, and whether whoever changes it was asked whether they are sure.
 let asked = null;
-let isConfirmed = false;
+let isSure = false;
+let thinking;
 
 function wanted() {
   const change = {};
@@ -313,11 +328,13 @@ function wanted() {
   return change;
 }
 
-function unconfirm() {
-  isConfirmed = false;
+function unconfirm(problem = "") {
+  isSure = false;
+  clearTimeout(thinking);
   write(find("#change-confirm"), "");
-  write(find("#change-problem"), "");
+  write(find("#change-problem"), problem);
   write(find("#change-do"), "Change");
+  find("#change-do").disabled = false;
 }
 
 function askForChange(gauge) {
@@ -330,55 +347,71 @@ function askForChange(gauge) {
   find("#change").showModal();
 }
 
-async function change() {
-  const change = wanted();
-  if (Object.keys(change).length === 0) return write(find("#change-problem"), "That is how it is.");
-  if (!isConfirmed) {
-    const parts = [];
-    if ("limit" in change) parts.push(`the limit goes from ${asked.limit} to ${change.limit}${change.limit === 0 ? ", which admits nobody" : ""}`);
-    if ("dry_run" in change) parts.push(change.dry_run ? "nobody is refused any more" : "requests above the limit are refused again");
-    write(find("#change-problem"), "");
-    write(find("#change-confirm"), `At once: ${parts.join(", and ")}. Are you sure?`);
-    write(find("#change-do"), "Yes, change it");
-    isConfirmed = true;
-    return;
-  }
-  const typed = find("#change-token").value;
+function confirmChange(change) {
+  const parts = [];
+  if ("limit" in change) parts.push(`the limit goes from ${asked.limit} to ${change.limit}${change.limit === 0 ? ", which admits nobody" : ""}`);
+  if ("dry_run" in change) parts.push(change.dry_run ? "nobody is refused any more" : "requests above the limit are refused again");
+  write(find("#change-problem"), "");
+  write(find("#change-confirm"), `At once: ${parts.join(", and ")}. Are you sure?`);
+  const button = find("#change-do");
+  write(button, "Yes, change it");
+  isSure = true;
+  button.disabled = true;
+  thinking = setTimeout(() => (button.disabled = false), THINK_MS);
+  find("#change-cancel").focus();
+}
+
+async function makeChange(change) {
+  const [gauge, typed] = [asked, find("#change-token").value];
+  find("#change-do").disabled = true;
+  let problem;
   try {
-    const answer = await fetch(`${page(changesAt)}/${encodeURIComponent(asked.name)}`, {
+    const answer = await fetch(`${page(changesAt)}/${encodeURIComponent(gauge.name)}`, {
       method: "PATCH",
       headers: { authorization: `Bearer ${typed}`, "content-type": "application/json" },
       body: JSON.stringify(change),
+      signal: AbortSignal.timeout(ANSWER_MS),
     });
-    if (answer.ok) {
-      token = typed;
-      find("#change").close();
-    } else {
-      const text = await answer.text();
-      unconfirm();
-      write(find("#change-problem"), `Not changed: ${text.trim() || answer.status}`);
-    }
+    if (!answer.ok) problem = errorIn(await answer.text()) || `the server says ${answer.status}`;
+  } catch (error) {
+    problem = error.message;
+  }
+  // Whoever has gone on to another gauge meanwhile is not told of this one.
+  if (asked !== gauge) return;
+  if (problem) return unconfirm(`Not changed: ${problem}`);
+  token = typed;
+  find("#change").close();
+}
+
+// The API says what is wrong as JSON, others as text.
+function errorIn(text) {
+  try {
+    return JSON.parse(text).error;
   } catch {
-    unconfirm();
-    write(find("#change-problem"), "Not changed: the connection is lost.");
+    return text.trim();
   }
 }
 
-for (const id of ["#change-limit", "#change-dry", "#change-token"]) find(id).addEventListener("input", unconfirm);
+for (const id of ["#change-limit", "#change-dry", "#change-token"]) find(id).addEventListener("input", () => unconfirm());
 find("#change-cancel").addEventListener("click", () => find("#change").close());
+find("#change").addEventListener("close", () => (asked = null));
 find("#change form").addEventListener("submit", (event) => {
   event.preventDefault();
-  change();
+  const change = wanted();
+  if (Object.keys(change).length === 0) unconfirm("That is how it is.");
+  else if (!isSure) confirmChange(change);
+  else makeChange(change);
 });
 
 // The stream. It is read by fetch and not by EventSource, which cannot say a token and keeps to itself why it failed.
 
 function tell(text, isLost) {
-  const connection = find("#connection");
-  write(connection, text);
-  connection.classList.toggle("lost", isLost);
+  write(find("#connection"), text);
+  find("#connection").classList.toggle("lost", isLost);
+  document.body.classList.toggle("lost", isLost);
 }
 
+// Follows one stream to its end, and gives what there is to say about that.
 async function read() {
   const abort = new AbortController();
   let silence;
@@ -390,39 +423,52 @@ async function read() {
     heard();
     const headers = token ? { authorization: `Bearer ${token}` } : {};
     const answer = await fetch(page("events"), { headers, signal: abort.signal, cache: "no-store" });
-    if (answer.status === 401) return "token";
-    if (!answer.ok) return "lost";
+    if (answer.status === 401) return "locked";
+    if (!answer.ok) return `the server says ${answer.status}, trying again`;
     show(find("#enter"), false);
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     let text = "";
     for (;;) {
       const { value, done } = await reader.read();
-      if (done) return "lost";
+      if (done) break;
       heard();
       text += value;
       const events = text.split("\n\n");
       text = events.pop();
       // Of several that came at once, all count; each is a moment of its own.
-      for (const event of events) showFrame(JSON.parse(event.slice("data: ".length)));
+      events.forEach(showEvent);
       tell("live", false);
     }
   } catch {
-    return "lost";
+    // Whatever the browser calls it: it is no connection any more.
   } finally {
     clearTimeout(silence);
+    abort.abort();
+  }
+  return "connection lost, trying again";
+}
+
+// A mistake of this page is none of the connection's.
+function showEvent(event) {
+  try {
+    showFrame(JSON.parse(event.slice("data: ".length)));
+  } catch (error) {
+    console.error(error);
   }
 }
 
-let wake = () => {};
+let enter = () => {};
 
 async function follow() {
   for (;;) {
-    if ((await read()) === "token") {
-      tell("locked", true);
+    const end = await read();
+    tell(end, true);
+    if (end === "locked") {
+      write(find("#enter-problem"), token ? "That was not the token." : "");
       show(find("#enter"), true);
-      await new Promise((resolve) => (wake = resolve));
+      find("#enter-token").focus();
+      await new Promise((resolve) => (enter = resolve));
     } else {
-      tell("connection lost, trying again", true);
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
   }
@@ -431,7 +477,8 @@ async function follow() {
 find("#enter").addEventListener("submit", (event) => {
   event.preventDefault();
   token = find("#enter-token").value;
-  wake();
+  write(find("#enter-problem"), "");
+  enter();
 });
 
 follow();

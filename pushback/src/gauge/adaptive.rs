@@ -96,8 +96,10 @@ impl Adaptive {
     }
 
     /// An operator sets the limit; its controller goes on from there.
-    pub(super) fn set(&self, limit: u32) -> Move {
-        self.lock().move_to(f64::from(limit))
+    pub(super) fn set(&self, limit: u32, now: Instant) -> Move {
+        let mut learning = self.lock();
+        learning.last = Some((Cow::Borrowed("set by an operator"), self.since(now)));
+        learning.move_to(f64::from(limit))
     }
 
     /// Tells the controller of a timed call that ended.

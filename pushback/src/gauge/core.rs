@@ -39,6 +39,9 @@ pub(crate) struct Core {
     /// Published after each change, so that a refusal at a full line takes no lock.
     pub(super) room: AtomicU32,
     pub(super) modes: Modes,
+    /// Beside the word, for every request asks whether somebody watches.
+    #[cfg(feature = "dashboard")]
+    pub(super) watch: Watch,
     pub(super) name: &'static str,
     /// For a limit that moves. Never changed, and beside the word, for every call asks.
     pub(super) adaptive: Option<Box<Adaptive>>,
@@ -49,8 +52,6 @@ pub(crate) struct Core {
     pub(super) ended: EndedTally,
     pub(super) line: Line,
     pub(super) clock: AssertUnwindSafe<Arc<dyn Clock>>,
-    #[cfg(feature = "dashboard")]
-    pub(super) watch: Watch,
 }
 
 #[cfg(all(target_pointer_width = "64", not(pushback_loom)))]

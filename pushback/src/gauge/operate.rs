@@ -11,7 +11,7 @@ impl Core {
     pub(crate) fn set_limit(self: &Arc<Self>, limit: u32) {
         let before = match &self.adaptive {
             None => self.with_line(|core, locked, _| core.change_limit(locked, limit)),
-            Some(adaptive) => self.move_limit(&adaptive.set(limit)),
+            Some(adaptive) => self.move_limit(&adaptive.set(limit, self.clock.now())),
         };
         telemetry::limit_set(self.name, before, limit);
     }

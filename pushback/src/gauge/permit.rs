@@ -84,6 +84,12 @@ impl OwnedPermit {
     pub fn gauge(&self) -> &PressureGauge {
         &self.gauge
     }
+
+    /// Whether a dry run lets the call run beside the limit.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn is_phantom(&self) -> bool {
+        self.held.place() == crate::outcome::Place::Phantom
+    }
 }
 
 impl Drop for Permit<'_> {

@@ -9,7 +9,11 @@ use ::http::{
 
 use super::trust::Trust;
 use crate::{
-    arrival::Arrival, gauge::PressureGauge, outcome::Outcome, rejected::Reason, settings::BuildError,
+    arrival::Arrival,
+    gauge::{OwnedPermit, PressureGauge},
+    outcome::Outcome,
+    rejected::Reason,
+    settings::BuildError,
 };
 
 /// What a request is to the gauge: exempt, or an [`Arrival`] with its cost, priority and deadline; and what its
@@ -106,18 +110,24 @@ pub(super) struct Asks {
 /// What watchers want to know.
 impl Asks {
     #[inline]
-    pub(super) fn note_admitted(self, gauge: &PressureGauge) {
+    pub(super) fn note_admitted(self, permit: &OwnedPermit) {
+        // What a dry run lets in beside the limit is not counted as admitted elsewhere either.
         #[cfg(feature = "dashboard")]
-        gauge.watch().admitted(self.arrival.importance());
-        let _ = gauge;
+        if !permit.is_phantom() {
+            permit.gauge().watch().admitted(self.arrival.importance());
+        }
+        let _ = permit;
     }
 
     #[inline]
     pub(super) fn note_refused<Q>(self, gauge: &PressureGauge, reason: Reason, request: &Request<Q>) {
         #[cfg(feature = "dashboard")]
         {
-            let (method, path) = (request.method().as_str(), request.uri().path());
-            gauge.watch().refused(reason, self.arrival.importance(), || gauge.now(), method, path);
+            // Behind axum's `nest` the target lacks what it was nested at.
+            let original = request.extensions().get::<axum::extract::OriginalUri>();
+            let path = original.map_or(request.uri(), |original| &original.0).path();
+            let priority = self.arrival.importance();
+            gauge.watch().refused(reason, priority, || gauge.now(), request.method().as_str(), path);
         }
         let _ = (gauge, reason, request);
     }

@@ -152,7 +152,7 @@ where
         mut request: Request<Q>,
         asks: Asks,
     ) -> Self {
-        asks.note_admitted(&shared.gauge);
+        asks.note_admitted(&permit);
         // Until there is a response's head, being dropped means that the caller went away. In the middle of an upload that says
         // nothing about the service.
         let has_body = !request.body().is_end_stream();

@@ -4,6 +4,7 @@
 
 mod cost;
 mod overload;
+mod page;
 mod peer;
 mod room;
 
@@ -20,6 +21,8 @@ pub(crate) enum Part {
     Overload,
     /// Memory of idle connections and of big bodies
     Room,
+    /// CPU of the live page, with a hundred gauges and ten viewers
+    Page,
 }
 
 pub(crate) fn run(rounds: u32, only: Option<Part>) -> Result<(), String> {
@@ -34,6 +37,9 @@ pub(crate) fn run(rounds: u32, only: Option<Part>) -> Result<(), String> {
     }
     if wants(Part::Room) {
         missed += room::run(&programs)?;
+    }
+    if wants(Part::Page) {
+        missed += page::run(&programs, rounds)?;
     }
     verdict(missed)
 }

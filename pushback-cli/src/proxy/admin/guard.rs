@@ -13,16 +13,18 @@ use axum::{
 };
 
 use super::token::Token;
-use crate::origin;
+use crate::origin::{self, Reach};
 
 pub(super) struct Guard {
-    is_on_loopback: bool,
+    reach: Reach,
     token: Option<Token>,
 }
 
 impl Guard {
     pub(super) fn new(address: SocketAddr, token: Option<Token>) -> Self {
-        Guard { is_on_loopback: address.ip().is_loopback(), token }
+        // Without TLS, it is on loopback or not at all.
+        let reach = if address.ip().is_loopback() { Reach::Loopback } else { Reach::Certificate };
+        Guard { reach, token }
     }
 
     /// Whether the request has the token.
@@ -37,11 +39,12 @@ impl Guard {
 
 /// Lets pass what is for this host.
 pub(super) async fn from_here(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
-    if !origin::is_here(&request, guard.is_on_loopback) {
+    if !origin::is_here(&request, guard.reach) {
         return (StatusCode::MISDIRECTED_REQUEST, "not this host\n").into_response();
     }
     // On loopback everybody may look; elsewhere only whether the proxy is well, and at the page that asks for the token.
-    let is_for_all = guard.is_on_loopback || matches!(request.uri().path(), "/" | "/healthz" | "/readyz");
+    let is_for_all =
+        guard.reach == Reach::Loopback || matches!(request.uri().path(), "/" | "/healthz" | "/readyz");
     if is_for_all { next.run(request).await } else { known(State(guard), request, next).await }
 }
 

@@ -21,6 +21,8 @@ use crate::failure::Failure;
 
 /// How many may be connected: probes, scrapers, people.
 const CONNECTIONS: u32 = 200;
+/// How much one of them may ask for at once over HTTP/2.
+const STREAMS: u32 = 8;
 /// How long a client may take for TLS, and for the head of a request.
 const HEAD_MAX: Duration = Duration::from_secs(10);
 /// After an accept that failed, for want of files perhaps.
@@ -63,6 +65,7 @@ pub(super) async fn serve(
 async fn one<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static>(io: Io, pages: Router) {
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_MAX);
+    server.http2().max_concurrent_streams(STREAMS);
     // A client that broke off is nobody's concern.
     let _ = server.serve_connection(TokioIo::new(io), TowerToHyperService::new(pages)).await;
 }

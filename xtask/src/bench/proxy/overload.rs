@@ -73,7 +73,8 @@ pub(super) fn run(programs: &Programs, rounds: u32) -> Result<usize, String> {
         0.2,
         " ms",
     );
-    missed += judge("false refusals at half load", runs[0][1].iter().map(|run| run.refused).sum(), 0.0, "");
+    missed +=
+        judge("false refusals at half load", runs[0][1].iter().map(|run| run.refused).sum::<f64>(), 0.0, "");
     for (load, times) in LOADS.iter().enumerate().skip(1) {
         // Turned around, so that less is better here too.
         let goodput = paired(load, |ours, theirs| theirs.goodput / ours.goodput);
@@ -108,6 +109,6 @@ fn measure(programs: &Programs, proxy: &Peer, rate: f64, seed: u32) -> Result<Ru
     Ok(Run {
         goodput: number(&report["goodput"]["per_second"]),
         p99_ms: number(&statuses.get("200").unwrap_or(&Value::Null)["p99_ms"]),
-        refused: refused.map(|(_, counts)| number(&counts["count"])).sum(),
+        refused: refused.map(|(_, counts)| number(&counts["count"])).sum::<f64>() + 0.0, // an empty sum is -0
     })
 }

@@ -140,6 +140,16 @@ impl Peer {
         Self::says_where(PROXY_CORE, &programs.pushback, &[&own, arguments].concat())
     }
 
+    /// Ours with these routes, and where its page is.
+    pub(super) fn with_page(programs: &Programs, routes: &str) -> Result<(Self, String), String> {
+        let page = free()?;
+        let file = programs.folder.join("page.toml");
+        let settings = format!("listen = \"127.0.0.1:0\"\nworkers = 1\nadmin.listen = \"{page}\"\n{routes}");
+        write(&file, &settings)?;
+        let config = ["proxy", "--config", &file.to_string_lossy()];
+        Ok((Self::says_where(PROXY_CORE, &programs.pushback, &config)?, page))
+    }
+
     /// A pool of 8 workers who take 20 ms each, behind no limit that matters.
     pub(super) fn pool(programs: &Programs) -> Result<Self, String> {
         let demo =
