@@ -168,3 +168,31 @@ fn every_part_can_be_left_out_and_has_a_name() {
     assert!(error.contains("auto-without-dips") && !error.contains("unknown"), "{error}");
     assert!(Contender::parse("auto-without-late").is_ok());
 }
+
+/// With as many in flight as are done in the callers' patience, all of them are late. That is no stand-still, and nobody but the limit
+/// can end it.
+#[test]
+fn callers_who_give_up_in_our_queue_are_no_stand_still() {
+    for hang_up in ["noticed", "begun"] {
+        let head =
+            format!("deadline = \"250ms\"\nclient = {{ timeout = \"250ms\", hang-up = \"{hang_up}\" }}");
+        let text = "workers = 10\ntime.constant = \"100ms\"\n[[phase]]\nlasts = \"30s\"\nrate = 200";
+        for seed in 1..=5 {
+            let record = runs(&scenario(&head, text), Auto::new().initial(20), seed);
+            let good = good_a_second(&record, 10, 30);
+            assert!(good > 85.0, "{hang_up}, seed {seed}: {good} of 100 that ten workers can do");
+        }
+    }
+}
+
+#[test]
+fn a_load_that_comes_at_once_on_a_limit_that_grew_without_it_is_got_over() {
+    let head = "deadline = \"500ms\"\nclient = { timeout = \"500ms\", hang-up = \"begun\" }";
+    let text = "workers = 10\ntime.constant = \"200ms\"\n\
+                [[phase]]\nlasts = \"10s\"\nrate = 40\n[[phase]]\nlasts = \"20s\"\nrate = 200";
+    for seed in 1..=5 {
+        let record = runs(&scenario(head, text), Auto::new(), seed);
+        let good = good_a_second(&record, 14, 30);
+        assert!(good > 35.0, "seed {seed}: {good} of 50 that ten workers can do");
+    }
+}

@@ -115,6 +115,8 @@ pub enum HangUp {
     /// to its end though nobody wants it.
     #[default]
     Noticed,
+    /// What queues is dropped, but what has begun keeps its place to its end, as in a thread that does not look.
+    Begun,
     /// It goes on as if nothing had happened, and keeps the place.
     Unnoticed,
 }

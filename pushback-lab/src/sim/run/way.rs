@@ -125,7 +125,8 @@ impl Simulation<'_> {
             State::Free | State::InLine(_) | State::Abandoned => return,
         };
         self.in_service -= 1;
-        permit.record(outcome);
+        let is_told = is_wanted || self.scenario.client.hang_up == HangUp::Unnoticed;
+        permit.record(if is_told { outcome } else { Outcome::Cancelled });
         self.give_back(index, permit);
         self.forget(index);
         if is_wanted {
@@ -154,7 +155,6 @@ impl Simulation<'_> {
     }
 
     pub(super) fn time_out(&mut self, index: u32, generation: u32) {
-        let is_noticed = self.scenario.client.hang_up == HangUp::Noticed;
         let now = self.now;
         let call = self.call(index);
         if call.generation != generation {
@@ -166,8 +166,7 @@ impl Simulation<'_> {
                 drop(acquire);
                 self.forget(index);
             }
-            State::Running(permit) if is_noticed => self.abandon(index, permit),
-            State::Running(permit) => call.state = State::Unnoticed(permit),
+            State::Running(permit) => self.hang_up_on(index, permit),
             other => {
                 call.state = other;
                 return;
@@ -179,17 +178,36 @@ impl Simulation<'_> {
         }
     }
 
+    fn hang_up_on(&mut self, index: u32, permit: OwnedPermit) {
+        let hang_up = self.scenario.client.hang_up;
+        if hang_up == HangUp::Noticed {
+            self.abandon(index, permit);
+        } else if hang_up == HangUp::Begun && self.leaves_queue(index) {
+            self.cancel(index, permit);
+            self.forget(index);
+        } else {
+            self.call(index).state = State::Unnoticed(permit);
+        }
+    }
+
     /// Gives the place back at once; what queues is dropped, what has begun is done to its end.
-    pub(super) fn abandon(&mut self, index: u32, mut permit: OwnedPermit) {
+    pub(super) fn abandon(&mut self, index: u32, permit: OwnedPermit) {
+        self.cancel(index, permit);
+        if self.leaves_queue(index) {
+            self.forget(index);
+        }
+    }
+
+    fn cancel(&mut self, index: u32, mut permit: OwnedPermit) {
         permit.record(Outcome::Cancelled);
         self.in_service -= 1;
         self.give_back(index, permit);
-        // Whoever is in no station is being told that there are too many.
-        let has_begun =
-            self.call(index).place.is_some_and(|(station, ticket)| !self.stations[station].leave(ticket));
-        if !has_begun {
-            self.forget(index);
-        }
+    }
+
+    /// Takes a call out of the queue that it is in, unless it has begun. Whoever is in no station is being told that there are too many.
+    fn leaves_queue(&mut self, index: u32) -> bool {
+        let place = self.call(index).place;
+        place.is_none_or(|(station, ticket)| self.stations[station].leave(ticket))
     }
 
     /// Sends a request again, if its caller does such things.

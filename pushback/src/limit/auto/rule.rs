@@ -197,6 +197,13 @@ impl Rule {
 
     /// Hardly anything is done in time.
     fn stand_still(&mut self, seen: &Seen) -> Decision {
+        if let Phase::Starting = self.phase {
+            // It was well before it was doubled, so it is our doing.
+            self.phase = Phase::Usual;
+            self.ceiling = Ceiling::put(0.5 * seen.limit, seen.now, QUIET);
+            let why = "callers give up since it was doubled: halved";
+            return because(0.5 * seen.limit, "standing still", why);
+        }
         self.end_phase();
         let since = *self.stands_still.get_or_insert(seen.now - seen.patience);
         if seen.now - since > HOLDS * seen.patience {
@@ -204,6 +211,11 @@ impl Rule {
             return because(0.5 * seen.limit, "standing still", why);
         }
         let in_time = PATIENCE * self.rate * seen.patience;
+        if PATIENCE * seen.limit > in_time {
+            // However well the service is, so many wait longer than they are willing to.
+            let why = "callers give up, for so many are not done in time: fewer let in";
+            return because((0.5 * seen.limit).max(in_time), "standing still", why);
+        }
         let limit = seen.limit.max(in_time.min(GROWS_TO * seen.limit));
         because(limit, "standing still", "callers give up and nothing is done: held for when it is back")
     }
