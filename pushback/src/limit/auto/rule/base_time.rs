@@ -14,9 +14,10 @@ const DEEPER: f64 = 0.5;
 pub(super) const GAP: f64 = 1.0;
 const GAP_MAX: f64 = 30.0;
 /// At the start, a round that does so many times as much as the one before shows that the one before did not queue, if it has as
-/// many calls.
+/// many calls; and one that does not, though it has so many times as many in flight, that it queues itself.
 const MORE: f64 = 1.4;
 const CALLS: f64 = 10.0;
+const MORE_IN_FLIGHT: f64 = 1.5;
 /// Below the first, a queue is not ours; above the second, what was taken for the base time was a queue of ours.
 const NOT_OURS: f64 = 0.25;
 const OURS: f64 = 0.5;
@@ -49,8 +50,8 @@ impl Level {
 pub(super) struct Start {
     /// From how many calls the base was taken.
     calls: f64,
-    /// Calls a second in the last round.
-    rate: f64,
+    /// The last round, if there was one.
+    last: Option<Level>,
 }
 
 /// What was before a dip.
@@ -64,11 +65,18 @@ pub(super) struct Dip {
 }
 
 impl Rule {
-    /// Doubles, unless calls get slower beyond chance.
+    /// Doubles, unless calls get slower beyond chance, or the last doubling got hardly more done.
     pub(super) fn go_on_starting(&mut self, seen: &Seen, base: f64) -> Option<Decision> {
         let chance = 2.0 / seen.calls.sqrt();
         let chance_of_base = (1.0 + 2.0 / self.start.calls.max(1.0).sqrt()).min(2.0);
-        let is_slower = seen.time * (1.0 - chance) > 1.2 * base * chance_of_base
+        let level = Level::of(seen);
+        let last = self.start.last.filter(|_| seen.calls >= CALLS);
+        let does_more = last.is_some_and(|last| level.rate() > MORE * last.rate());
+        let queues = !does_more
+            && self.start.calls >= CALLS
+            && last.is_some_and(|last| level.in_flight > MORE_IN_FLIGHT * last.in_flight);
+        let is_slower = queues
+            || seen.time * (1.0 - chance) > 1.2 * base * chance_of_base
             || seen.is_censored && seen.time > 1.5 * base
             || seen.calls >= CALLS && seen.time > 3.0 * base;
         if is_slower {
@@ -77,9 +85,8 @@ impl Rule {
         }
         let known = self.start.calls.min(200.0);
         self.base = Some((base * known + seen.time * seen.calls) / (known + seen.calls));
-        let rate = Level::of(seen).rate();
-        self.is_base_sure |= self.start.calls > 0.0 && rate > MORE * self.start.rate && seen.calls >= CALLS;
-        self.start = Start { calls: self.start.calls + seen.calls, rate };
+        self.is_base_sure |= does_more;
+        self.start = Start { calls: self.start.calls + seen.calls, last: Some(level) };
         seen.is_full
             .then(|| self.decision(2.0 * seen.limit + 1.0, "starting", "starting, not slower yet: doubled"))
     }
