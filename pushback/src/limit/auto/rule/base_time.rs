@@ -14,9 +14,10 @@ const DEEPER: f64 = 0.5;
 pub(super) const GAP: f64 = 1.0;
 const GAP_MAX: f64 = 30.0;
 /// At the start, a round that does so many times as much as the one before shows that the one before did not queue, if it has as
-/// many calls; and one that does not, though it has so many times as many in flight, that it queues itself.
+/// many calls; and one of many calls that does not, though it has so many times as many in flight, that it queues itself.
 const MORE: f64 = 1.4;
 const CALLS: f64 = 10.0;
+const MANY_CALLS: f64 = 30.0;
 const MORE_IN_FLIGHT: f64 = 1.5;
 /// Below the first, a queue is not ours; above the second, what was taken for the base time was a queue of ours.
 const NOT_OURS: f64 = 0.25;
@@ -74,6 +75,7 @@ impl Rule {
         let does_more = last.is_some_and(|last| level.rate() > MORE * last.rate());
         let queues = !does_more
             && self.start.calls >= CALLS
+            && seen.calls >= MANY_CALLS
             && last.is_some_and(|last| level.in_flight > MORE_IN_FLIGHT * last.in_flight);
         let is_slower = queues
             || seen.time * (1.0 - chance) > 1.2 * base * chance_of_base
