@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
     /// Where to listen
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080", value_parser = settings::address)]
     listen: SocketAddr,
-    /// How many requests may run at once, 0 to 4294967295; 0 admits nothing. Or a limit that moves, by its name: aimd, vegas, …
+    /// How many requests may run at once, 0 to 4294967295; 0 admits nothing. Or a limit that moves, by its name: auto, aimd, vegas, …
     #[arg(long, value_name = "N|NAME", default_value = "10", value_parser = settings::limit_choice, allow_hyphen_values = true)]
     limit: LimitChoice,
     /// How long the work of a request takes, 0s to 1h

@@ -17,3 +17,8 @@ pub(crate) use loom::{
     },
     thread::{Thread, current, park},
 };
+
+/// The lock of what stays true whoever panics while it is held.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -4,7 +4,7 @@
 use std::{
     collections::VecDeque,
     mem,
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -13,7 +13,7 @@ use hdrhistogram::Histogram;
 use crate::{
     arrival::Priority,
     rejected::Reason,
-    sync::{AtomicU32, AtomicU64, Ordering},
+    sync::{AtomicU32, AtomicU64, Mutex, Ordering, locked},
 };
 
 /// So many refusals are remembered.
@@ -43,6 +43,15 @@ struct Notes {
 struct Counts {
     admitted: AtomicU64,
     refused: AtomicU64,
+}
+
+/// A request that is refused, as it came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Refused<'a> {
+    pub(crate) reason: Reason,
+    pub(crate) priority: Priority,
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
 }
 
 /// A request that was refused, and how many others just like it.
@@ -102,16 +111,9 @@ impl Watch {
 
     /// `now` is asked for only if somebody watches.
     #[inline]
-    pub(crate) fn refused(
-        &self,
-        reason: Reason,
-        priority: Priority,
-        now: impl FnOnce() -> Instant,
-        method: &str,
-        path: &str,
-    ) {
+    pub(crate) fn refused(&self, refused: Refused<'_>, now: impl FnOnce() -> Instant) {
         if let Some(notes) = self.notes() {
-            notes.refused(reason, priority, now, method, path);
+            notes.refused(refused, now);
         }
     }
 
@@ -167,14 +169,8 @@ impl Notes {
     }
 
     #[inline(never)]
-    fn refused(
-        &self,
-        reason: Reason,
-        priority: Priority,
-        now: impl FnOnce() -> Instant,
-        method: &str,
-        path: &str,
-    ) {
+    fn refused(&self, refused: Refused<'_>, now: impl FnOnce() -> Instant) {
+        let Refused { reason, priority, method, path } = refused;
         self.by_priority[priority as usize].refused.fetch_add(1, Ordering::Relaxed);
         // Where refusals come so fast that they stand in each other's way, one of them is as good as another.
         let Ok(mut refusals) = self.refusals.try_lock() else { return };
@@ -286,21 +282,21 @@ impl Times {
     }
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::{Clock, ManualClock};
+
+    fn refused(priority: Priority, path: &str) -> Refused<'_> {
+        Refused { reason: Reason::Full, priority, method: "GET", path }
+    }
 
     #[test]
     fn nothing_is_noted_while_nobody_watches() {
         let (watch, now) = (Watch::new(), ManualClock::new().now());
         let note = |watch: &Watch| {
             watch.admitted(Priority::Normal);
-            watch.refused(Reason::Full, Priority::Low, || now, "GET", "/");
+            watch.refused(refused(Priority::Low, "/"), || now);
             watch.took(now, Duration::from_millis(20));
         };
         let counts = |watch: &Watch| -> Vec<_> {
@@ -330,7 +326,7 @@ mod tests {
     fn the_last_refusals_are_kept_equal_ones_once_and_long_paths_are_cut() {
         let (watch, now) = (Watch::new(), ManualClock::new().now());
         watch.begin();
-        let refuse = |path: &str| watch.refused(Reason::Full, Priority::Normal, || now, "GET", path);
+        let refuse = |path: &str| watch.refused(refused(Priority::Normal, path), || now);
         for number in 0..100 {
             refuse(&format!("/{number}/{}", "ü".repeat(1_000)));
         }
@@ -349,7 +345,7 @@ mod tests {
     fn a_path_does_not_turn_the_text_around_it() {
         let (watch, now) = (Watch::new(), ManualClock::new().now());
         watch.begin();
-        watch.refused(Reason::Full, Priority::Normal, || now, "GET", "/\u{202e}x\u{7}");
+        watch.refused(refused(Priority::Normal, "/\u{202e}x\u{7}"), || now);
         assert_eq!(watch.refusals()[0].request(), "GET /\u{fffd}x\u{fffd}");
     }
 

@@ -51,13 +51,12 @@ impl Server {
         (demo, url)
     }
 
-    /// A proxy before a service that is not there, which is all that its page needs. Gives where the proxy is, and where its page is.
-    fn proxy(admin: &str, arguments: &[&str]) -> (Self, String, String) {
+    /// A proxy before a service that is not there, which is all that its page needs. Gives where its page is.
+    fn proxy(admin: &str, arguments: &[&str]) -> (Self, String) {
         let usual = ["proxy", "--to", "http://127.0.0.1:1", "--listen", "127.0.0.1:0", "--admin", admin];
         let mut proxy = Server::start(&[&usual, arguments].concat());
-        let address = proxy.says_url("pushback proxy on");
         let page = proxy.says_url("Live page");
-        (proxy, address, page)
+        (proxy, page)
     }
 }
 
@@ -112,14 +111,14 @@ fn the_page_is_seen_on_a_desk_in_the_dark_and_on_a_phone() {
 fn a_limit_is_changed_with_the_token_and_a_confirm() {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), "correct-horse-battery\n").unwrap();
-    let (_proxy, _, page) =
+    let (_proxy, page) =
         Server::proxy("127.0.0.1:0", &["--limit", "3", "--admin-token", file.path().to_str().unwrap()]);
     sees("change", &page, &["correct-horse-battery"]);
 }
 
 #[test]
 fn without_a_token_the_page_changes_nothing() {
-    let (_proxy, _, page) = Server::proxy("127.0.0.1:0", &[]);
+    let (_proxy, page) = Server::proxy("127.0.0.1:0", &[]);
     sees("readonly", &page, &[]);
 }
 
@@ -163,7 +162,7 @@ fn elsewhere_than_on_loopback_the_page_wants_the_token() {
 
 #[test]
 fn a_page_says_when_its_server_is_gone_and_goes_on_when_it_is_back() {
-    let (proxy, _, page) = Server::proxy("127.0.0.1:0", &["--limit", "3"]);
+    let (proxy, page) = Server::proxy("127.0.0.1:0", &["--limit", "3"]);
     let mut browser = browser("restart", &page, &[])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -1,9 +1,6 @@
 //! One task makes the frames that all viewers of a dashboard get, as long as there are any.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::{
@@ -15,6 +12,7 @@ use super::{Gauges, Routes, frame};
 use crate::{
     clock::{Clock, SystemClock},
     gauge::PressureGauge,
+    sync::{Mutex, MutexGuard, locked},
 };
 
 /// Often enough to see a burst come and go; each costs a snapshot of each gauge.
@@ -59,7 +57,7 @@ impl Feed {
     }
 
     fn is_running(&self) -> MutexGuard<'_, bool> {
-        self.is_running.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.is_running)
     }
 }
 

@@ -5,7 +5,6 @@ use std::{
     collections::BTreeMap,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::PoisonError,
     time::{Duration, Instant},
 };
 
@@ -17,7 +16,7 @@ use crate::{
     limit::{Controller, Sample, Totals},
     outcome::Outcome,
     snapshot::Why,
-    sync::{AtomicU64, Mutex, MutexGuard, Ordering},
+    sync::{AtomicU64, Mutex, MutexGuard, Ordering, locked},
 };
 
 /// What a gauge has whose limit moves.
@@ -180,7 +179,7 @@ impl Adaptive {
 
     fn lock(&self) -> MutexGuard<'_, Learning> {
         // Controllers do not panic under it, for that is caught.
-        self.learning.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.learning)
     }
 }
 

@@ -126,8 +126,8 @@ impl Asks {
             // Behind axum's `nest` the target lacks what it was nested at.
             let original = request.extensions().get::<axum::extract::OriginalUri>();
             let path = original.map_or(request.uri(), |original| &original.0).path();
-            let priority = self.arrival.importance();
-            gauge.watch().refused(reason, priority, || gauge.now(), request.method().as_str(), path);
+            let (priority, method) = (self.arrival.importance(), request.method().as_str());
+            gauge.watch().refused(crate::watch::Refused { reason, priority, method, path }, || gauge.now());
         }
         let _ = (gauge, reason, request);
     }

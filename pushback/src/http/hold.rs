@@ -1,12 +1,12 @@
 //! How long a request holds its place.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
-use crate::{gauge::OwnedPermit, outcome::Outcome};
+use crate::{
+    gauge::OwnedPermit,
+    outcome::Outcome,
+    sync::{Mutex, locked},
+};
 
 /// How long a request holds its place.
 ///
@@ -70,7 +70,7 @@ impl Place {
 
     /// The head of the answer is there.
     pub(super) fn answered(&self, not_ours: Duration, outcome: Outcome) {
-        let mut permit = self.permit.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut permit = locked(&self.permit);
         permit.record(outcome);
         // The work goes on for as long as the handler keeps the place, and so does its time.
         permit.begins_later(not_ours);
@@ -78,7 +78,7 @@ impl Place {
 
     /// Says how the work goes. The layer says it by the response's head; a later word replaces that.
     pub fn record(&self, outcome: Outcome) {
-        self.permit.lock().unwrap_or_else(PoisonError::into_inner).record(outcome);
+        locked(&self.permit).record(outcome);
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Weak,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Waker},
@@ -21,6 +21,7 @@ use crate::{
     clock::{Alarm, Ring},
     gauge::{OwnedPermit, PressureGauge, thread_stripe},
     outcome::Outcome,
+    sync::{Mutex, MutexGuard, locked},
     telemetry,
 };
 
@@ -113,10 +114,6 @@ impl Patrol {
             self.gauge.count_faults(1);
         }
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How many sweeps last at least this long. One more than fit, for the first may come at once.

@@ -7,7 +7,7 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -19,7 +19,10 @@ use super::{
     holding::{Holding, IgnoredIfUnwinding, Part},
     patrol::{Abort, Held, Patrol, Watch},
 };
-use crate::gauge::OwnedPermit;
+use crate::{
+    gauge::OwnedPermit,
+    sync::{Mutex, MutexGuard, locked},
+};
 
 /// Larger parts are handed over in several, so that a slow reader of a large answer is seen to make progress.
 pub(super) const PART_MAX: usize = 64 << 10;
@@ -38,7 +41,7 @@ struct Slot<B> {
 
 impl<B> Slot<B> {
     fn lock(&self) -> MutexGuard<'_, Option<Pin<Box<B>>>> {
-        self.body.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.body)
     }
 }
 
