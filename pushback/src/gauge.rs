@@ -286,7 +286,7 @@ impl PressureGauge {
     #[cfg(feature = "http")]
     fn tells_times(&self) -> bool {
         #[cfg(feature = "dashboard")]
-        let is_watched = self.core.watch.is_on();
+        let is_watched = self.core.notebook.is_on();
         #[cfg(not(feature = "dashboard"))]
         let is_watched = false;
         cfg!(feature = "metrics") || is_watched
@@ -302,7 +302,7 @@ impl PressureGauge {
         let time = now.saturating_duration_since(came).saturating_sub(not_ours);
         telemetry::served(self.name(), time);
         #[cfg(feature = "dashboard")]
-        self.core.watch.took(now, time);
+        self.core.notebook.took(now, time);
     }
 
     /// Whether the other is a clone of it.
@@ -313,8 +313,8 @@ impl PressureGauge {
 
     /// What is noted of its requests while somebody watches.
     #[cfg(feature = "dashboard")]
-    pub(crate) fn watch(&self) -> &crate::watch::Watch {
-        &self.core.watch
+    pub(crate) fn notebook(&self) -> &crate::notebook::Notebook {
+        &self.core.notebook
     }
 
     /// The time by the gauge's own clock.

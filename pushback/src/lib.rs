@@ -16,6 +16,8 @@ mod gauge;
 pub mod http;
 pub mod limit;
 mod line;
+#[cfg(feature = "dashboard")]
+mod notebook;
 mod outcome;
 mod rejected;
 mod settings;
@@ -23,8 +25,6 @@ mod slots;
 mod snapshot;
 mod sync;
 mod telemetry;
-#[cfg(feature = "dashboard")]
-mod watch;
 
 pub use arrival::{Arrival, Priority};
 pub use clock::{Alarm, Clock, ManualClock, SystemClock};

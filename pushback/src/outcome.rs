@@ -22,7 +22,7 @@ pub enum Outcome {
 
 /// Where an admitted call runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Standing {
     /// In the places that the limit counts.
     Real,
     /// Beside them: a dry run admitted a call that did not fit.

@@ -13,7 +13,7 @@ const ORDER: [&str; 16] = [
     "line",
     "limit",
     "slots",
-    "watch",
+    "notebook",
     "snapshot",
     "arrival",
     "outcome",

@@ -130,14 +130,14 @@ struct Watched(PressureGauge);
 
 impl Watched {
     fn new(gauge: &PressureGauge) -> Self {
-        gauge.watch().begin();
+        gauge.notebook().begin();
         Watched(gauge.clone())
     }
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.0.watch().end();
+        self.0.notebook().end();
     }
 }
 

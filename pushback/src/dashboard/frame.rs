@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Serialize;
 
 use super::RouteCount;
-use crate::{gauge::PressureGauge, snapshot::Snapshot, watch::Quantiles};
+use crate::{gauge::PressureGauge, notebook::Quantiles, snapshot::Snapshot};
 
 /// So many of the last refusals are shown, of all gauges together.
 const REFUSALS: usize = 12;
@@ -77,12 +77,12 @@ pub(super) fn text(passed: Duration, gauges: &[PressureGauge], routes: &[RouteCo
 }
 
 fn shown<'a>(gauge: &PressureGauge, title: &'a str) -> Shown<'a> {
-    let watch = gauge.watch();
-    let seen = watch.by_priority().filter(|(_, admitted, refused)| admitted + refused > 0);
+    let notebook = gauge.notebook();
+    let seen = notebook.by_priority().filter(|(_, admitted, refused)| admitted + refused > 0);
     Shown {
         title,
         snapshot: gauge.snapshot(),
-        times: watch.quantiles(gauge.now()).map(Times::from),
+        times: notebook.quantiles(gauge.now()).map(Times::from),
         priorities: seen
             .map(|(priority, admitted, refused)| ByPriority { name: priority.as_str(), admitted, refused })
             .collect(),
@@ -91,7 +91,7 @@ fn shown<'a>(gauge: &PressureGauge, title: &'a str) -> Shown<'a> {
 
 fn refused(gauge: &PressureGauge, title: &str) -> Vec<Refused> {
     let now = gauge.now();
-    let shown = gauge.watch().refusals().into_iter().map(|refusal| Refused {
+    let shown = gauge.notebook().refusals().into_iter().map(|refusal| Refused {
         seconds_ago: now.saturating_duration_since(refusal.at).as_secs_f64(),
         count: refusal.count,
         gauge: title.to_owned(),

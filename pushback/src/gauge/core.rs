@@ -6,7 +6,7 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, task::Waker, time::Instant};
 
 #[cfg(feature = "dashboard")]
-use crate::watch::Watch;
+use crate::notebook::Notebook;
 use crate::{
     arrival::{Arrival, Priority},
     clock::Clock,
@@ -22,7 +22,7 @@ use crate::{
         Line,
         queue::{Queue, Ticket, Waiter},
     },
-    outcome::{Outcome, Place},
+    outcome::{Outcome, Standing},
     rejected::{Reason, Rejected},
     slots::{Gate, Slots},
     sync::{AtomicU32, Mutex, Ordering},
@@ -41,7 +41,7 @@ pub(crate) struct Core {
     pub(super) modes: Modes,
     /// Beside the word, for every request asks whether somebody watches.
     #[cfg(feature = "dashboard")]
-    pub(super) watch: Watch,
+    pub(super) notebook: Notebook,
     pub(super) name: &'static str,
     /// For a limit that moves. Never changed, and beside the word, for every call asks.
     pub(super) adaptive: Option<Box<Adaptive>>,
@@ -77,7 +77,7 @@ impl From<Result<Held, Reason>> for Entry {
 }
 
 enum Turn {
-    Now(Place),
+    Now(Standing),
     Later(Ticket),
 }
 
@@ -103,7 +103,7 @@ impl Core {
             clock: AssertUnwindSafe(clock),
             locked: Mutex::new(None),
             #[cfg(feature = "dashboard")]
-            watch: Watch::new(),
+            notebook: Notebook::new(),
         })
     }
 
@@ -117,7 +117,7 @@ impl Core {
         let cost = arrival.places();
         let in_time = arrival.until().is_none_or(|deadline| !self.has_passed(deadline));
         if in_time && self.slots.take(cost) {
-            return Ok(self.held(cost, Place::Real));
+            return Ok(self.held(cost, Standing::Real));
         }
         if in_time && self.modes.all_usual() && cost <= self.slots.limit() {
             self.refused.count(Reason::Full);
@@ -143,18 +143,18 @@ impl Core {
             // Whoever is to go or to be served by now does not stand in anybody's way.
             core.serve_line(locked, now);
             if core.slots.take(cost) {
-                return Ok(Turn::Now(Place::Real));
+                return Ok(Turn::Now(Standing::Real));
             }
             // Nobody makes way for a call that needs no place in line.
             if locked.queue.would_be_passed_by(level) && core.slots.take_for_front(cost) {
-                return Ok(Turn::Now(Place::Real));
+                return Ok(Turn::Now(Standing::Real));
             }
             if u32::from(level) >= core.room(locked) {
                 return Err(Reason::LineFull);
             }
             if core.modes.is(Mode::DRY_RUN) {
                 locked.rehearsal().begin_phantom(Some(Miss::Waits));
-                return Ok(Turn::Now(Place::Phantom));
+                return Ok(Turn::Now(Standing::Phantom));
             }
             // A place that came back since then goes to whoever is next when this settles.
             core.make_room(locked);
@@ -176,7 +176,7 @@ impl Core {
             return Some(self.turn_away(Reason::DeadlinePassed, cost));
         }
         if self.slots.take(cost) {
-            return Some(Ok(self.held(cost, Place::Real)));
+            return Some(Ok(self.held(cost, Standing::Real)));
         }
         let takes_it = u32::from(arrival.level()) < self.room.load(Ordering::Relaxed);
         if takes_it && self.why_never(cost).is_none() {
@@ -208,11 +208,11 @@ impl Core {
 
     /// A call that is admitted, measured from here on if the limit moves.
     #[inline]
-    fn held(&self, cost: u32, place: Place) -> Held {
+    fn held(&self, cost: u32, place: Standing) -> Held {
         let held = Held::new(cost, place);
         match &self.adaptive {
             // What runs beside the limit says nothing about it.
-            Some(adaptive) if place == Place::Real && adaptive.chooses() => {
+            Some(adaptive) if place == Standing::Real && adaptive.chooses() => {
                 let (now, in_flight) = self.time(adaptive);
                 held.measured(now, in_flight)
             }
@@ -244,13 +244,13 @@ impl Core {
         if outcome != Outcome::Success {
             self.ended.count(outcome);
         }
-        match held.place() {
-            Place::Real => {
+        match held.standing() {
+            Standing::Real => {
                 if self.slots.give_back(held.cost) == Gate::Shut {
                     self.look_after_line();
                 }
             }
-            Place::Phantom => self.give_phantom_back(),
+            Standing::Phantom => self.give_phantom_back(),
         }
         if let Some(adaptive) = &self.adaptive {
             self.learn(held, adaptive);
@@ -293,7 +293,7 @@ impl Core {
         let mut reason = self.why_never(cost).unwrap_or(seen);
         if self.modes.is(Mode::DRY_RUN) {
             match self.admit_phantom(reason) {
-                Ok(()) => return Ok(self.held(cost, Place::Phantom)),
+                Ok(()) => return Ok(self.held(cost, Standing::Phantom)),
                 Err(other) => reason = other,
             }
         }

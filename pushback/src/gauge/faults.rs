@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{PressureGauge, held::Held};
-use crate::{Line, Reason, outcome::Place};
+use crate::{Line, Reason, outcome::Standing};
 
 #[test]
 fn a_poisoned_lock_is_counted_and_the_gauge_goes_on() {
@@ -33,7 +33,7 @@ fn a_poisoned_lock_is_counted_and_the_gauge_goes_on() {
 fn a_place_given_back_twice_is_counted_and_the_gauge_goes_on() {
     let gauge = PressureGauge::new(1);
     let core = Arc::clone(&gauge.core);
-    core.give_back(Held::new(1, Place::Real));
+    core.give_back(Held::new(1, Standing::Real));
     let snapshot = gauge.snapshot();
     assert_eq!((snapshot.in_flight, snapshot.faults), (0, 1), "in flight saturates");
     assert!(gauge.process(|| ()).is_ok());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::outcome::{Outcome, Place};
+use crate::outcome::{Outcome, Standing};
 
 /// An admitted call: what is given back at its end. Sixteen bytes, so that a permit takes 24.
 #[derive(Debug, Clone, Copy)]
@@ -41,8 +41,8 @@ pub(super) enum Measure {
 
 impl Held {
     #[inline]
-    pub(crate) fn new(cost: u32, place: Place) -> Self {
-        let word = if place == Place::Phantom { PHANTOM } else { 0 };
+    pub(crate) fn new(cost: u32, place: Standing) -> Self {
+        let word = if place == Standing::Phantom { PHANTOM } else { 0 };
         Held { cost, in_flight: 0, word }
     }
 
@@ -77,8 +77,8 @@ impl Held {
     }
 
     #[inline]
-    pub(super) fn place(self) -> Place {
-        if self.word & PHANTOM == 0 { Place::Real } else { Place::Phantom }
+    pub(super) fn standing(self) -> Standing {
+        if self.word & PHANTOM == 0 { Standing::Real } else { Standing::Phantom }
     }
 
     #[inline]
@@ -127,14 +127,14 @@ mod tests {
     #[test]
     fn what_is_packed_comes_out_again() {
         let all = [Outcome::Success, Outcome::Overload, Outcome::Ignore, Outcome::Cancelled];
-        for place in [Place::Real, Place::Phantom] {
+        for place in [Standing::Real, Standing::Phantom] {
             let mut held = Held::new(3, place);
-            assert_eq!((held.place(), held.outcome(), held.measure()), (place, Outcome::Success, None));
+            assert_eq!((held.standing(), held.outcome(), held.measure()), (place, Outcome::Success, None));
             let now = Duration::from_nanos(86_400_000_000_007);
             held = held.measured(Began::after(now), 9);
             for outcome in all {
                 held.record(outcome);
-                assert_eq!((held.cost, held.place(), held.outcome()), (3, place, outcome));
+                assert_eq!((held.cost, held.standing(), held.outcome()), (3, place, outcome));
                 let measure = Some((Measure::Began(now), 9));
                 assert_eq!(held.measure(), measure, "the last word counts, and changes nothing else");
             }
@@ -144,11 +144,11 @@ mod tests {
     #[cfg(feature = "http")]
     #[test]
     fn the_time_of_a_call_that_is_answered_stands_still() {
-        let mut held = Held::new(3, Place::Phantom).measured(Began::after(Duration::from_secs(7)), 9);
+        let mut held = Held::new(3, Standing::Phantom).measured(Began::after(Duration::from_secs(7)), 9);
         held.record(Outcome::Overload);
         held.answered(Duration::from_millis(20));
         assert_eq!(held.measure(), Some((Measure::Took(Duration::from_millis(20)), 9)));
-        assert_eq!((held.place(), held.outcome()), (Place::Phantom, Outcome::Overload));
+        assert_eq!((held.standing(), held.outcome()), (Standing::Phantom, Outcome::Overload));
         held.told();
         assert_eq!(held.measure(), None);
     }

@@ -88,7 +88,7 @@ impl OwnedPermit {
     /// Whether a dry run lets the call run beside the limit.
     #[cfg(feature = "dashboard")]
     pub(crate) fn is_phantom(&self) -> bool {
-        self.held.place() == crate::outcome::Place::Phantom
+        self.held.standing() == crate::outcome::Standing::Phantom
     }
 }
 

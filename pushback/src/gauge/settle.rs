@@ -15,7 +15,7 @@ use super::{core::Core, locked::Locked, modes::Mode};
 use crate::{
     clock::{Alarm, Ring},
     line::queue::{Ticket, Verdict},
-    outcome::Place,
+    outcome::Standing,
     rejected::Reason,
     sync::{MutexGuard, Ordering},
 };
@@ -83,11 +83,11 @@ impl Core {
         }
         while let Some((ticket, cost)) = locked.queue.front() {
             if self.slots.take_for_front(cost) {
-                self.decide(locked, ticket, Ok(Place::Real));
+                self.decide(locked, ticket, Ok(Standing::Real));
             } else if self.modes.is(Mode::DRY_RUN) {
                 // It was in line when the dry run began, so it is not one that would have waited: it did.
                 locked.rehearsal().begin_phantom(None);
-                self.decide(locked, ticket, Ok(Place::Phantom));
+                self.decide(locked, ticket, Ok(Standing::Phantom));
             } else {
                 return;
             }

@@ -114,7 +114,7 @@ impl Asks {
         // What a dry run lets in beside the limit is not counted as admitted elsewhere either.
         #[cfg(feature = "dashboard")]
         if !permit.is_phantom() {
-            permit.gauge().watch().admitted(self.arrival.importance());
+            permit.gauge().notebook().admitted(self.arrival.importance());
         }
         let _ = permit;
     }
@@ -127,7 +127,9 @@ impl Asks {
             let original = request.extensions().get::<axum::extract::OriginalUri>();
             let path = original.map_or(request.uri(), |original| &original.0).path();
             let (priority, method) = (self.arrival.importance(), request.method().as_str());
-            gauge.watch().refused(crate::watch::Refused { reason, priority, method, path }, || gauge.now());
+            gauge
+                .notebook()
+                .refused(crate::notebook::Refused { reason, priority, method, path }, || gauge.now());
         }
         let _ = (gauge, reason, request);
     }

@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use crate::{arrival::Priority, outcome::Place, rejected::Reason};
+use crate::{arrival::Priority, outcome::Standing, rejected::Reason};
 
 /// A place in line: whoever is more important comes first, and among equals whoever came first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,7 +31,7 @@ pub(crate) struct Waiter {
 }
 
 /// What became of a call in line.
-pub(crate) type Verdict = Result<Place, Reason>;
+pub(crate) type Verdict = Result<Standing, Reason>;
 
 #[derive(Debug, Default)]
 pub(crate) struct Queue {

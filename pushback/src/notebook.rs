@@ -28,7 +28,7 @@ const LOOKS: Duration = Duration::from_secs(1);
 const TIME_MAX: Duration = Duration::from_secs(3600);
 
 /// The notes of one gauge, of the time since somebody watches.
-pub(crate) struct Watch {
+pub(crate) struct Notebook {
     watchers: AtomicU32,
     notes: OnceLock<Box<Notes>>,
 }
@@ -75,9 +75,9 @@ pub(crate) struct Quantiles {
     pub(crate) p99: Duration,
 }
 
-impl Watch {
+impl Notebook {
     pub(crate) fn new() -> Self {
-        Watch { watchers: AtomicU32::new(0), notes: OnceLock::new() }
+        Notebook { watchers: AtomicU32::new(0), notes: OnceLock::new() }
     }
 
     #[inline]
@@ -293,47 +293,51 @@ mod tests {
 
     #[test]
     fn nothing_is_noted_while_nobody_watches() {
-        let (watch, now) = (Watch::new(), ManualClock::new().now());
-        let note = |watch: &Watch| {
-            watch.admitted(Priority::Normal);
-            watch.refused(refused(Priority::Low, "/"), || now);
-            watch.took(now, Duration::from_millis(20));
+        let (notebook, now) = (Notebook::new(), ManualClock::new().now());
+        let note = |notebook: &Notebook| {
+            notebook.admitted(Priority::Normal);
+            notebook.refused(refused(Priority::Low, "/"), || now);
+            notebook.took(now, Duration::from_millis(20));
         };
-        let counts = |watch: &Watch| -> Vec<_> {
-            watch.by_priority().filter(|(_, admitted, refused)| admitted + refused > 0).collect()
+        let counts = |notebook: &Notebook| -> Vec<_> {
+            notebook.by_priority().filter(|(_, admitted, refused)| admitted + refused > 0).collect()
         };
-        note(&watch);
-        assert_eq!((watch.by_priority().count(), watch.refusals().len()), (0, 0));
-        watch.begin();
-        note(&watch);
-        watch.begin();
-        watch.end();
-        note(&watch);
-        watch.end();
-        note(&watch);
+        note(&notebook);
+        assert_eq!((notebook.by_priority().count(), notebook.refusals().len()), (0, 0));
+        notebook.begin();
+        note(&notebook);
+        notebook.begin();
+        notebook.end();
+        note(&notebook);
+        notebook.end();
+        note(&notebook);
         assert_eq!(
-            counts(&watch),
+            counts(&notebook),
             [(Priority::Normal, 2, 0), (Priority::Low, 0, 2)],
             "as long as one of two watches"
         );
-        assert_eq!(watch.quantiles(now).map(|quantiles| quantiles.count), Some(2));
-        assert_eq!((watch.refusals()[0].request(), watch.refusals()[0].count), ("GET /".to_owned(), 2));
-        watch.begin();
-        assert_eq!((counts(&watch), watch.refusals().len()), (vec![], 0), "who comes later begins anew");
+        assert_eq!(notebook.quantiles(now).map(|quantiles| quantiles.count), Some(2));
+        assert_eq!((notebook.refusals()[0].request(), notebook.refusals()[0].count), ("GET /".to_owned(), 2));
+        notebook.begin();
+        assert_eq!(
+            (counts(&notebook), notebook.refusals().len()),
+            (vec![], 0),
+            "who comes later begins anew"
+        );
     }
 
     #[test]
     fn the_last_refusals_are_kept_equal_ones_once_and_long_paths_are_cut() {
-        let (watch, now) = (Watch::new(), ManualClock::new().now());
-        watch.begin();
-        let refuse = |path: &str| watch.refused(refused(Priority::Normal, path), || now);
+        let (notebook, now) = (Notebook::new(), ManualClock::new().now());
+        notebook.begin();
+        let refuse = |path: &str| notebook.refused(refused(Priority::Normal, path), || now);
         for number in 0..100 {
             refuse(&format!("/{number}/{}", "ü".repeat(1_000)));
         }
         for _ in 0..1_000 {
             refuse("/flood");
         }
-        let refusals = watch.refusals();
+        let refusals = notebook.refusals();
         assert_eq!(refusals.len(), REFUSALS);
         let first = refusals[0].request();
         assert!(first.starts_with("GET /81/ü") && first.ends_with("ü…"), "{first}");
@@ -343,20 +347,20 @@ mod tests {
 
     #[test]
     fn a_path_does_not_turn_the_text_around_it() {
-        let (watch, now) = (Watch::new(), ManualClock::new().now());
-        watch.begin();
-        watch.refused(refused(Priority::Normal, "/\u{202e}x\u{7}"), || now);
-        assert_eq!(watch.refusals()[0].request(), "GET /\u{fffd}x\u{fffd}");
+        let (notebook, now) = (Notebook::new(), ManualClock::new().now());
+        notebook.begin();
+        notebook.refused(refused(Priority::Normal, "/\u{202e}x\u{7}"), || now);
+        assert_eq!(notebook.refusals()[0].request(), "GET /\u{fffd}x\u{fffd}");
     }
 
     #[test]
     fn times_are_those_of_the_last_ten_seconds() {
         let clock = ManualClock::new();
-        let watch = Watch::new();
-        watch.begin();
+        let notebook = Notebook::new();
+        notebook.begin();
         let second = |millis: u64| {
-            watch.took(clock.now(), Duration::from_millis(millis));
-            let found = watch.quantiles(clock.now());
+            notebook.took(clock.now(), Duration::from_millis(millis));
+            let found = notebook.quantiles(clock.now());
             clock.advance(Duration::from_secs(1));
             found.unwrap()
         };
@@ -372,6 +376,6 @@ mod tests {
         }
         assert!(second(1).p99 < Duration::from_millis(2), "the old ones are gone");
         clock.advance(Duration::from_secs(60));
-        assert_eq!(watch.quantiles(clock.now()), None, "silence has no times");
+        assert_eq!(notebook.quantiles(clock.now()), None, "silence has no times");
     }
 }
