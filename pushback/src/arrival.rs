@@ -27,7 +27,9 @@ impl Arrival {
     }
 
     /// How many places the call takes, 1 to [`u32::MAX`]. No call is free: 0 counts as 1, or calls of cost 0 would
-    /// pass any limit. A cost above the limit is refused at once with [`Reason::CostAboveLimit`].
+    /// pass any limit. A cost above a fixed limit, or above all that a limit may become that moves, is refused at once with
+    /// [`Reason::CostAboveLimit`]. A call that costs more than a limit that moves has at the moment runs alone, once nothing
+    /// else is in flight. What a call costs never moves a limit.
     ///
     /// [`Reason::CostAboveLimit`]: crate::Reason::CostAboveLimit
     pub const fn cost(mut self, places: u32) -> Self {

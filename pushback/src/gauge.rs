@@ -18,6 +18,7 @@ mod operate;
 mod permit;
 #[cfg(feature = "metrics")]
 mod publish;
+mod rest;
 mod sampling;
 mod settle;
 mod tally;

@@ -50,7 +50,7 @@ pub struct Start {
 /// It has no clock and no randomness of its own: time comes with each call, and a controller that rolls dice takes a seed
 /// among its settings. So the same calls always give the same decisions.
 pub trait Controller: Debug + Send {
-    /// A call ended. This and [`bounds`](Self::bounds) run under a lock of the gauge, so they must not ask the gauge for anything. `limit` is the one in force, with the fraction that was last decided if nobody else has changed it
+    /// A call ended. This, [`is_looking`](Self::is_looking) and [`rest`](Self::rest) run under a lock of the gauge, so they must not ask the gauge for anything. `limit` is the one in force, with the fraction that was last decided if nobody else has changed it
     /// since. Calls come in the order of their end, as far as threads let them.
     ///
     /// The gauge clamps what is decided to [`bounds`](Self::bounds), and a decision that is no finite number changes nothing and
@@ -63,7 +63,19 @@ pub trait Controller: Debug + Send {
         true
     }
 
-    /// Within which bounds the limit is kept.
+    /// Whether what was decided last is a look: a lower limit for a moment, to see what fewer in flight do. If the load ends in the
+    /// middle of it, the gauge asks [`rest`](Self::rest).
+    fn is_looking(&self) -> bool {
+        false
+    }
+
+    /// In a look, nothing is in flight any more, and nobody came for a tenth of a second. No call will say what came of the look, so it
+    /// should go back to what was known before.
+    fn rest(&mut self, _now: Duration, _totals: Totals) -> Option<Decision> {
+        None
+    }
+
+    /// Within which bounds the limit is kept. It is asked for once, when the gauge is built.
     fn bounds(&self) -> RangeInclusive<u32> {
         1..=u32::MAX
     }

@@ -16,7 +16,8 @@ pub enum Reason {
     DeadlinePassed,
     /// A more important call took its place in a full line.
     Displaced,
-    /// The call costs more places than the limit has, so that it would never fit. With a limit of 0, every call.
+    /// The call costs more places than the limit has, or may ever have if it moves, so that it would never fit. With a limit of 0, every
+    /// call.
     CostAboveLimit,
     /// The gauge was closed: the service is going away.
     Closed,

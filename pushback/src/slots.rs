@@ -14,10 +14,11 @@
 //! nobody overtakes, and whoever gives a place back sees the shut gate in the value its add returns.
 //!
 //! In flight is not counted anywhere else: it is the limit minus the free places. A lowered limit makes the free
-//! places negative, and this debt is paid by calls that end before anyone new fits.
+//! places negative, and this debt is paid by calls that end before anyone new fits. So does a call that costs more than a
+//! limit that moves, which takes all places at once and runs alone.
 //!
-//! Every `u32` is a legal limit and a legal cost. The sum of the costs in flight never exceeds the largest limit there
-//! ever was, so the free places stay within ±(2^32 - 1), and the biased field can neither borrow nor carry. The
+//! Every `u32` is a legal limit and a legal cost. The sum of the costs in flight never exceeds the largest limit or the largest
+//! cost there ever was, so the free places stay within ±(2^32 - 1), and the biased field can neither borrow nor carry. The
 //! admitted count stands at the top, where it wraps without touching anything; `half_turns` counts how often.
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
@@ -60,7 +61,13 @@ impl Slots {
     /// Takes `cost` places if the gate is open and they are free; `false` changes nothing.
     #[inline]
     pub(crate) fn take(&self, cost: u32) -> bool {
-        let enough = GATE | (BIAS + u64::from(cost));
+        self.take_if_free(cost, cost)
+    }
+
+    /// Takes `cost` places if the gate is open and `need` of them are free: what is taken beyond those is a debt.
+    #[inline]
+    pub(crate) fn take_if_free(&self, need: u32, cost: u32) -> bool {
+        let enough = GATE | (BIAS + u64::from(need));
         // Who sees the gate shut sees why: the caller asks next whether the gauge is closed.
         let mut word = self.word.load(Ordering::Acquire);
         while word & (GATE | FREE) >= enough {
@@ -76,12 +83,12 @@ impl Slots {
         false
     }
 
-    /// Takes `cost` places for the front of the line. The caller holds the line's lock and has shut the gate, so
-    /// that places can only become more in the meantime.
-    pub(crate) fn take_for_front(&self, cost: u32) -> bool {
+    /// The same for the front of the line. The caller holds the line's lock and has shut the gate, so that places can only
+    /// become more in the meantime.
+    pub(crate) fn take_for_front(&self, need: u32, cost: u32) -> bool {
         let word = self.word.load(Ordering::Acquire);
         debug_assert_eq!(word & GATE, 0, "the front is served behind a shut gate");
-        if free(word) < i64::from(cost) {
+        if free(word) < i64::from(need) {
             return false;
         }
         let before = self.word.fetch_add(admit(0, cost), Ordering::Acquire);
@@ -217,8 +224,8 @@ mod tests {
         assert!(slots.take(1));
         slots.shut_gate();
         assert!(!slots.take(1), "free, but not without the line");
-        assert!(slots.take_for_front(1));
-        assert!(!slots.take_for_front(1));
+        assert!(slots.take_for_front(1, 1));
+        assert!(!slots.take_for_front(1, 1));
         assert_eq!(slots.give_back(1), Gate::Shut);
         slots.open_gate();
         assert!(slots.take(1));

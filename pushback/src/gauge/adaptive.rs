@@ -4,16 +4,19 @@ use std::{
     borrow::Cow,
     collections::BTreeMap,
     fmt,
+    ops::RangeInclusive,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{
     held::{Began, Held, Measure},
+    rest::Rest,
     sampling::{Pace, Sampling},
 };
 use crate::{
-    limit::{Controller, Sample, Totals},
+    limit::{Controller, Decision, Sample, Totals},
     outcome::Outcome,
     snapshot::Why,
     sync::{AtomicU64, Mutex, MutexGuard, Ordering, locked},
@@ -27,6 +30,7 @@ pub(crate) struct Adaptive {
     sampling: Option<Sampling>,
     timed: AtomicU64,
     unshown: AtomicU64,
+    bounds: RangeInclusive<u32>,
     learning: Mutex<Learning>,
 }
 
@@ -40,6 +44,8 @@ struct Learning {
     /// What was last decided, and when.
     last: Option<(Cow<'static, str>, Duration)>,
     pace: Pace,
+    /// If it looks at fewer in flight, who sees to its end.
+    rest: Option<Arc<Rest>>,
 }
 
 /// A limit that the gauge is to have. They are numbered, so that of two that come from two threads at once the later stays.
@@ -48,6 +54,8 @@ pub(crate) struct Move {
     /// Why, if the controller decided it.
     pub(super) why: Option<Cow<'static, str>>,
     pub(super) number: u64,
+    /// It is for a moment, to see what fewer in flight do.
+    pub(super) is_look: bool,
 }
 
 /// The controller failed: it panicked, or decided for what is no number.
@@ -68,9 +76,11 @@ impl Adaptive {
             causes: BTreeMap::new(),
             last: None,
             pace: Pace::default(),
+            rest: None,
         };
         Adaptive {
             began,
+            bounds: learning.controller.bounds(),
             sampling,
             timed: AtomicU64::new(0),
             unshown: AtomicU64::new(0),
@@ -123,12 +133,7 @@ impl Adaptive {
         let mut learning = self.lock();
         // Under the lock, so that they never go back.
         let (admitted, refused) = counted();
-        let totals = Totals {
-            admitted,
-            refused,
-            timed: self.timed.load(Ordering::Relaxed),
-            unshown: self.unshown.load(Ordering::Relaxed),
-        };
+        let totals = self.totals(admitted, refused);
         let sample = Sample { began, ended, in_flight, outcome, totals };
         if let Some(sampling) = &self.sampling {
             sampling.follow(&mut learning.pace, ended, admitted);
@@ -140,29 +145,62 @@ impl Adaptive {
         let controller = &mut learning.controller;
         let told = catch_unwind(AssertUnwindSafe(|| {
             let decision = controller.observe(&sample, in_force);
-            decision.map(|decision| (decision, controller.bounds()))
+            (decision, controller.is_looking())
         }));
-        let Some((decision, bounds)) = told.map_err(|_| Failed)? else { return Ok(None) };
+        let (decision, is_look) = told.map_err(|_| Failed)?;
+        let Some(decision) = decision else { return Ok(None) };
+        let next = self.decided(&mut learning, decision, ended)?;
+        Ok(next.map(|next| Move { is_look, ..next }))
+    }
+
+    /// Nothing is in flight, and nothing came for a while: what becomes of a look then.
+    pub(super) fn rest(&self, now: Instant, admitted: u64, refused: u64) -> Result<Option<Move>, Failed> {
+        let (now, totals) = (self.since(now), self.totals(admitted, refused));
+        let mut learning = self.lock();
+        let controller = &mut learning.controller;
+        let told = catch_unwind(AssertUnwindSafe(|| controller.rest(now, totals)));
+        let Some(decision) = told.map_err(|_| Failed)? else { return Ok(None) };
+        self.decided(&mut learning, decision, now)
+    }
+
+    /// The move that follows from a decision, if there is one.
+    fn decided(
+        &self,
+        learning: &mut Learning,
+        decision: Decision,
+        now: Duration,
+    ) -> Result<Option<Move>, Failed> {
         if !decision.limit.is_finite() {
             return Err(Failed);
         }
-        let next = decision.limit.max(f64::from(*bounds.start())).min(f64::from(*bounds.end()));
-        let next = learning.move_to(next);
+        let in_force = learning.limit;
+        let (least, most) = (f64::from(*self.bounds.start()), f64::from(*self.bounds.end()));
+        let next = learning.move_to(decision.limit.max(least).min(most));
         let has_moved = next.limit != whole(in_force);
         if has_moved {
             *learning.causes.entry(decision.cause).or_default() += 1;
         }
-        learning.last = Some((decision.why.clone(), ended));
+        learning.last = Some((decision.why.clone(), now));
         Ok(has_moved.then_some(Move { why: Some(decision.why), ..next }))
     }
 
-    /// A call was refused because it costs more than the limit, which would go on for ever if nothing that is cheaper comes: so much
-    /// must fit, unless an operator wants nothing admitted or the bounds forbid it.
-    pub(super) fn must_fit(&self, cost: u32) -> Option<Move> {
-        let mut learning = self.lock();
-        let bounds = learning.controller.bounds();
-        let is_wanted = learning.limit >= 1.0 && learning.limit < f64::from(cost) && bounds.contains(&cost);
-        is_wanted.then(|| learning.move_to(f64::from(cost)))
+    fn totals(&self, admitted: u64, refused: u64) -> Totals {
+        let (timed, unshown) = (self.timed.load(Ordering::Relaxed), self.unshown.load(Ordering::Relaxed));
+        Totals { admitted, refused, timed, unshown }
+    }
+
+    /// The most that the limit may become by itself.
+    pub(super) fn limit_max(&self) -> u32 {
+        *self.bounds.end()
+    }
+
+    pub(super) fn keep(&self, rest: Arc<Rest>) {
+        self.lock().rest = Some(rest);
+    }
+
+    /// Whether no move came after this one.
+    pub(super) fn is_in_force(&self, number: u64) -> bool {
+        self.lock().moves == number
     }
 
     /// Why the limit stands where it does.
@@ -187,7 +225,7 @@ impl Learning {
     fn move_to(&mut self, limit: f64) -> Move {
         self.limit = limit;
         self.moves += 1;
-        Move { limit: whole(limit), why: None, number: self.moves }
+        Move { limit: whole(limit), why: None, number: self.moves, is_look: false }
     }
 }
 

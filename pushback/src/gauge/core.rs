@@ -142,11 +142,11 @@ impl Core {
             }
             // Whoever is to go or to be served by now does not stand in anybody's way.
             core.serve_line(locked, now);
-            if core.slots.take(cost) {
+            if core.slots.take_if_free(core.need(cost), cost) {
                 return Ok(Turn::Now(Standing::Real));
             }
             // Nobody makes way for a call that needs no place in line.
-            if locked.queue.would_be_passed_by(level) && core.slots.take_for_front(cost) {
+            if locked.queue.would_be_passed_by(level) && core.slots.take_for_front(core.need(cost), cost) {
                 return Ok(Turn::Now(Standing::Real));
             }
             if u32::from(level) >= core.room(locked) {
@@ -225,7 +225,8 @@ impl Core {
     #[inline(never)]
     fn time(&self, adaptive: &Adaptive) -> (Began, u32) {
         let in_flight = u32::try_from(self.slots.in_flight().max(0)).unwrap_or(u32::MAX);
-        (adaptive.begin(self.clock.now()), in_flight)
+        // What a call asks for beyond the limit is no sign that the limit is too small.
+        (adaptive.begin(self.clock.now()), in_flight.min(self.slots.limit()))
     }
 
     /// The one way back for every place. What is usual is inlined, for the same reason.
@@ -266,6 +267,9 @@ impl Core {
             Ok(Some(next)) => {
                 let before = self.move_limit(&next);
                 telemetry::limit_moved(self.name, before, next.limit, next.why.as_deref());
+                if next.is_look {
+                    self.await_rest(adaptive, next.number);
+                }
             }
             Err(Failed) => self.count_faults(1),
         }
@@ -280,26 +284,40 @@ impl Core {
     fn why_never(&self, cost: u32) -> Option<Reason> {
         if self.modes.is(Mode::CLOSED) {
             Some(Reason::Closed)
-        } else if cost > self.slots.limit() {
+        } else if cost > self.cost_max() {
             Some(Reason::CostAboveLimit)
         } else {
             None
         }
     }
 
+    /// The most that a call may cost: the whole limit, and where that moves, the most that it may become. Under a limit of 0, which
+    /// is an operator's word, nothing fits.
+    pub(super) fn cost_max(&self) -> u32 {
+        match (self.slots.limit(), &self.adaptive) {
+            (0, _) => 0,
+            (limit, None) => limit,
+            (limit, Some(adaptive)) => limit.max(adaptive.limit_max()),
+        }
+    }
+
+    /// How many places must be free for a call. What the limit is for a moment makes no call impossible: one that costs more needs
+    /// all of them, and runs alone.
+    pub(super) fn need(&self, cost: u32) -> u32 {
+        cost.min(self.slots.limit())
+    }
+
     /// Refuses, or in dry run admits beside the limit; counts either. A closed gauge refuses in dry run too.
     #[inline(never)]
     fn turn_away(self: &Arc<Self>, seen: Reason, cost: u32) -> Result<Held, Reason> {
         let mut reason = self.why_never(cost).unwrap_or(seen);
+        if matches!(reason, Reason::Full | Reason::LineFull) && self.takes_all_places(cost) {
+            return Ok(self.held(cost, Standing::Real));
+        }
         if self.modes.is(Mode::DRY_RUN) {
             match self.admit_phantom(reason) {
                 Ok(()) => return Ok(self.held(cost, Standing::Phantom)),
                 Err(other) => reason = other,
-            }
-        }
-        if let (Reason::CostAboveLimit, Some(adaptive)) = (reason, &self.adaptive) {
-            if let Some(next) = adaptive.must_fit(cost) {
-                self.move_limit(&next);
             }
         }
         if self.modes.is(Mode::WIDE) {
@@ -308,6 +326,16 @@ impl Core {
             self.refused.count(reason);
         }
         Err(reason)
+    }
+
+    /// Admits a call that costs more than a limit that moves, if nothing else is in flight. Under the lock, where the limit stands
+    /// still.
+    fn takes_all_places(self: &Arc<Self>, cost: u32) -> bool {
+        let may_be = self.adaptive.is_some() && cost > self.slots.limit() && self.slots.in_flight() <= 0;
+        may_be
+            && self.with_line(|core, _, _| {
+                core.why_never(cost).is_none() && core.slots.take_if_free(core.need(cost), cost)
+            })
     }
 
     /// The error for a call that was refused; it counts nothing.

@@ -31,7 +31,7 @@ impl Core {
         let before = self.slots.limit();
         self.slots.set_limit(limit);
         // Who can never fit again must not stand in the way of the others.
-        for ticket in locked.queue.above(limit) {
+        for ticket in locked.queue.above(self.cost_max()) {
             self.decide(locked, ticket, Err(Reason::CostAboveLimit));
         }
         before

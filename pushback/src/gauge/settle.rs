@@ -82,7 +82,7 @@ impl Core {
             self.slots.shut_gate();
         }
         while let Some((ticket, cost)) = locked.queue.front() {
-            if self.slots.take_for_front(cost) {
+            if self.slots.take_for_front(self.need(cost), cost) {
                 self.decide(locked, ticket, Ok(Standing::Real));
             } else if self.modes.is(Mode::DRY_RUN) {
                 // It was in line when the dry run began, so it is not one that would have waited: it did.

@@ -11,7 +11,7 @@ use self::{
     cohort::{Cohort, Seen, Size},
     rule::Rule,
 };
-use super::{Controller, Decision, Limit, Sample, Start, checked};
+use super::{Controller, Decision, Limit, Sample, Start, Totals, checked};
 use crate::settings::BuildError;
 
 /// Finds the smallest limit under which the service is hardly ever idle, and follows it when the service changes. The default for
@@ -20,7 +20,8 @@ use crate::settings::BuildError;
 /// It judges a decision only by a *cohort*: the calls that this decision admitted. Of each cohort it asks, in this order:
 ///
 /// 1. *Does the service say that it is too much?* Where more than 2 % were overloaded or given up by their callers, the limit goes
-///    a tenth below the calls in flight at that time, and a ceiling stays there for a while. Where all were given up, the service
+///    a tenth below the calls in flight at that time, and a ceiling stays there for a while. Callers who give up count only where
+///    calls take more than 1.5 times b, for anybody can leave a service that is well. Where all were given up, the service
 ///    stands still; then the limit stays, or grows to the calls that will be answered in time when it is back.
 /// 2. *Is anybody refused?* If not, the limit only keeps some distance: twice the most in flight, and not more than four times.
 /// 3. *Do calls queue?* With R their mean time and b the time of a call that does not queue, `k = L · b / R` calls run and the others
@@ -163,11 +164,21 @@ impl Controller for Running {
         let base = self.rule.base().filter(|_| self.without != Some(AutoPart::Late));
         let seen = self.cohort.observe(sample, limit, base)?;
         let decision = self.rule.decide(&seen, &self.cohort);
-        self.cohort = Cohort::after(sample, self.rule.next_size());
+        self.cohort = Cohort::since(sample.ended, sample.totals, self.rule.next_size());
         if self.without == Some(AutoPart::Cohorts) {
             self.cohort.take_everybody();
         }
         Some(decision)
+    }
+
+    fn is_looking(&self) -> bool {
+        self.rule.is_looking()
+    }
+
+    fn rest(&mut self, now: Duration, totals: Totals) -> Option<Decision> {
+        let decision = self.rule.give_up_look();
+        self.cohort = Cohort::since(now, totals, self.rule.next_size());
+        decision
     }
 
     fn bounds(&self) -> RangeInclusive<u32> {

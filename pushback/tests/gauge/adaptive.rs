@@ -5,7 +5,7 @@ use std::{
     ops::RangeInclusive,
     pin::pin,
     sync::{Arc, Mutex},
-    task::{Context, Waker},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -19,6 +19,8 @@ use pushback::{
 struct Scripted {
     seen: Arc<Mutex<Vec<(Sample, f64)>>>,
     next: Arc<Mutex<Vec<f64>>>,
+    /// Whether what it decides is a look.
+    looks: bool,
 }
 
 impl Scripted {
@@ -26,6 +28,10 @@ impl Scripted {
         let mut decisions: Vec<_> = decisions.into_iter().collect();
         decisions.reverse();
         Scripted { next: Arc::new(Mutex::new(decisions)), ..Scripted::default() }
+    }
+
+    fn looking(decisions: impl IntoIterator<Item = f64>) -> Self {
+        Scripted { looks: true, ..Scripted::deciding(decisions) }
     }
 
     fn seen(&self) -> Vec<(Sample, f64)> {
@@ -45,6 +51,15 @@ impl Controller for Scripted {
         let next = self.next.lock().unwrap().pop()?;
         assert!(next != -1.0, "a controller that panics");
         Some(Decision::new(next, "told so"))
+    }
+
+    fn is_looking(&self) -> bool {
+        self.looks
+    }
+
+    fn rest(&mut self, _now: Duration, _totals: Totals) -> Option<Decision> {
+        self.looks = false;
+        Some(Decision::new(40.0, "at rest"))
     }
 
     fn bounds(&self) -> RangeInclusive<u32> {
@@ -207,16 +222,96 @@ fn a_snapshot_says_why_the_limit_stands_where_it_does() {
     assert_eq!(PressureGauge::new(3).snapshot().why, None, "a fixed limit has no reason");
 }
 
+/// One refused call used to open the limit to whatever it had asked for, over an operator's word too.
 #[test]
-fn a_limit_that_moves_makes_room_for_the_dearest_call_so_that_not_all_are_refused_for_ever() {
+fn what_a_call_asks_for_moves_no_limit() {
     let (limit, clock) = (Scripted::default(), ManualClock::new());
     let gauge = gauge(&limit, &clock);
-    let dear = || gauge.try_acquire_for(Arrival::new().cost(9));
-    assert_eq!(dear().unwrap_err().reason, Reason::CostAboveLimit);
-    assert!(dear().is_ok(), "nothing else would ever have moved the limit");
-    assert!(gauge.try_acquire_for(Arrival::new().cost(51)).is_err());
-    assert_eq!(gauge.snapshot().limit, 9, "above the bounds there is no room");
+    let ask = |cost| gauge.try_acquire_for(Arrival::new().cost(cost));
+    let cheap = ask(1).unwrap();
+    for cost in [5, 9, 50, 51, u32::MAX] {
+        assert!(ask(cost).is_err());
+        assert_eq!(gauge.snapshot().limit, 4, "after a call of cost {cost}");
+    }
+    drop(cheap);
+    gauge.set_limit(2);
+    assert_eq!(ask(51).unwrap_err().reason, Reason::CostAboveLimit, "above the bounds it never fits");
+    drop(ask(50).unwrap());
+    assert_eq!(gauge.snapshot().limit, 2);
+    let auto = PressureGauge::auto();
+    drop(auto.try_acquire_for(Arrival::new().cost(90_000)));
+    drop(auto.try_acquire_for(Arrival::new().cost(u32::MAX)));
+    assert_eq!(auto.snapshot().limit, 20);
+}
+
+#[test]
+fn a_call_that_costs_more_than_a_limit_that_moves_runs_alone() {
+    let (limit, clock) = (Scripted::default(), ManualClock::new());
+    let gauge = gauge(&limit, &clock);
+    let ask = |cost| gauge.try_acquire_for(Arrival::new().cost(cost));
+    let cheap = ask(1).unwrap();
+    assert_eq!(ask(9).unwrap_err().reason, Reason::Full, "it is not alone");
+    drop(cheap);
+    let dear = ask(9).unwrap();
+    assert_eq!(gauge.snapshot().in_flight, 9);
+    assert_eq!(ask(1).unwrap_err().reason, Reason::Full, "it runs alone");
+    assert_eq!(ask(9).unwrap_err().reason, Reason::Full);
+    clock.advance(Duration::from_millis(7));
+    drop(dear);
+    assert_eq!(gauge.snapshot().in_flight, 0);
+    let seen = limit.seen();
+    assert_eq!(seen.last().unwrap().0.in_flight, 4, "what it asked for is no sign of room");
     gauge.set_limit(0);
-    assert!(dear().is_err() && dear().is_err(), "an operator wants nothing admitted");
-    assert_eq!(gauge.snapshot().limit, 0);
+    assert_eq!(ask(9).unwrap_err().reason, Reason::CostAboveLimit, "an operator wants nothing admitted");
+}
+
+#[test]
+fn a_call_that_costs_more_than_a_limit_that_moves_waits_until_it_is_alone() {
+    let (limit, clock) = (Scripted::deciding([]), ManualClock::new());
+    let line = Line::fifo(10);
+    let gauge =
+        PressureGauge::builder().limit(limit.clone()).line(line).clock(clock.clone()).build().unwrap();
+    let cheap = [gauge.try_acquire().unwrap(), gauge.try_acquire().unwrap()];
+    let mut dear = pin!(gauge.acquire_for(Arrival::new().cost(9)));
+    let mut next = pin!(gauge.acquire());
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(dear.as_mut().poll(&mut context).is_pending());
+    assert!(next.as_mut().poll(&mut context).is_pending());
+    gauge.set_limit(3);
+    drop(cheap);
+    let Poll::Ready(Ok(dear)) = dear.poll(&mut context) else { panic!("it is alone now") };
+    assert_eq!(gauge.snapshot().in_flight, 9);
+    assert!(next.as_mut().poll(&mut context).is_pending(), "nobody runs beside it");
+    drop(dear);
+    assert!(next.poll(&mut context).is_ready());
+}
+
+/// A limit lowered for a look used to stay when the load ended just then, and to refuse the next callers.
+#[test]
+fn a_look_ends_when_the_load_does() {
+    for deciding in [vec![2.0], vec![3.0, 2.0]] {
+        let (limit, clock) = (Scripted::looking(deciding.clone()), ManualClock::new());
+        let gauge = gauge(&limit, &clock);
+        for _ in &deciding {
+            run(&gauge, &clock, 5);
+        }
+        assert_eq!(gauge.snapshot().limit, 2, "it looks");
+        for _ in 0..20 {
+            run(&gauge, &clock, 50);
+        }
+        assert_eq!(gauge.snapshot().limit, 2, "calls go on, so the look does");
+        let held = gauge.try_acquire().unwrap();
+        clock.advance(Duration::from_secs(5));
+        assert_eq!(gauge.snapshot().limit, 2, "a call is still in flight");
+        drop(held);
+        clock.advance(Duration::from_millis(250));
+        assert_eq!(gauge.snapshot().limit, 40, "as it was before");
+        assert_eq!(gauge.snapshot().why.unwrap().reason.as_deref(), Some("at rest"));
+    }
+    let (limit, clock) = (Scripted::looking([2.0]), ManualClock::new());
+    let gauge = gauge(&limit, &clock);
+    run(&gauge, &clock, 5);
+    gauge.set_limit(7);
+    clock.advance(Duration::from_secs(5));
+    assert_eq!(gauge.snapshot().limit, 7, "an operator's word stays");
 }

@@ -1,6 +1,11 @@
 //! The calls that one decision admitted, which alone say what came of it.
 
-use crate::{limit::Sample, outcome::Outcome};
+use std::time::Duration;
+
+use crate::{
+    limit::{Sample, Totals},
+    outcome::Outcome,
+};
 
 /// How many timed calls a cohort has, and how long it takes them in at least, in seconds: enough for a mean within 14 %
 /// where times are exponentially distributed.
@@ -101,13 +106,10 @@ pub(super) struct Seen {
 
 impl Cohort {
     /// Begins with the calls that are admitted from now on.
-    pub(super) fn after(sample: &Sample, size: Size) -> Self {
-        let totals = sample.totals;
-        Cohort { refused: totals.refused, timed: totals.timed, ..Cohort::new(size) }.at(
-            sample.ended.as_secs_f64(),
-            totals.admitted,
-            totals.unshown,
-        )
+    pub(super) fn since(now: Duration, totals: Totals, size: Size) -> Self {
+        let Totals { admitted, refused, timed, unshown } = totals;
+        let began = now.as_secs_f64();
+        Cohort { began, since: began, refused, timed, unshown, admitted, ..Cohort::new(size) }
     }
 
     pub(super) fn new(size: Size) -> Self {
@@ -128,10 +130,6 @@ impl Cohort {
             cancelled: Group::default(),
             left_early: 0.0,
         }
-    }
-
-    fn at(self, began: f64, admitted: u64, unshown: u64) -> Self {
-        Cohort { began, since: began, admitted, unshown, ..self }
     }
 
     /// Calls that others admitted count as well.
@@ -160,7 +158,7 @@ impl Cohort {
         let says_something = self.back.len() as f64 + self.overloads.calls > 0.0;
         if !says_something && (is_complete || now - intake.ended > GIVEN_UP) {
             // Nobody of it says anything, and nobody ever will.
-            *self = Cohort::after(sample, self.size);
+            *self = Cohort::since(sample.ended, sample.totals, self.size);
             return None;
         }
         (says_something && (is_complete || is_late))
@@ -272,7 +270,7 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> Option<f64> {
 #[cfg(all(test, not(pushback_loom)))]
 mod tests {
     use super::*;
-    use crate::limit::{Totals, testing::sample};
+    use crate::limit::testing::sample;
 
     /// Tells a cohort of calls one after the other: each begins so long after the last, and takes so long.
     fn tell(cohort: &mut Cohort, calls: u64, apart: f64, time: f64) -> Option<Seen> {
@@ -298,7 +296,7 @@ mod tests {
     fn calls_of_earlier_decisions_do_not_count() {
         let begin =
             Sample { totals: Totals { admitted: 7, timed: 7, ..Totals::default() }, ..sample(9.0, 1.0, 3) };
-        let mut cohort = Cohort::after(&begin, Size::Usual);
+        let mut cohort = Cohort::since(begin.ended, begin.totals, Size::Usual);
         for call in 0..200_u64 {
             let totals = Totals { admitted: 8 + call, timed: 8 + call, ..Totals::default() };
             let old = Sample { totals, ..sample(9.5, 1.0, 19) };
@@ -338,7 +336,7 @@ mod tests {
         let told = |admitted, unshown| Totals { admitted, timed: admitted, unshown, ..Totals::default() };
         // One call of an earlier decision ends when all of its own have ended and said nothing.
         let begin = Sample { totals: told(1, 0), ..sample(0.0, 20.0, 2) };
-        let mut cohort = Cohort::after(&begin, Size::Usual);
+        let mut cohort = Cohort::since(begin.ended, begin.totals, Size::Usual);
         let old = Sample { totals: told(2, 1), ..sample(10.0, 25.0, 2) };
         assert!(cohort.observe(&old, 20.0, Some(0.02)).is_none());
         let seen = (0..100_u64).find_map(|call| {

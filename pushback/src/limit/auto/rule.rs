@@ -18,6 +18,8 @@ const TOO_MUCH: f64 = 0.02;
 const BELOW: f64 = 0.9;
 /// For how long the ceiling stays there, in seconds.
 const QUIET: f64 = 1.0;
+/// Callers who give up are a sign only where calls take so many times as long as one that does not queue.
+const SLOW: f64 = 1.5;
 /// Above this part of cancelled calls, the service stands still.
 const STANDS_STILL: f64 = 0.5;
 /// For how many times its callers' patience the limit is held then; after that it is halved, for it may be our queue.
@@ -127,6 +129,11 @@ impl Rule {
         self.base
     }
 
+    /// Whether the limit is lower for a moment, to see what fewer in flight do.
+    pub(super) fn is_looking(&self) -> bool {
+        matches!(self.phase, Phase::Dipping(_))
+    }
+
     /// How the next cohort is to be.
     pub(super) fn next_size(&self) -> Size {
         match self.phase {
@@ -174,17 +181,20 @@ impl Rule {
         self.follow(seen, base, idle)
     }
 
-    /// What the service says by itself.
+    /// What the service says by itself, and callers by giving up.
     fn obey(&mut self, seen: &Seen) -> Option<Decision> {
-        if seen.cancelled < TOO_MUCH {
+        // Whoever wants to can leave at any time. It is a sign only where calls, those who left among them, take long.
+        let is_slow = self.base.is_none_or(|base| seen.time > SLOW * base);
+        let cancelled = if is_slow { seen.cancelled } else { 0.0 };
+        if cancelled < TOO_MUCH {
             self.rate += (seen.lasted / 5.0).min(1.0) * (seen.rate - self.rate);
         }
-        if seen.cancelled > STANDS_STILL && self.has(AutoPart::StandStill) {
+        if cancelled > STANDS_STILL && self.has(AutoPart::StandStill) {
             return Some(self.stand_still(seen));
         }
         self.stands_still = None;
         // One caller who goes away is no sign, however few calls there are.
-        let cancelled = if seen.cancelled * seen.calls < 1.5 { 0.0 } else { seen.cancelled };
+        let cancelled = if cancelled * seen.calls < 1.5 { 0.0 } else { cancelled };
         if cancelled + seen.overloaded > TOO_MUCH {
             self.end_phase();
             self.ceiling = Ceiling::put(BELOW * seen.overloaded_at, seen.now, QUIET);

@@ -1,0 +1,116 @@
+//! What strangers do to a limit that finds itself: nothing.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use pushback::{Arrival, ManualClock, Outcome, OwnedPermit, PressureGauge, Reason, limit::Auto};
+
+/// A service of calls that all take as long, in steps of a millisecond.
+struct Service {
+    gauge: PressureGauge,
+    clock: ManualClock,
+    step: u64,
+    /// What ends when.
+    running: BTreeMap<(u64, u64), (OwnedPermit, Outcome)>,
+    begun: u64,
+    refused: u64,
+}
+
+impl Service {
+    fn new() -> Self {
+        let clock = ManualClock::new();
+        let gauge = PressureGauge::builder().limit(Auto::new()).clock(clock.clone()).seed(7).build().unwrap();
+        Service { gauge, clock, step: 0, running: BTreeMap::new(), begun: 0, refused: 0 }
+    }
+
+    /// More calls than so many workers can do, which queue where they are admitted.
+    fn overload(&mut self, workers: u64) {
+        for _ in 0..2 {
+            let round = self.running.len() as u64 / workers + 1;
+            self.begin(20 * round, Outcome::Success);
+        }
+    }
+
+    fn begin(&mut self, lasts: u64, outcome: Outcome) {
+        match self.gauge.try_acquire() {
+            Ok(permit) => {
+                self.begun += 1;
+                self.running.insert((self.step + lasts, self.begun), (permit.into_owned(), outcome));
+            }
+            Err(_) => self.refused += 1,
+        }
+    }
+
+    fn step(&mut self) {
+        self.step += 1;
+        self.clock.advance(Duration::from_millis(1));
+        let later = self.running.split_off(&(self.step + 1, 0));
+        for (_, (mut permit, outcome)) in std::mem::replace(&mut self.running, later) {
+            permit.record(outcome);
+        }
+    }
+
+    fn limit(&self) -> u32 {
+        self.gauge.snapshot().limit
+    }
+}
+
+/// Anybody can ask, and leave a moment before the answer, or a moment after it should have been there.
+#[test]
+fn callers_who_leave_a_service_that_is_well_move_no_limit() {
+    for leave_after in [2, 19, 21, 25] {
+        let mut service = Service::new();
+        for step in 0..60_000 {
+            if step % 20 == 0 {
+                service.begin(20, Outcome::Success);
+            }
+            // From the tenth second on, ten times as many as the honest.
+            if step > 10_000 && step % 2 == 0 {
+                service.begin(leave_after, Outcome::Cancelled);
+            }
+            service.step();
+            assert!(service.limit() >= 8, "{} in step {step}", service.limit());
+        }
+        assert_eq!(service.refused, 0, "left after {leave_after} ms");
+    }
+}
+
+/// The load ended while a look was at one to three in flight, and the next callers were refused.
+#[test]
+fn a_load_that_ends_in_the_middle_of_a_look_leaves_no_lowered_limit() {
+    let mut looks = 0;
+    let mut service = Service::new();
+    for _ in 0..60_000 {
+        let before = service.limit();
+        service.overload(8);
+        service.step();
+        let why = service.gauge.snapshot().why.unwrap().reason.unwrap_or_default();
+        let is_look = service.limit() < before && why.contains("a look at fewer");
+        if !is_look {
+            continue;
+        }
+        looks += 1;
+        for _ in 0..1_000 {
+            service.step();
+        }
+        let after = service.limit();
+        assert!(after >= before, "{before} before the look, {after} after a second of silence");
+    }
+    assert!(looks > 3, "{looks} looks");
+}
+
+#[test]
+fn while_it_looks_at_fewer_no_call_is_impossible() {
+    let mut service = Service::new();
+    let mut asked = 0;
+    for step in 0..60_000 {
+        service.overload(8);
+        if step % 10 == 0 {
+            asked += 1;
+            if let Err(rejected) = service.gauge.try_acquire_for(Arrival::new().cost(25)) {
+                assert_eq!(rejected.reason, Reason::Full);
+            }
+        }
+        service.step();
+    }
+    assert!(asked > 1_000);
+}
