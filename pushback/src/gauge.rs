@@ -324,6 +324,12 @@ impl PressureGauge {
         self.core.now()
     }
 
+    /// How many calls were admitted, of about now.
+    #[cfg(feature = "http")]
+    pub(crate) fn admitted(&self) -> u64 {
+        self.core.admitted()
+    }
+
     /// Faults of others that were recovered from on the gauge's behalf.
     #[cfg(feature = "http")]
     pub(crate) fn count_faults(&self, faults: u64) {

@@ -26,6 +26,7 @@ mod connections;
 mod fields;
 mod future;
 mod hold;
+mod hold_time;
 mod holding;
 mod linger;
 mod pace;

@@ -72,6 +72,11 @@ impl Core {
     }
 
     #[cfg(feature = "http")]
+    pub(crate) fn admitted(&self) -> u64 {
+        self.slots.in_flight_and_admitted().1
+    }
+
+    #[cfg(feature = "http")]
     pub(crate) fn now(&self) -> Instant {
         self.clock.now()
     }

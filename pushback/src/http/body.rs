@@ -14,11 +14,12 @@ use pin_project_lite::pin_project;
 
 use super::{
     BoxError,
+    hold_time::Taken,
     holding::{Holding, IgnoredIfUnwinding, Part},
     patrol::{Held, Patrol, Stalled, Watch},
     stream::{PART_MAX, Stream},
 };
-use crate::{gauge::OwnedPermit, rejected::Reason};
+use crate::rejected::Reason;
 
 pin_project! {
     /// A response's body: the inner service's, which may hold the place to its end, or the short text of a refusal.
@@ -73,7 +74,7 @@ impl<B> ResponseBody<B> {
 
 impl<B: Body + Send + 'static> ResponseBody<B> {
     /// A body that holds a place to its end.
-    pub(super) fn holding(body: B, patrol: &Arc<Patrol>, permit: OwnedPermit, trailers_tell: bool) -> Self {
+    pub(super) fn holding(body: B, patrol: &Arc<Patrol>, permit: Taken, trailers_tell: bool) -> Self {
         let is_small = body.size_hint().exact().is_some_and(|length| length <= PART_MAX as u64);
         let kind = if is_small {
             let held = Held { permit: Some(permit), body: None };

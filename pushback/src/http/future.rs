@@ -19,6 +19,7 @@ use super::{
     BoxError, RequestBody, ResponseBody,
     classify::{Asks, is_grpc},
     hold::{Hold, Place},
+    hold_time::Taken,
     refusal::Refusal,
     shared::Shared,
     upload::Upload,
@@ -92,7 +93,7 @@ struct Asked {
 enum Claim {
     /// Nothing: it is exempt, or it has passed it on.
     Nothing,
-    Permit(OwnedPermit),
+    Permit(Taken),
     /// The permit, which the handler may keep for longer.
     Place(Place),
 }
@@ -147,12 +148,13 @@ where
     #[inline]
     fn admitted(
         shared: &Arc<Shared>,
-        mut permit: OwnedPermit,
+        permit: OwnedPermit,
         service: &mut S,
         mut request: Request<Q>,
         asks: Asks,
     ) -> Self {
         asks.note_admitted(&permit);
+        let mut permit = Taken::new(permit, shared.hold_time());
         // Until there is a response's head, being dropped means that the caller went away. In the middle of an upload that says
         // nothing about the service.
         let has_body = !request.body().is_end_stream();

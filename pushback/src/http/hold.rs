@@ -2,8 +2,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use super::hold_time::Taken;
 use crate::{
-    gauge::OwnedPermit,
     outcome::Outcome,
     sync::{Mutex, locked},
 };
@@ -60,11 +60,11 @@ pub enum Hold {
 #[derive(Clone)]
 #[must_use = "a place that is dropped at once limits nothing"]
 pub struct Place {
-    permit: Arc<Mutex<OwnedPermit>>,
+    permit: Arc<Mutex<Taken>>,
 }
 
 impl Place {
-    pub(super) fn new(permit: OwnedPermit) -> Self {
+    pub(super) fn new(permit: Taken) -> Self {
         Place { permit: Arc::new(Mutex::new(permit)) }
     }
 

@@ -1,29 +1,42 @@
-//! When a refused caller should come back.
+//! When a refused caller should come back: when its turn would come if it stood in line.
+//!
+//! ```text
+//! now             first turn       turns, one each S/L            what this caller is told
+//!  ├────── S ──────────┼────┼────┼────┼────┼───────────────────────────▶
+//!  all that is in flight    └─ told to callers before ─┘ its own
+//!  has ended by then
+//! ```
+//!
+//! S is how long a place is held, and somewhat more, and L the limit, so that a place comes back each S/L. Each refused caller is told a turn of its own
+//! behind those told before, so that callers who do as they are told find the place that they were told of, and do not all come back
+//! at once. Turns are moments and not spans, so the line is shorter by each second that passes; and if those whose turns have come
+//! did not, it is forgotten.
 
 use std::{
-    sync::Mutex,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use super::hold_time::HoldTime;
 use crate::{
-    dice,
     gauge::PressureGauge,
-    sync::{AtomicU64, Ordering},
+    sync::{Mutex, locked},
 };
 
-/// How old the counts must be before they are compared again: over less, they say little.
-const WINDOW: Duration = Duration::from_secs(1);
-/// The bounds of the wait that is asked for, before the random factor.
+/// The most that a caller is told, and the least in answers that know whole seconds only.
+const WAIT_MAX: Duration = Duration::from_secs(60);
 const SECONDS_MIN: u64 = 1;
-const SECONDS_MAX: u64 = 60;
+/// How much further apart turns are than places come back: so a fifth of them is left for those who come for the first time, and
+/// a call may take longer than the mean.
+const LATER: f64 = 1.25;
+/// If fewer than this part of those came whose turns had come, the others are not waited for either.
+const SHOWED_UP: f64 = 0.5;
 
-/// The pace at which a gauge refuses and completes, looked at by refusals themselves, at most once a second.
-#[derive(Debug)]
+/// The line in which refused callers stand as if they waited.
+#[derive(Debug, Default)]
 pub(super) struct Pace {
-    seen: Mutex<Option<Counts>>,
-    /// What the last comparison came to, in seconds; refusals in between use it.
-    seconds: AtomicU64,
-    dice: AtomicU64,
+    pub(super) hold_time: Arc<HoldTime>,
+    told: Mutex<Told>,
 }
 
 /// How long to stay away, in the units that answers can express.
@@ -35,143 +48,164 @@ pub(super) struct Wait {
     pub(super) milliseconds: u64,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Counts {
-    at: Instant,
-    refused: u64,
-    /// How many calls were admitted: where calls are refused, one is admitted when another has completed.
-    admitted: u64,
+/// What callers were told.
+#[derive(Debug, Default)]
+struct Told {
+    /// From the first turn that has not come yet to the last, if there are such.
+    turns: Option<(Instant, Instant)>,
+    /// When somebody was last refused, and how many had been admitted by then.
+    last: Option<(Instant, u64)>,
+    /// Those who are refused together come back together where they are told whole seconds: since when, and how many places they
+    /// need.
+    together: Option<(Instant, f64)>,
 }
 
 impl Pace {
-    pub(super) fn new(seed: Option<u64>) -> Self {
-        let seed = seed.unwrap_or_else(dice::any_seed);
-        Pace { seen: Mutex::new(None), seconds: AtomicU64::new(SECONDS_MIN), dice: AtomicU64::new(seed) }
-    }
-
-    /// How long a caller refused now should stay away.
-    pub(super) fn wait(&self, gauge: &PressureGauge) -> Wait {
-        // Whoever does not get the lock uses what is known; one look a second is enough.
-        if let Ok(mut seen) = self.seen.try_lock() {
-            let now = gauge.now();
-            if seen.is_none_or(|seen| now.saturating_duration_since(seen.at) >= WINDOW) {
-                let counts = Counts::of(gauge, now);
-                let seconds = seen.map_or(Some(SECONDS_MIN), |before| counts.seconds_since(before));
-                // Where nothing has completed yet, it is looked at again later.
-                if let Some(seconds) = seconds {
-                    self.seconds.store(seconds, Ordering::Relaxed);
-                    *seen = Some(counts);
-                }
-            }
+    /// How long a caller should stay away that is refused now and asks for so many places.
+    pub(super) fn wait(&self, gauge: &PressureGauge, cost: u32, limit: u32) -> Wait {
+        let now = gauge.now();
+        let held = self.hold_time.mean(now).mul_f64(LATER);
+        let part = f64::from(cost.max(1)) / f64::from(limit.max(1));
+        let mut told = locked(&self.told);
+        told.forget_who_did_not_come(now, gauge.admitted(), held, limit);
+        let turn = told.turn(now, held, part);
+        let rounds = told.rounds(now, held, part);
+        drop(told);
+        let wait = turn.saturating_duration_since(now).min(WAIT_MAX);
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Wait {
+            seconds: seconds.max(SECONDS_MIN + rounds).min(WAIT_MAX.as_secs()),
+            milliseconds: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1),
         }
-        let base = Duration::from_secs(self.seconds.load(Ordering::Relaxed));
-        Wait::rounded(base.mul_f64(1.0 + 0.5 * self.roll()), self.roll())
-    }
-
-    /// The next random number, 0 to 1.
-    fn roll(&self) -> f64 {
-        dice::number(self.dice.fetch_add(dice::STEP, Ordering::Relaxed).wrapping_add(dice::STEP))
     }
 }
 
-impl Wait {
-    /// What is left over of a second is rounded up or down by chance, so that the mean stays what it is and callers do
-    /// not all come back on the same second. `roll` is 0 to 1.
-    fn rounded(exact: Duration, roll: f64) -> Self {
-        let up = roll < f64::from(exact.subsec_nanos()) / 1e9;
-        let milliseconds = u64::try_from(exact.as_millis()).unwrap_or(u64::MAX);
-        Wait { seconds: exact.as_secs() + u64::from(up), milliseconds }
-    }
-}
-
-impl Counts {
-    fn of(gauge: &PressureGauge, at: Instant) -> Self {
-        let snapshot = gauge.snapshot();
-        Counts { at, refused: snapshot.refused.total(), admitted: snapshot.admitted }
-    }
-
-    /// How many seconds' worth of work was refused for each second's worth that was done; `None` if it is too early to say,
-    /// because work that takes longer than a second has not completed yet.
-    fn seconds_since(self, before: Counts) -> Option<u64> {
-        let refused = self.refused.saturating_sub(before.refused);
-        match self.admitted.saturating_sub(before.admitted) {
-            0 if refused == 0 => Some(SECONDS_MIN),
-            0 if self.at.saturating_duration_since(before.at) < Duration::from_secs(SECONDS_MAX) => None,
-            0 => Some(SECONDS_MAX),
-            completed => Some(refused.div_ceil(completed).clamp(SECONDS_MIN, SECONDS_MAX)),
+impl Told {
+    /// After a while in which nobody was refused, so that there was a place for everybody who came: if fewer came than had been told
+    /// to, nobody is waited for any more.
+    fn forget_who_did_not_come(&mut self, now: Instant, admitted: u64, held: Duration, limit: u32) {
+        let last = self.last.replace((now, admitted));
+        let (Some((since, before)), Some((first, end))) = (last, self.turns) else { return };
+        if now.saturating_duration_since(since) <= held {
+            return;
         }
+        let passed = end.min(now).saturating_duration_since(first.max(since));
+        let due = passed.as_secs_f64() * f64::from(limit) / held.as_secs_f64();
+        let came = admitted.saturating_sub(before) as f64;
+        if due >= 1.0 && came < SHOWED_UP * due {
+            self.turns = None;
+        }
+    }
+
+    /// The next turn, behind all others, of a call that takes this part of all places.
+    fn turn(&mut self, now: Instant, held: Duration, part: f64) -> Instant {
+        let earliest = now + held;
+        let (first, last) = match self.turns {
+            Some((first, last)) if last > now => (first.max(now), last + held.mul_f64(part.min(1.0))),
+            _ => (earliest, earliest),
+        };
+        let last = last.max(earliest).min(now + WAIT_MAX);
+        self.turns = Some((first, last));
+        last
+    }
+
+    /// How many times all places are needed by those before it who are refused at the same time.
+    fn rounds(&mut self, now: Instant, held: Duration, part: f64) -> u64 {
+        let together = self.together.filter(|(since, _)| now.saturating_duration_since(*since) < held);
+        let (since, before) = together.unwrap_or((now, 0.0));
+        self.together = Some((since, before + part));
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it saturates, and is not negative"
+        )]
+        let rounds = before as u64;
+        rounds
     }
 }
 
 #[cfg(all(test, not(pushback_loom)))]
 mod tests {
     use super::*;
-    use crate::clock::{Clock, ManualClock};
+    use crate::clock::ManualClock;
 
-    #[test]
-    fn the_wait_is_what_was_refused_over_what_was_completed() {
-        let at = ManualClock::new().now();
-        let counts = |at, refused, admitted| Counts { at, refused, admitted };
-        for (refused, completed, seconds) in
-            [(0, 0, 1), (0, 9, 1), (5, 10, 1), (10, 10, 1), (11, 10, 2), (400, 10, 40), (999, 10, 60)]
-        {
-            let before = counts(at, 100, 100);
-            let after = counts(at + WINDOW, 100 + refused, 100 + completed);
-            assert_eq!(
-                after.seconds_since(before),
-                Some(seconds),
-                "{refused} refused, {completed} completed"
-            );
-        }
-        let stuck =
-            |seconds| counts(at + Duration::from_secs(seconds), 101, 100).seconds_since(counts(at, 100, 100));
-        assert_eq!(
-            (stuck(1), stuck(59), stuck(60)),
-            (None, None, Some(60)),
-            "long work is no standstill at first"
-        );
-    }
+    const S: Duration = Duration::from_secs(2);
 
-    #[test]
-    fn the_random_factor_is_between_one_and_one_and_a_half_and_repeats_with_its_seed() {
-        let rolls = |seed| {
-            let pace = Pace::new(Some(seed));
-            (0..1_000).map(|_| pace.roll()).collect::<Vec<_>>()
-        };
-        assert_eq!(rolls(1), rolls(1));
-        assert_ne!(rolls(1), rolls(2));
-        let mean = rolls(1).iter().sum::<f64>() / 1_000.0;
-        assert!(rolls(1).iter().all(|roll| (0.0..1.0).contains(roll)) && (mean - 0.5).abs() < 0.05, "{mean}");
-    }
-
-    #[test]
-    fn seconds_are_rounded_by_chance_and_milliseconds_are_exact() {
-        let exact = Duration::from_millis(1_250);
-        assert_eq!(Wait::rounded(exact, 0.249), Wait { seconds: 2, milliseconds: 1_250 });
-        assert_eq!(Wait::rounded(exact, 0.250), Wait { seconds: 1, milliseconds: 1_250 });
-        assert_eq!(Wait::rounded(Duration::from_secs(60), 0.0).seconds, 60);
-    }
-
-    #[test]
-    fn the_pace_is_looked_at_once_a_second() {
+    fn setting(limit: u32, held: Duration) -> (PressureGauge, ManualClock, Pace) {
         let clock = ManualClock::new();
-        let gauge = PressureGauge::builder().limit(1).clock(clock.clone()).build().unwrap();
-        let pace = Pace::new(Some(7));
-        let base = |pace: &Pace| {
-            pace.wait(&gauge);
-            pace.seconds.load(Ordering::Relaxed)
-        };
-        assert_eq!(base(&pace), 1, "nothing is known yet");
-        let held = gauge.try_acquire().unwrap();
-        for _ in 0..30 {
-            assert!(gauge.try_acquire().is_err());
+        let gauge = PressureGauge::builder().limit(limit).clock(clock.clone()).build().unwrap();
+        let pace = Pace::default();
+        pace.hold_time.learn(held);
+        (gauge, clock, pace)
+    }
+
+    /// Refuses so many at once; what they are told.
+    fn refuse(gauge: &PressureGauge, pace: &Pace, count: usize) -> Vec<Wait> {
+        (0..count).map(|_| pace.wait(gauge, 1, gauge.snapshot().limit)).collect()
+    }
+
+    #[test]
+    fn each_is_told_a_turn_behind_the_others() {
+        let (gauge, _, pace) = setting(10, S);
+        let told = refuse(&gauge, &pace, 40);
+        for (number, wait) in told.iter().enumerate() {
+            let turn = 2_000.0 + 200.0 * number as f64;
+            let expected = LATER * turn;
+            assert!((wait.milliseconds as f64 - expected).abs() <= 1.0, "{number}: {wait:?}");
+            assert_eq!(wait.seconds, wait.milliseconds.div_ceil(1_000), "{number}: never earlier");
         }
-        drop(held);
-        clock.advance(Duration::from_millis(999));
-        assert_eq!(base(&pace), 1);
-        clock.advance(Duration::from_millis(1));
-        assert_eq!(base(&pace), 30);
-        clock.advance(WINDOW);
-        assert_eq!(base(&pace), 1, "nothing was refused since");
+    }
+
+    #[test]
+    fn those_who_are_refused_together_are_not_told_the_same_second_beyond_the_limit() {
+        let (gauge, clock, pace) = setting(8, Duration::from_millis(20));
+        let seconds = |told: Vec<Wait>| told.iter().map(|wait| wait.seconds).collect::<Vec<_>>();
+        let expected: Vec<u64> = (0..16).map(|number| 1 + number / 8).collect();
+        assert_eq!(seconds(refuse(&gauge, &pace, 16)), expected);
+        clock.advance(Duration::from_millis(25));
+        assert_eq!(seconds(refuse(&gauge, &pace, 8)), [1; 8], "others come back at another time");
+    }
+
+    #[test]
+    fn a_turn_is_a_moment_and_the_line_is_shorter_after_a_while() {
+        let (gauge, clock, pace) = setting(10, S);
+        refuse(&gauge, &pace, 40);
+        // All come who are due.
+        for _ in 0..45 {
+            clock.advance(Duration::from_millis(100));
+            for _ in 0..2 {
+                drop(gauge.try_acquire().unwrap());
+            }
+        }
+        let wait = refuse(&gauge, &pace, 1)[0];
+        let turn = LATER * (2_000.0 + 200.0 * 40.0) - 4_500.0;
+        assert!((wait.milliseconds as f64 - turn).abs() <= 1.0, "{wait:?}");
+    }
+
+    /// It used to say five to six seconds where a place was free in two.
+    #[test]
+    fn those_who_did_not_come_are_not_waited_for() {
+        let (gauge, clock, pace) = setting(10, S);
+        refuse(&gauge, &pace, 100);
+        clock.advance(Duration::from_secs(5));
+        let wait = refuse(&gauge, &pace, 1)[0];
+        assert_eq!(wait.milliseconds, 2_500);
+    }
+
+    #[test]
+    fn nobody_is_told_more_than_a_minute() {
+        let (gauge, _, pace) = setting(1, S);
+        let told = refuse(&gauge, &pace, 1_000);
+        assert!(told.iter().all(|wait| wait.seconds <= 60 && wait.milliseconds <= 60_000));
+        assert_eq!(told[999].seconds, 60);
+    }
+
+    #[test]
+    fn the_dearer_a_call_the_longer_those_behind_it_wait() {
+        let (gauge, _, pace) = setting(10, S);
+        pace.wait(&gauge, 1, 10);
+        pace.wait(&gauge, 5, 10);
+        let wait = pace.wait(&gauge, 1, 10);
+        assert_eq!(wait.milliseconds, 2_500 + 1_250 + 250);
     }
 }

@@ -17,9 +17,10 @@ use std::{
 
 use slab::Slab;
 
+use super::hold_time::Taken;
 use crate::{
     clock::{Alarm, Ring},
-    gauge::{OwnedPermit, PressureGauge, thread_stripe},
+    gauge::{PressureGauge, thread_stripe},
     outcome::Outcome,
     sync::{Mutex, MutexGuard, locked},
     telemetry,
@@ -57,7 +58,7 @@ struct Entry {
 /// What goes to others, or ends, when the peer has stalled.
 #[derive(Default)]
 pub(super) struct Held {
-    pub(super) permit: Option<OwnedPermit>,
+    pub(super) permit: Option<Taken>,
     pub(super) body: Option<Arc<dyn Abort>>,
 }
 
@@ -341,7 +342,8 @@ mod tests {
     fn a_waker_that_panics_keeps_no_place_and_is_counted() {
         let clock = ManualClock::new();
         let patrol = patrol(&clock);
-        let held = || Held { permit: Some(patrol.gauge.try_acquire().unwrap().into_owned()), body: None };
+        let held =
+            || Held { permit: Some(patrol.gauge.try_acquire().unwrap().into_owned().into()), body: None };
         let watches = [Watch::peer(&patrol, held()), Watch::peer(&patrol, held())];
         for watch in &watches {
             let waker = Arc::new(Panics).into();

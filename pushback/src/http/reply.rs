@@ -1,9 +1,13 @@
 //! What a refused request is told.
 
+use std::sync::Arc;
+
 use ::http::{Method, StatusCode, Version};
 
 use super::{
     RequestHead,
+    classify::Asks,
+    hold_time::HoldTime,
     pace::Pace,
     refusal::{Form, Refusal},
 };
@@ -20,9 +24,9 @@ use crate::{
 /// keep 429 (RFC 6585, 4: "the user has sent too many requests") for callers above their own quota; say so with
 /// [`status`](Reply::status).
 ///
-/// `Retry-After` is about how many seconds the service needs for those it refuses now: what it refused over what it
-/// completed in the last second or more, 1 to 60, times a random factor of 1 to 1.5, so that they do not all come back at
-/// once.
+/// `Retry-After` is when the caller's turn would come if it stood in line, 1 to 60 whole seconds: once the calls in flight have
+/// ended, a place comes back each S/L, where S is how long places are held and L the limit, and each refused caller is told a
+/// turn of its own. So whoever comes back when told most likely finds a place, and they do not all come back at once.
 ///
 /// gRPC callers are told the same in their own way: HTTP 200 with trailers only, `UNAVAILABLE`, which their retry policies
 /// know, and the time in `grpc-retry-pushback-ms`. Above a [`quota`](Reply::quota) it is `RESOURCE_EXHAUSTED`, and for a call
@@ -44,7 +48,6 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Reply {
     statuses: [StatusCode; Reason::COUNT],
-    seed: Option<u64>,
     is_quota: bool,
 }
 
@@ -53,7 +56,7 @@ impl Reply {
     pub fn new() -> Self {
         let mut statuses = [StatusCode::TOO_MANY_REQUESTS; Reason::COUNT];
         statuses[Reason::Closed.index()] = StatusCode::SERVICE_UNAVAILABLE;
-        Reply { statuses, seed: None, is_quota: false }
+        Reply { statuses, is_quota: false }
     }
 
     /// The status for all reasons.
@@ -82,12 +85,6 @@ impl Reply {
         self.is_quota = true;
         self
     }
-
-    /// Makes the random factor of `Retry-After` repeat, for tests.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
-        self
-    }
 }
 
 impl Default for Reply {
@@ -113,7 +110,12 @@ pub(super) struct Replier {
 
 impl Replier {
     pub(super) fn new(reply: Reply) -> Self {
-        Replier { pace: Pace::new(reply.seed), reply }
+        Replier { pace: Pace::default(), reply }
+    }
+
+    #[inline]
+    pub(super) fn hold_time(&self) -> &Arc<HoldTime> {
+        &self.pace.hold_time
     }
 
     /// What this request is told, whose headers say what it understands.
@@ -122,19 +124,19 @@ impl Replier {
         gauge: &PressureGauge,
         rejected: Rejected,
         request: &RequestHead<'_>,
-        is_trusted: bool,
+        asks: Asks,
     ) -> Refusal {
         Refusal {
             status: self.reply.statuses[rejected.reason.index()],
             form: Form::asked_for(request),
             reason: rejected.reason,
-            wait: self.pace.wait(gauge),
+            wait: self.pace.wait(gauge, asks.arrival.places(), rejected.limit),
             // Under a limit of 0 nothing fits, which is an operator's doing and will pass.
             is_final: rejected.reason == Reason::CostAboveLimit && rejected.limit > 0,
             is_head: *request.method == Method::HEAD,
             closes: rejected.reason == Reason::Closed && request.version < Version::HTTP_2,
             is_quota: self.reply.is_quota,
-            is_trusted,
+            is_trusted: asks.is_trusted,
         }
     }
 }

@@ -8,6 +8,7 @@ use http_body::Body;
 use super::{
     Classify, Hold, Reply, RequestHead,
     classify::Asks,
+    hold_time::HoldTime,
     linger::{Lingering, is_still_sending, linger},
     patrol::Patrol,
     refusal::Refusal,
@@ -68,6 +69,12 @@ impl Shared {
         }
     }
 
+    /// How long its places are held.
+    #[inline]
+    pub(super) fn hold_time(&self) -> &Arc<HoldTime> {
+        self.replier.hold_time()
+    }
+
     /// What this request is told; what it still sends is read and forgotten.
     #[inline]
     pub(super) fn refuse<Q>(self: &Arc<Self>, rejected: Rejected, request: Request<Q>, asks: Asks) -> Refusal
@@ -75,7 +82,7 @@ impl Shared {
         Q: Body + Send + 'static,
     {
         asks.note_refused(&self.gauge, rejected.reason, &request);
-        let refusal = self.replier.refuse(&self.gauge, rejected, &RequestHead::of(&request), asks.is_trusted);
+        let refusal = self.replier.refuse(&self.gauge, rejected, &RequestHead::of(&request), asks);
         if is_still_sending(&request) {
             linger(self, request.into_body());
         }

@@ -16,13 +16,11 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::{
     BoxError, ReaderStalled,
+    hold_time::Taken,
     holding::{Holding, IgnoredIfUnwinding, Part},
     patrol::{Abort, Held, Patrol, Watch},
 };
-use crate::{
-    gauge::OwnedPermit,
-    sync::{Mutex, MutexGuard, locked},
-};
+use crate::sync::{Mutex, MutexGuard, locked};
 
 /// Larger parts are handed over in several, so that a slow reader of a large answer is seen to make progress.
 pub(super) const PART_MAX: usize = 64 << 10;
@@ -54,7 +52,7 @@ impl<B: Send> Abort for Slot<B> {
 }
 
 impl<B: Body + Send + 'static> Stream<B> {
-    pub(super) fn new(body: B, patrol: &Arc<Patrol>, permit: OwnedPermit, trailers_tell: bool) -> Self {
+    pub(super) fn new(body: B, patrol: &Arc<Patrol>, permit: Taken, trailers_tell: bool) -> Self {
         let slot = Arc::new(Slot { body: Mutex::new(Some(Box::pin(body))) });
         let held = Held { permit: Some(permit), body: Some(Arc::clone(&slot) as Arc<dyn Abort>) };
         let watch = Watch::peer(patrol, held);

@@ -4,6 +4,7 @@
 mod classify;
 mod connections;
 mod hold;
+mod kept_word;
 #[path = "../support/mod.rs"]
 mod support;
 mod timing;
@@ -139,29 +140,9 @@ fn callers_are_answered_in_the_form_they_understand_and_strangers_learn_no_numbe
             (&"14".parse().unwrap(), &"Too many requests".parse().unwrap())
         );
         let pushback: u32 = head.headers()["grpc-retry-pushback-ms"].to_str().unwrap().parse().unwrap();
-        assert!((1_000..1_500).contains(&pushback), "{pushback}");
+        assert!((100..1_000).contains(&pushback), "nothing is known yet: {pushback}");
         assert!(head.headers().get(header::RETRY_AFTER).is_none());
     }
-}
-
-#[test]
-fn retry_after_follows_what_is_refused_and_completed() {
-    let clock = ManualClock::new();
-    let gauge = PressureGauge::builder().limit(1).clock(clock.clone()).build().unwrap();
-    let layer = BackpressureLayer::new(gauge.clone()).reply(Reply::new().seed(1));
-    let held = gauge.try_acquire().unwrap();
-    for _ in 0..20 {
-        refusal(&layer, &[]);
-    }
-    drop(held);
-    let _held = gauge.try_acquire().unwrap();
-    clock.advance(Duration::from_secs(1));
-    // Twenty refused and one completed, 19 of them since the first refusal took its look.
-    let waits: Vec<u64> = (0..200)
-        .map(|_| refusal(&layer, &[]).0.headers()[header::RETRY_AFTER].to_str().unwrap().parse().unwrap())
-        .collect();
-    assert!(waits.iter().all(|wait| (19..=30).contains(wait)), "{waits:?}");
-    assert!(waits.iter().any(|wait| *wait < 22) && waits.iter().any(|wait| *wait > 27), "spread: {waits:?}");
 }
 
 #[test]
