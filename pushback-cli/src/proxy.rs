@@ -15,11 +15,13 @@ mod fields;
 mod flags;
 mod forward;
 mod gate;
+mod now;
 mod pool;
 mod reload;
 mod route;
 mod settings;
 mod streams;
+mod systemd;
 mod tls;
 mod typical;
 mod upgrade;
@@ -101,10 +103,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     drop(listener);
     introduce(address, &served, &settings);
     tokio::spawn(reload::watch(file, Arc::clone(&gates), hangups));
-    tell_systemd(NotifyState::Ready);
+    systemd::tell(NotifyState::Ready);
 
     let signal = shutdown.next().await;
-    tell_systemd(NotifyState::Stopping);
+    systemd::tell(NotifyState::Stopping);
     say(&format!("{signal}: draining, {} in flight. Another signal ends at once.", gates.in_flight()));
     let bound = gates.now().settings.drain;
     tokio::select! {
@@ -181,12 +183,5 @@ impl GaugeSettings {
                 format!("{limit}; up to {places} wait for at most {wait}, the rest is refused at once")
             }
         }
-    }
-}
-
-/// Tells whoever started this, if that wants to know.
-fn tell_systemd(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::warn!(%error, "cannot tell systemd");
     }
 }

@@ -20,7 +20,7 @@ use hyper::{Response, body::Incoming};
 use pushback::http::{ResponseBody, ResponseFuture};
 use tokio::runtime::Handle;
 
-use super::{answer::Answer, forward::Forward, typical::now, upstream::Upstream};
+use super::{answer::Answer, forward::Forward, now::now, upstream::Upstream};
 
 /// What the layer answers.
 pub(super) type Answered = Response<ResponseBody<Answer>>;

@@ -16,8 +16,8 @@ use super::{
     call::Progress,
     client::Client,
     fields::{self, Claims},
+    now::now,
     route::Route,
-    typical::now,
     upgrade::Upgrade,
     upload::{Asking, Upload},
 };

@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
     connect::{Address, Connected},
-    typical::now,
+    now::now,
     upload::Upload,
 };
 

@@ -13,7 +13,7 @@ use sd_notify::NotifyState;
 use super::{
     gate::Gates,
     settings::{self, Settings},
-    tell_systemd,
+    systemd,
 };
 use crate::shutdown::Hangups;
 
@@ -35,11 +35,11 @@ pub(super) async fn watch(file: Option<PathBuf>, gates: Arc<Gates>, mut hangups:
             () = hangups.next() => (),
             () = files.change() => (),
         }
-        tell_systemd(NotifyState::Reloading);
+        systemd::tell(NotifyState::Reloading);
         // Looked at before they are read, so that what is written in the meantime is a change.
         let file_before = fs::read(&file).ok();
         reload(&file, &gates);
-        tell_systemd(NotifyState::Ready);
+        systemd::tell(NotifyState::Ready);
         files = Files::of(&file, &gates);
         files.0[0].1 = file_before;
     }

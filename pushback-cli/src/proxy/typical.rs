@@ -2,7 +2,7 @@
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// How much of each new time goes into it.
@@ -30,12 +30,6 @@ impl Typical {
     pub(super) fn left_after(&self, took: Duration) -> Duration {
         Duration::from_nanos(self.0.load(Ordering::Relaxed)).saturating_sub(took).min(KEPT_MAX)
     }
-}
-
-/// The proxy's clock.
-#[expect(clippy::disallowed_methods, reason = "the proxy runs in real time alone, as its sockets do")]
-pub(super) fn now() -> Instant {
-    Instant::now()
 }
 
 #[cfg(test)]
