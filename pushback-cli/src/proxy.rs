@@ -45,11 +45,9 @@ use self::{
     worker::Workers,
 };
 pub(crate) use self::{
-    admin::Token,
     connect::{Address, Connected},
     flags::Arguments,
-    settings::ServiceSettings,
-    upstream::Origin,
+    settings::{Origin, ServiceSettings, Token},
 };
 use crate::{
     failure::Failure,

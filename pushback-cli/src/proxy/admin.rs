@@ -4,7 +4,6 @@
 mod api;
 mod guard;
 mod listener;
-mod token;
 
 use std::{
     net::SocketAddr,
@@ -22,8 +21,11 @@ use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandl
 use pushback::dashboard::{Dashboard, RouteCount};
 
 use self::guard::Guard;
-pub(crate) use self::token::Token;
-use super::{gate::Gates, settings::Admin, tls};
+use super::{
+    gate::Gates,
+    settings::{Admin, Identity, Token},
+    tls,
+};
 use crate::failure::Failure;
 
 /// The buckets of times, in seconds: those of OpenTelemetry for HTTP servers, with two finer ones.
@@ -43,21 +45,6 @@ pub(super) struct Served {
     pub(super) probes: Option<SocketAddr>,
 }
 
-impl Admin {
-    /// Whether nobody gets at it who should not.
-    pub(super) fn check(&self) -> Result<(), String> {
-        match self.listen {
-            Some(address) if !address.ip().is_loopback() && (self.tls.is_none() || self.token.is_none()) => {
-                Err(format!(
-                    "listen is {address}, which is no loopback address; allowed: 127.0.0.1:PORT, [::1]:PORT, off, and \
-                     others with TLS and a token only (probes may be anywhere)"
-                ))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
 /// Serves in the background, and says where.
 pub(super) async fn serve(
     settings: &Admin,
@@ -67,7 +54,8 @@ pub(super) async fn serve(
     settings.check().map_err(|problem| Failure::wrong(format!("admin: {problem}")))?;
     let token = settings.token.as_deref().map(Token::read).transpose();
     let token = token.map_err(|problem| Failure::wrong(format!("admin.token: {problem}")))?;
-    let tls = settings.tls.as_ref().map(tls::server).transpose();
+    let tls =
+        settings.tls.as_ref().map(|Identity { certificate, key }| tls::server(certificate, key)).transpose();
     let tls = tls.map_err(|problem| Failure::wrong(format!("admin.tls: {problem}")))?;
     let upkeep = metrics.clone();
     tokio::spawn(async move {

@@ -16,7 +16,7 @@ use super::{
     drain::Draining,
     fields::{Claims, Own},
     route::{Route, is_ambiguous},
-    settings::{GaugeSettings, RouteSettings, ServiceSettings, Settings},
+    settings::{GaugeSettings, Identity, RouteSettings, ServiceSettings, Settings},
     tls,
     upstream::Upstream,
     worker::{self, Server},
@@ -79,7 +79,12 @@ impl Gates {
 
 impl Gate {
     fn new(settings: Settings, before: Option<&Gate>) -> Result<Self, String> {
-        let tls = settings.tls.as_ref().map(tls::server).transpose()?.map(TlsAcceptor::from);
+        let tls = settings
+            .tls
+            .as_ref()
+            .map(|Identity { certificate, key }| tls::server(certificate, key))
+            .transpose()?
+            .map(TlsAcceptor::from);
         // All that can fail first, so that what is taken over is not changed in vain.
         let mut upstreams: Vec<Arc<Upstream>> = Vec::new();
         for RouteSettings { service, .. } in &settings.routes {
