@@ -21,12 +21,15 @@ use tower_service::Service as _;
 
 use super::{
     access::Line,
-    answer::{Answer, Error, PROXY_STATUS, REFUSED},
+    answer::Answer,
     call::{Answered, Call, Progress},
-    client::Client,
-    fields,
     forward::Forward,
     gate::{Gate, Gates},
+    message::{
+        client::Client,
+        error::{Error, PROXY_STATUS, REFUSED},
+        fields,
+    },
 };
 
 /// Serves one connection.
@@ -109,10 +112,10 @@ impl Future for Passing {
                 Err(error) => {
                     let _ = contained(|| call.give_up());
                     self.closes = true;
-                    own(error.response())
+                    own(Answer::of(error))
                 }
             },
-            State::Answered(error) => own(error.response()),
+            State::Answered(error) => own(Answer::of(*error)),
         };
         if answered.body().refused().is_some() {
             answered.headers_mut().insert(PROXY_STATUS, REFUSED);

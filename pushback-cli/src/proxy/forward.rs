@@ -14,12 +14,15 @@ use tower_service::Service;
 use super::{
     answer::Answer,
     call::Progress,
-    client::Client,
-    fields::{self, Claims},
+    message::{
+        claims::Claims,
+        client::Client,
+        fields,
+        upgrade::Upgrade,
+        upload::{Asking, Upload},
+    },
     now::now,
     route::Route,
-    upgrade::Upgrade,
-    upload::{Asking, Upload},
 };
 
 /// The service, as the layer sees it for one request.
@@ -51,7 +54,8 @@ impl Forward {
         let upgrade = Upgrade::asked_for(&mut request);
         *request.version_mut() = if origin.is_h2() { Version::HTTP_2 } else { Version::HTTP_11 };
         let host = fields::host(&request);
-        fields::rewrite(&mut request, &self.client, &self.claims, origin.authority(), upgrade.as_ref());
+        let protocol = upgrade.as_ref().map(|upgrade| &upgrade.protocol);
+        fields::rewrite(&mut request, &self.client, &self.claims, origin.authority(), protocol);
         let asked = std::mem::take(request.uri_mut());
         *request.uri_mut() = origin.locate(asked, host);
         let request = request.map(|body| Upload::new(body, Arc::clone(&self.claims)));
@@ -60,7 +64,7 @@ impl Forward {
             Ok(response) => response,
             Err(error) => {
                 tracing::debug!(error = error.text(), "the service gave no answer");
-                return error.response();
+                return Answer::of(error);
             }
         };
         upstream.typical.learn(now().saturating_duration_since(began));

@@ -12,9 +12,8 @@ use pushback::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    answer::Error,
     drain::Draining,
-    fields::{Claims, Own},
+    message::{claims::Claims, error::Error, own::Own},
     route::{Route, is_ambiguous},
     settings::{GaugeSettings, Identity, RouteSettings, ServiceSettings, Settings},
     tls,

@@ -20,8 +20,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
     connect::{Address, Connected},
+    message::upload::Upload,
     now::now,
-    upload::Upload,
 };
 
 /// How long connections on which nothing runs are kept: shorter than most services keep theirs, so that requests meet few that are

@@ -17,9 +17,8 @@ use tokio::{
 };
 
 use super::{
-    answer::Error,
     connect::{Address, Connected},
-    upload::Upload,
+    message::{error::Error, upload::Upload},
     upstream::{error_of, error_of_connect},
 };
 

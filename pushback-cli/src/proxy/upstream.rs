@@ -7,14 +7,14 @@ use pushback::http::SenderStalled;
 use tokio::time::timeout;
 
 use super::{
-    answer::{Answer, Error},
+    answer::Answer,
     connect::Address,
+    message::{error::Error, upload::Upload},
     pool::{Failure, Pool},
     settings::ServiceSettings,
     streams::Streams,
     tls,
     typical::Typical,
-    upload::Upload,
 };
 
 /// A service, and each worker's own connections to it.

@@ -18,7 +18,7 @@ use pushback::http::{Connections, NextConnection};
 use tokio::{net::TcpStream, runtime, time::timeout};
 use tracing::{debug, warn};
 
-use super::{client::Client, door::Door, gate::Gates, settings::Clients};
+use super::{door::Door, gate::Gates, message::client::Client, settings::Clients};
 
 /// How long a client may take to agree on TLS; below the time that a drain waits.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);

@@ -1,0 +1,90 @@
+//! Why a request gets no answer of a service, and how clients and operators tell that from what the service answered: by the field
+//! `Proxy-Status` (RFC 9209).
+
+use hyper::{
+    StatusCode,
+    header::{HeaderName, HeaderValue},
+};
+
+pub(in crate::proxy) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+
+/// What a refusal of the gauge has for a Proxy-Status.
+pub(in crate::proxy) const REFUSED: HeaderValue =
+    HeaderValue::from_static("pushback; error=http_request_denied");
+
+/// Why there is no answer of the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::proxy) enum Error {
+    /// The request has no single meaning.
+    Malformed(&'static str),
+    /// It asks for what this proxy does not do.
+    NotDone(&'static str),
+    /// It came by here before.
+    Loop,
+    /// Its sender stalled or broke off.
+    Upload,
+    /// No route is for it.
+    NoRoute,
+    /// This proxy has a fault.
+    Panicked,
+    Refused,
+    ConnectTimeout,
+    Unreachable,
+    Certificate,
+    Tls,
+    Garbage,
+    Broken,
+    TooSlow,
+}
+
+impl Error {
+    pub(in crate::proxy) fn status(self) -> StatusCode {
+        match self {
+            Error::Malformed(_) => StatusCode::BAD_REQUEST,
+            Error::NotDone(_) => StatusCode::NOT_IMPLEMENTED,
+            Error::Loop => StatusCode::LOOP_DETECTED,
+            Error::Upload => StatusCode::REQUEST_TIMEOUT,
+            Error::NoRoute => StatusCode::NOT_FOUND,
+            Error::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
+            Error::Refused | Error::Unreachable | Error::Garbage | Error::Broken => StatusCode::BAD_GATEWAY,
+            Error::Certificate | Error::Tls => StatusCode::BAD_GATEWAY,
+            Error::ConnectTimeout | Error::TooSlow => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// By the registry of RFC 9209, 2.3.
+    pub(in crate::proxy) fn proxy_status(self) -> &'static str {
+        match self {
+            Error::Malformed(_) | Error::NotDone(_) | Error::Upload => "pushback; error=http_request_error",
+            Error::Loop => "pushback; error=proxy_loop_detected",
+            Error::NoRoute => "pushback; error=destination_not_found",
+            Error::Panicked => "pushback; error=proxy_internal_error",
+            Error::Certificate => "pushback; error=tls_certificate_error",
+            Error::Tls => "pushback; error=tls_protocol_error",
+            Error::Refused => "pushback; error=connection_refused",
+            Error::ConnectTimeout => "pushback; error=connection_timeout",
+            Error::Unreachable => "pushback; error=destination_unavailable",
+            Error::Garbage => "pushback; error=http_protocol_error",
+            Error::Broken => "pushback; error=http_response_incomplete",
+            Error::TooSlow => "pushback; error=http_response_timeout",
+        }
+    }
+
+    pub(in crate::proxy) fn text(self) -> &'static str {
+        match self {
+            Error::Malformed(why) | Error::NotDone(why) => why,
+            Error::Loop => "This request came by this proxy before",
+            Error::Upload => "The request did not come to its end",
+            Error::NoRoute => "No service is known for this request",
+            Error::Panicked => "This proxy has a fault",
+            Error::Certificate => "The service's certificate is not believed",
+            Error::Tls => "The service does not answer in TLS",
+            Error::Refused => "The service refuses connections",
+            Error::ConnectTimeout => "The service cannot be reached in time",
+            Error::Unreachable => "The service cannot be reached",
+            Error::Garbage => "The service does not answer in HTTP",
+            Error::Broken => "The service broke off before it answered",
+            Error::TooSlow => "The service did not answer in time",
+        }
+    }
+}
