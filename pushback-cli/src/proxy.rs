@@ -5,9 +5,7 @@
 
 mod access;
 mod admin;
-mod answer;
 mod call;
-mod connect;
 mod door;
 mod drain;
 mod flags;
@@ -15,15 +13,12 @@ mod forward;
 mod gate;
 mod message;
 mod now;
-mod pool;
 mod reload;
 mod route;
+mod service;
 mod settings;
-mod streams;
 mod systemd;
 mod tls;
-mod typical;
-mod upstream;
 mod worker;
 
 use std::{
@@ -42,8 +37,8 @@ use self::{
     worker::Workers,
 };
 pub(crate) use self::{
-    connect::{Address, Connected},
     flags::Arguments,
+    service::connect::{Address, Connected},
     settings::{Origin, ServiceSettings, Token},
 };
 use crate::{

@@ -20,7 +20,11 @@ use hyper::{Response, body::Incoming};
 use pushback::http::{ResponseBody, ResponseFuture};
 use tokio::runtime::Handle;
 
-use super::{answer::Answer, forward::Forward, now::now, upstream::Upstream};
+use super::{
+    forward::Forward,
+    now::now,
+    service::{answer::Answer, upstream::Upstream},
+};
 
 /// What the layer answers.
 pub(super) type Answered = Response<ResponseBody<Answer>>;
@@ -81,7 +85,7 @@ impl Future for Call {
 impl Drop for Call {
     fn drop(&mut self) {
         let Some(layered) = self.layered.take() else { return };
-        let left = self.upstream.typical.left_after(now().saturating_duration_since(self.came));
+        let left = self.upstream.service_time.left_after(now().saturating_duration_since(self.came));
         let is_in_service = self.progress.0.load(Ordering::Relaxed) == FORWARDED;
         let Ok(runtime) = Handle::try_current() else { return };
         if !is_in_service || left.is_zero() || std::thread::panicking() {

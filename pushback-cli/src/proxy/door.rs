@@ -21,7 +21,6 @@ use tower_service::Service as _;
 
 use super::{
     access::Line,
-    answer::Answer,
     call::{Answered, Call, Progress},
     forward::Forward,
     gate::{Gate, Gates},
@@ -30,6 +29,7 @@ use super::{
         error::{Error, PROXY_STATUS, REFUSED},
         fields,
     },
+    service::answer::Answer,
 };
 
 /// Serves one connection.

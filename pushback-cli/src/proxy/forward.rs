@@ -12,7 +12,6 @@ use hyper::{Request, Response, Version};
 use tower_service::Service;
 
 use super::{
-    answer::Answer,
     call::Progress,
     message::{
         claims::Claims,
@@ -23,6 +22,7 @@ use super::{
     },
     now::now,
     route::Route,
+    service::answer::Answer,
 };
 
 /// The service, as the layer sees it for one request.
@@ -67,7 +67,7 @@ impl Forward {
                 return Answer::of(error);
             }
         };
-        upstream.typical.learn(now().saturating_duration_since(began));
+        upstream.service_time.learn(now().saturating_duration_since(began));
         let is_upgraded = Upgrade::go_through(upgrade, &mut response);
         fields::clean(&mut response, is_upgraded);
         response

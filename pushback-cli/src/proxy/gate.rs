@@ -15,9 +15,9 @@ use super::{
     drain::Draining,
     message::{claims::Claims, error::Error, own::Own},
     route::{Route, is_ambiguous},
+    service::upstream::Upstream,
     settings::{GaugeSettings, Identity, RouteSettings, ServiceSettings, Settings},
     tls,
-    upstream::Upstream,
     worker::{self, Server},
 };
 use crate::settings::LimitChoice;

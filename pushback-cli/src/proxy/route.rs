@@ -11,8 +11,8 @@ use percent_encoding::percent_decode_str;
 use pushback::http::BackpressureLayer;
 
 use super::{
+    service::upstream::Upstream,
     settings::{Asked, Host},
-    upstream::Upstream,
 };
 
 /// A route at work.

@@ -12,13 +12,11 @@ use hyper::{
     header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
 };
 
-use super::{
-    message::error::{Error, PROXY_STATUS},
-    pool::Lease,
-};
+use super::pool::Lease;
+use crate::proxy::message::error::{Error, PROXY_STATUS};
 
 /// An answer's body: the service's, or a text of ours.
-pub(super) struct Answer(Kind);
+pub(in crate::proxy) struct Answer(Kind);
 
 enum Kind {
     /// With the connection that is good for another call when this has come to its end.
@@ -35,7 +33,7 @@ impl Answer {
     }
 
     /// What the proxy answers by itself.
-    pub(super) fn of(error: Error) -> Response<Self> {
+    pub(in crate::proxy) fn of(error: Error) -> Response<Self> {
         let mut response = Response::new(Answer::text(error.text()));
         *response.status_mut() = error.status();
         let headers = response.headers_mut();
