@@ -3,23 +3,16 @@
 //! A request's way: `worker` accepts its connection, `door` looks at it, finds its `route` through the `gate`, and asks the
 //! library's layer, which refuses it or lets `forward` send it to the `upstream`; `call` keeps its place when its client goes away.
 
-mod access;
 mod admin;
-mod call;
-mod door;
-mod drain;
 mod flags;
-mod forward;
-mod gate;
+mod front;
 mod message;
 mod now;
 mod reload;
-mod route;
 mod service;
 mod settings;
 mod systemd;
 mod tls;
-mod worker;
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -32,9 +25,8 @@ use sd_notify::NotifyState;
 
 use self::{
     admin::Served,
-    gate::Gates,
+    front::{drain, gate::Gates, worker::Workers},
     settings::{GaugeSettings, Log, Settings},
-    worker::Workers,
 };
 pub(crate) use self::{
     flags::Arguments,

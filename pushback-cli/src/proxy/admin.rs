@@ -22,7 +22,7 @@ use pushback::dashboard::{Dashboard, RouteCount};
 
 use self::guard::Guard;
 use super::{
-    gate::Gates,
+    front::gate::Gates,
     settings::{Admin, Identity, Token},
     tls,
 };

@@ -11,7 +11,7 @@ use std::{
 use sd_notify::NotifyState;
 
 use super::{
-    gate::Gates,
+    front::gate::Gates,
     settings::{self, Settings},
     systemd,
 };

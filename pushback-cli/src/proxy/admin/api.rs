@@ -15,7 +15,7 @@ use pushback::{DryRunMode, PressureGauge};
 use serde_json::{Map, Value, json};
 
 use super::guard::{self, Guard};
-use crate::proxy::gate::Gates;
+use crate::proxy::front::gate::Gates;
 
 /// More than any change is long.
 const BODY_MAX: usize = 4096;

@@ -10,25 +10,23 @@ use std::{
     time::Duration,
 };
 
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
-};
+use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
 use pushback::http::{Connections, NextConnection};
 use tokio::{net::TcpStream, runtime, time::timeout};
 use tracing::{debug, warn};
 
-use super::{door::Door, gate::Gates, message::client::Client, settings::Clients};
+use super::{door::Door, gate::Gates};
+use crate::proxy::message::client::Client;
 
 /// How long a client may take to agree on TLS; below the time that a drain waits.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// After an accept that failed, for want of files perhaps.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-pub(super) struct Workers(Vec<JoinHandle<()>>);
+pub(in crate::proxy) struct Workers(Vec<JoinHandle<()>>);
 
 impl Workers {
-    pub(super) fn start(
+    pub(in crate::proxy) fn start(
         count: usize,
         listener: &TcpListener,
         gates: &Arc<Gates>,
@@ -94,30 +92,6 @@ async fn accept_now(listener: &tokio::net::TcpListener) -> Option<(TcpStream, st
         accepted = accept => accepted.ok(),
         () = tokio::task::yield_now() => None,
     }
-}
-
-pub(super) type Server = auto::Builder<TokioExecutor>;
-
-/// Without `pipeline_flush`: with it, hyper buffers an answer without a bound while its client does not read, and closes without
-/// having written its last answer if bytes are left that it will not read.
-pub(super) fn server(clients: &Clients) -> Server {
-    let mut server = auto::Builder::new(TokioExecutor::new());
-    server
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(clients.head)
-        .max_buf_size(usize::try_from(clients.head_size).unwrap_or(usize::MAX))
-        .max_headers(usize::try_from(clients.fields).unwrap_or(usize::MAX))
-        // Small answers go out as one piece, which costs less than telling the system of two.
-        .writev(false);
-    server
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(clients.streams)
-        .max_header_list_size(clients.head_size)
-        .keep_alive_interval(Duration::from_secs(60))
-        .keep_alive_timeout(Duration::from_secs(20));
-    server
 }
 
 /// What a worker serves its connections with.

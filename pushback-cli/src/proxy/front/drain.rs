@@ -6,47 +6,15 @@
 
 use std::time::Duration;
 
-use tokio::{sync::watch, time::timeout};
+use tokio::time::timeout;
 
-use super::{gate::Gates, worker::Workers};
+use super::{draining::Stage, gate::Gates, worker::Workers};
 use crate::failure::Failure;
 
 /// How long clients have to hear that their connection ends.
 const NOTICE: Duration = Duration::from_secs(1);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
-    Serving,
-    Noticing,
-    Ending,
-}
-
-/// How far the drain is.
-#[derive(Debug, Clone)]
-pub(super) struct Draining(watch::Sender<Stage>);
-
-impl Draining {
-    pub(super) fn new() -> Self {
-        Draining(watch::Sender::new(Stage::Serving))
-    }
-
-    /// Whether it has begun.
-    pub(super) fn has_begun(&self) -> bool {
-        *self.0.borrow() > Stage::Serving
-    }
-
-    /// Waits until nothing new is to be accepted.
-    pub(super) async fn wants_the_end(&self) {
-        // The sender is ours, so this cannot fail.
-        let _ = self.0.subscribe().wait_for(|stage| *stage == Stage::Ending).await;
-    }
-
-    fn enter(&self, stage: Stage) {
-        self.0.send_replace(stage);
-    }
-}
-
-pub(super) async fn run(gates: &Gates, workers: Workers, bound: Duration) -> Result<(), Failure> {
+pub(in crate::proxy) async fn run(gates: &Gates, workers: Workers, bound: Duration) -> Result<(), Failure> {
     gates.draining.enter(Stage::Noticing);
     tokio::time::sleep(NOTICE.min(bound)).await;
     gates.draining.enter(Stage::Ending);

@@ -4,8 +4,8 @@ use std::{net::IpAddr, time::Instant};
 
 use hyper::{Method, Request, Uri, body::Incoming};
 
-use super::{
-    call::Answered,
+use super::call::Answered;
+use crate::proxy::{
     message::{client::Client, error::PROXY_STATUS},
     now::now,
     settings::Trust,

@@ -21,9 +21,11 @@ use tower_service::Service as _;
 
 use super::{
     access::Line,
-    call::{Answered, Call, Progress},
-    forward::Forward,
+    call::{Answered, Call},
+    forward::{Forward, Progress},
     gate::{Gate, Gates},
+};
+use crate::proxy::{
     message::{
         client::Client,
         error::{Error, PROXY_STATUS, REFUSED},

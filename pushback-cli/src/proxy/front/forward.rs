@@ -4,15 +4,18 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
     task::{Context, Poll},
 };
 
 use hyper::{Request, Response, Version};
 use tower_service::Service;
 
-use super::{
-    call::Progress,
+use super::route::Route;
+use crate::proxy::{
     message::{
         claims::Claims,
         client::Client,
@@ -21,9 +24,35 @@ use super::{
         upload::{Asking, Upload},
     },
     now::now,
-    route::Route,
     service::answer::Answer,
 };
+
+/// How far a call is, which the layer's future does not say.
+#[derive(Debug, Default)]
+pub(super) struct Progress(AtomicU8);
+
+const FORWARDED: u8 = 1;
+const CLIENT_GONE: u8 = 2;
+
+impl Progress {
+    /// The service has it now.
+    fn forwarded(&self) {
+        self.0.store(FORWARDED, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_forwarded(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == FORWARDED
+    }
+
+    /// Nobody waits for its answer any more.
+    pub(super) fn client_has_gone(&self) {
+        self.0.store(CLIENT_GONE, Ordering::Relaxed);
+    }
+
+    fn is_client_gone(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == CLIENT_GONE
+    }
+}
 
 /// The service, as the layer sees it for one request.
 #[derive(Clone)]

@@ -12,38 +12,42 @@ use pushback::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    drain::Draining,
-    message::{claims::Claims, error::Error, own::Own},
+    draining::Draining,
     route::{Route, is_ambiguous},
-    service::upstream::Upstream,
-    settings::{GaugeSettings, Identity, RouteSettings, ServiceSettings, Settings},
-    tls,
-    worker::{self, Server},
+    server::{self, Server},
 };
-use crate::settings::LimitChoice;
+use crate::{
+    proxy::{
+        message::{claims::Claims, error::Error, own::Own},
+        service::upstream::Upstream,
+        settings::{GaugeSettings, Identity, RouteSettings, ServiceSettings, Settings},
+        tls,
+    },
+    settings::LimitChoice,
+};
 
 /// The gate that is in force, and what stays when it changes.
-pub(super) struct Gates {
+pub(in crate::proxy) struct Gates {
     current: ArcSwap<Gate>,
     pub(super) own: Arc<Own>,
-    pub(super) draining: Draining,
+    pub(in crate::proxy) draining: Draining,
 }
 
 /// What stands before the services.
-pub(super) struct Gate {
-    pub(super) settings: Settings,
+pub(in crate::proxy) struct Gate {
+    pub(in crate::proxy) settings: Settings,
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) server: Server,
     pub(super) claims: Arc<Claims>,
     /// Whether paths matter, so that each must have one reading.
     has_paths: bool,
     /// In the order of the settings.
-    pub(super) gauges: Vec<PressureGauge>,
-    pub(super) routes: Vec<Arc<Route>>,
+    pub(in crate::proxy) gauges: Vec<PressureGauge>,
+    pub(in crate::proxy) routes: Vec<Arc<Route>>,
 }
 
 impl Gates {
-    pub(super) fn new(settings: Settings) -> Result<Self, String> {
+    pub(in crate::proxy) fn new(settings: Settings) -> Result<Self, String> {
         let gate = Gate::new(settings, None)?;
         Ok(Gates {
             current: ArcSwap::from_pointee(gate),
@@ -53,25 +57,25 @@ impl Gates {
     }
 
     /// The gate now: cheap, and for a moment.
-    pub(super) fn now(&self) -> arc_swap::Guard<Arc<Gate>> {
+    pub(in crate::proxy) fn now(&self) -> arc_swap::Guard<Arc<Gate>> {
         self.current.load()
     }
 
     /// Has other settings from the next request on. If they cannot be, says why, and all stays as it is.
-    pub(super) fn change(&self, settings: Settings) -> Result<(), String> {
+    pub(in crate::proxy) fn change(&self, settings: Settings) -> Result<(), String> {
         let gate = Gate::new(settings, Some(&self.now()))?;
         self.current.store(Arc::new(gate));
         Ok(())
     }
 
     /// How many calls were admitted and refused by the gauges of now.
-    pub(super) fn totals(&self) -> (u64, u64) {
+    pub(in crate::proxy) fn totals(&self) -> (u64, u64) {
         let snapshots = self.now().gauges.iter().map(PressureGauge::snapshot).collect::<Vec<_>>();
         let refused = snapshots.iter().map(|snapshot| snapshot.refused.total());
         (snapshots.iter().map(|snapshot| snapshot.admitted).sum(), refused.sum())
     }
 
-    pub(super) fn in_flight(&self) -> u64 {
+    pub(in crate::proxy) fn in_flight(&self) -> u64 {
         self.now().gauges.iter().map(|gauge| u64::from(gauge.snapshot().in_flight)).sum()
     }
 }
@@ -115,7 +119,7 @@ impl Gate {
             }))
         });
         let routes = routes.collect::<Result<_, _>>()?;
-        let server = worker::server(&settings.clients);
+        let server = server::server(&settings.clients);
         let claims = Arc::new(Claims::of(&settings.trust));
         let has_paths = settings.routes.iter().any(|route| route.asked.path.is_some());
         Ok(Gate { tls, server, claims, has_paths, gauges, routes, settings })
