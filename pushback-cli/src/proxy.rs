@@ -1,7 +1,9 @@
 //! `pushback proxy`: a gate in front of services in any language.
 //!
-//! A request's way: `worker` accepts its connection, `door` looks at it, finds its `route` through the `gate`, and asks the
+//! A request's way: `worker` accepts its connection, `door` looks at it, finds its `route` through the `site`, and asks the
 //! library's layer, which refuses it or lets `forward` send it to the `upstream`; `call` keeps its place when its client goes away.
+//!
+//! Arrows between the rooms point down: this and `reload`, then `admin`, `front`, `service`, `message`, `settings`.
 
 mod admin;
 mod flags;
@@ -25,7 +27,7 @@ use sd_notify::NotifyState;
 
 use self::{
     admin::Served,
-    front::{drain, gate::Gates, worker::Workers},
+    front::{drain, site::Sites, worker::Workers},
     settings::{GaugeSettings, Log, Settings},
 };
 pub(crate) use self::{
@@ -54,7 +56,7 @@ pub(crate) struct CheckArguments {
 pub(crate) fn check(arguments: &CheckArguments) -> Result<(), Failure> {
     let settings = read(&arguments.config)?;
     // What only shows when it is made: certificates that the system lacks.
-    Gates::new(settings.clone())
+    Sites::new(settings.clone())
         .map_err(|problem| Failure::wrong(format!("{}: {problem}", arguments.config.display())))?;
     print(&settings.to_string())
 }
@@ -76,29 +78,29 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let hangups = Hangups::catch().map_err(cannot_catch)?;
     let listener = listen(settings.listen)?;
     let address = listener.local_addr().map_err(Failure::run)?;
-    let gates = Arc::new(Gates::new(settings.clone()).map_err(Failure::wrong)?);
-    let served = admin::serve(&settings.admin, &gates, metrics).await?;
+    let sites = Arc::new(Sites::new(settings.clone()).map_err(Failure::wrong)?);
+    let served = admin::serve(&settings.admin, &sites, metrics).await?;
     let connections = Connections::at_most(settings.clients.connections).map_err(Failure::wrong)?;
     let connections = connections.idle(settings.clients.idle).map_err(Failure::wrong)?;
-    let workers = Workers::start(settings.workers, &listener, &gates, &connections)
+    let workers = Workers::start(settings.workers, &listener, &sites, &connections)
         .map_err(|error| Failure::run(format!("cannot start the workers: {error}")))?;
     drop(listener);
     introduce(address, &served, &settings);
-    tokio::spawn(reload::watch(file, Arc::clone(&gates), hangups));
+    tokio::spawn(reload::watch(file, Arc::clone(&sites), hangups));
     systemd::tell(NotifyState::Ready);
 
     let signal = shutdown.next().await;
     systemd::tell(NotifyState::Stopping);
-    say(&format!("{signal}: draining, {} in flight. Another signal ends at once.", gates.in_flight()));
-    let bound = gates.now().settings.drain;
+    say(&format!("{signal}: draining, {} in flight. Another signal ends at once.", sites.in_flight()));
+    let bound = sites.now().settings.drain;
     tokio::select! {
-        left = drain::run(&gates, workers, bound) => {
-            let (admitted, refused) = gates.totals();
+        left = drain::run(&sites, workers, bound) => {
+            let (admitted, refused) = sites.totals();
             say(&format!("Drained: {admitted} admitted, {refused} refused."));
             left
         }
         signal = shutdown.next() => {
-            Err(Failure::run(format!("{signal} again: ended with {} in flight", gates.in_flight())))
+            Err(Failure::run(format!("{signal} again: ended with {} in flight", sites.in_flight())))
         }
     }
 }

@@ -22,7 +22,7 @@ use pushback::dashboard::{Dashboard, RouteCount};
 
 use self::guard::Guard;
 use super::{
-    front::gate::Gates,
+    front::site::Sites,
     settings::{Admin, Identity, Token},
     tls,
 };
@@ -48,7 +48,7 @@ pub(super) struct Served {
 /// Serves in the background, and says where.
 pub(super) async fn serve(
     settings: &Admin,
-    gates: &Arc<Gates>,
+    sites: &Arc<Sites>,
     metrics: PrometheusHandle,
 ) -> Result<Served, Failure> {
     settings.check().map_err(|problem| Failure::wrong(format!("admin: {problem}")))?;
@@ -64,16 +64,16 @@ pub(super) async fn serve(
             upkeep.run_upkeep();
         }
     });
-    let probes = probes(gates, metrics);
+    let probes = probes(sites, metrics);
     let mut served = Served::default();
     if let Some(address) = settings.probes {
         served.probes = Some(listener::serve(address, None, probes.clone()).await?);
     }
     if let Some(address) = settings.listen {
-        let page = dashboard(gates);
+        let page = dashboard(sites);
         let page = if token.is_some() { page.changes_at("api/gauges") } else { page };
         let guard = Arc::new(Guard::new(address, token));
-        let pages = probes.merge(api::router(gates, &guard)).merge(page.router());
+        let pages = probes.merge(api::router(sites, &guard)).merge(page.router());
         let pages = pages.layer(middleware::from_fn_with_state(guard, guard::from_here));
         served.admin = Some(listener::serve(address, tls, pages).await?);
     }
@@ -81,12 +81,12 @@ pub(super) async fn serve(
 }
 
 /// The live page.
-fn dashboard(gates: &Arc<Gates>) -> Dashboard {
-    let gauges = Arc::clone(gates);
-    let routes = Arc::clone(gates);
+fn dashboard(sites: &Arc<Sites>) -> Dashboard {
+    let gauges = Arc::clone(sites);
+    let routes = Arc::clone(sites);
     Dashboard::of(move || gauges.now().gauges.clone()).routes(move || {
-        let gate = routes.now();
-        let counts = gate
+        let site = routes.now();
+        let counts = site
             .routes
             .iter()
             .map(|route| RouteCount::new(&route.name, &route.gauge, route.requests.load(Ordering::Relaxed)));
@@ -95,8 +95,8 @@ fn dashboard(gates: &Arc<Gates>) -> Dashboard {
 }
 
 /// What changes nothing.
-fn probes(gates: &Arc<Gates>, metrics: PrometheusHandle) -> Router {
-    let draining = gates.draining.clone();
+fn probes(sites: &Arc<Sites>, metrics: PrometheusHandle) -> Router {
+    let draining = sites.draining.clone();
     let ready = async move || {
         if draining.has_begun() {
             (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
@@ -104,9 +104,9 @@ fn probes(gates: &Arc<Gates>, metrics: PrometheusHandle) -> Router {
             (StatusCode::OK, "ready\n")
         }
     };
-    let gates = Arc::clone(gates);
+    let sites = Arc::clone(sites);
     let metrics = async move || {
-        for gauge in &gates.now().gauges {
+        for gauge in &sites.now().gauges {
             gauge.publish_metrics();
         }
         ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())

@@ -1,4 +1,4 @@
-//! Where clients come in: their connections, what stands before the services, and an admitted call's way to its answer.
+//! Where clients come in: their connections and requests, what stands before the services, and an admitted call's way to its answer.
 
 mod access;
 mod call;
@@ -6,7 +6,7 @@ mod door;
 pub(super) mod drain;
 mod draining;
 mod forward;
-pub(super) mod gate;
 mod route;
 mod server;
+pub(super) mod site;
 pub(super) mod worker;

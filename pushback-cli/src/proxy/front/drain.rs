@@ -8,24 +8,24 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{draining::Stage, gate::Gates, worker::Workers};
+use super::{draining::Stage, site::Sites, worker::Workers};
 use crate::failure::Failure;
 
 /// How long clients have to hear that their connection ends.
 const NOTICE: Duration = Duration::from_secs(1);
 
-pub(in crate::proxy) async fn run(gates: &Gates, workers: Workers, bound: Duration) -> Result<(), Failure> {
-    gates.draining.enter(Stage::Noticing);
+pub(in crate::proxy) async fn run(sites: &Sites, workers: Workers, bound: Duration) -> Result<(), Failure> {
+    sites.draining.enter(Stage::Noticing);
     tokio::time::sleep(NOTICE.min(bound)).await;
-    gates.draining.enter(Stage::Ending);
+    sites.draining.enter(Stage::Ending);
     let ended = tokio::task::spawn_blocking(|| workers.join());
     match timeout(bound, ended).await {
         Ok(_) => Ok(()),
         // Connections may be left, but nobody on them waits for anything.
-        Err(_) if gates.in_flight() == 0 => Ok(()),
+        Err(_) if sites.in_flight() == 0 => Ok(()),
         Err(_) => Err(Failure::run(format!(
             "{} still in flight after {}",
-            gates.in_flight(),
+            sites.in_flight(),
             humantime::format_duration(bound)
         ))),
     }

@@ -1,5 +1,5 @@
-//! What stands before the services now: routes, gauges, TLS. Made of settings, and made anew when they change: what did not change is
-//! taken over with all that it has learned, and calls that run keep what they began with.
+//! What stands before the services by the settings that are in force: routes, gauges, TLS. It is made anew when they change: what did not
+//! change is taken over with all that it has learned, and calls that run keep what they began with.
 
 use std::sync::{Arc, atomic::AtomicU64};
 
@@ -26,15 +26,15 @@ use crate::{
     settings::LimitChoice,
 };
 
-/// The gate that is in force, and what stays when it changes.
-pub(in crate::proxy) struct Gates {
-    current: ArcSwap<Gate>,
+/// The site that is in force, and what stays when it changes.
+pub(in crate::proxy) struct Sites {
+    current: ArcSwap<Site>,
     pub(super) own: Arc<Own>,
     pub(in crate::proxy) draining: Draining,
 }
 
-/// What stands before the services.
-pub(in crate::proxy) struct Gate {
+/// What stands before the services by one form of the settings.
+pub(in crate::proxy) struct Site {
     pub(in crate::proxy) settings: Settings,
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) server: Server,
@@ -46,25 +46,25 @@ pub(in crate::proxy) struct Gate {
     pub(in crate::proxy) routes: Vec<Arc<Route>>,
 }
 
-impl Gates {
+impl Sites {
     pub(in crate::proxy) fn new(settings: Settings) -> Result<Self, String> {
-        let gate = Gate::new(settings, None)?;
-        Ok(Gates {
-            current: ArcSwap::from_pointee(gate),
+        let site = Site::new(settings, None)?;
+        Ok(Sites {
+            current: ArcSwap::from_pointee(site),
             own: Arc::new(Own::new()),
             draining: Draining::new(),
         })
     }
 
-    /// The gate now: cheap, and for a moment.
-    pub(in crate::proxy) fn now(&self) -> arc_swap::Guard<Arc<Gate>> {
+    /// The site now: cheap, and for a moment.
+    pub(in crate::proxy) fn now(&self) -> arc_swap::Guard<Arc<Site>> {
         self.current.load()
     }
 
     /// Has other settings from the next request on. If they cannot be, says why, and all stays as it is.
     pub(in crate::proxy) fn change(&self, settings: Settings) -> Result<(), String> {
-        let gate = Gate::new(settings, Some(&self.now()))?;
-        self.current.store(Arc::new(gate));
+        let site = Site::new(settings, Some(&self.now()))?;
+        self.current.store(Arc::new(site));
         Ok(())
     }
 
@@ -80,8 +80,8 @@ impl Gates {
     }
 }
 
-impl Gate {
-    fn new(settings: Settings, before: Option<&Gate>) -> Result<Self, String> {
+impl Site {
+    fn new(settings: Settings, before: Option<&Site>) -> Result<Self, String> {
         let tls = settings
             .tls
             .as_ref()
@@ -122,7 +122,7 @@ impl Gate {
         let server = server::server(&settings.clients);
         let claims = Arc::new(Claims::of(&settings.trust));
         let has_paths = settings.routes.iter().any(|route| route.asked.path.is_some());
-        Ok(Gate { tls, server, claims, has_paths, gauges, routes, settings })
+        Ok(Site { tls, server, claims, has_paths, gauges, routes, settings })
     }
 
     /// The first route that is for this request.
@@ -145,7 +145,7 @@ impl Gate {
 }
 
 /// A gauge for these settings: the one before, if it can become that.
-fn gauge_of(settings: &GaugeSettings, before: Option<&Gate>) -> Result<PressureGauge, String> {
+fn gauge_of(settings: &GaugeSettings, before: Option<&Site>) -> Result<PressureGauge, String> {
     let kept = before.and_then(|before| {
         let index = before.settings.gauges.iter().position(|gauge| gauge.name == settings.name)?;
         Some((&before.settings.gauges[index], before.gauges.get(index)?))
