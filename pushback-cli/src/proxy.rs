@@ -1,31 +1,20 @@
 //! `pushback proxy`: a gate in front of services in any language.
 //!
-//! A request's way: `worker` accepts its connection, `door` looks at it, finds its `route` through the `gate`, and asks the
+//! A request's way: `worker` accepts its connection, `door` looks at it, finds its `route` through the `site`, and asks the
 //! library's layer, which refuses it or lets `forward` send it to the `upstream`; `call` keeps its place when its client goes away.
+//!
+//! Arrows between the rooms point down: this and `reload`, then `admin`, `front`, `service`, `message`, `settings`.
 
-mod access;
 mod admin;
-mod answer;
-mod call;
-mod client;
-mod connect;
-mod door;
-mod drain;
-mod fields;
 mod flags;
-mod forward;
-mod gate;
-mod pool;
+mod front;
+mod message;
+mod now;
 mod reload;
-mod route;
+mod service;
 mod settings;
-mod streams;
+mod systemd;
 mod tls;
-mod typical;
-mod upgrade;
-mod upload;
-mod upstream;
-mod worker;
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -38,16 +27,13 @@ use sd_notify::NotifyState;
 
 use self::{
     admin::Served,
-    gate::Gates,
+    front::{drain, site::Sites, worker::Workers},
     settings::{GaugeSettings, Log, Settings},
-    worker::Workers,
 };
 pub(crate) use self::{
-    admin::Token,
-    connect::{Address, Connected},
     flags::Arguments,
-    settings::ServiceSettings,
-    upstream::Origin,
+    service::connect::{Address, Connected},
+    settings::{Origin, ServiceSettings, Token},
 };
 use crate::{
     failure::Failure,
@@ -70,7 +56,7 @@ pub(crate) struct CheckArguments {
 pub(crate) fn check(arguments: &CheckArguments) -> Result<(), Failure> {
     let settings = read(&arguments.config)?;
     // What only shows when it is made: certificates that the system lacks.
-    Gates::new(settings.clone())
+    Sites::new(settings.clone())
         .map_err(|problem| Failure::wrong(format!("{}: {problem}", arguments.config.display())))?;
     print(&settings.to_string())
 }
@@ -92,29 +78,29 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let hangups = Hangups::catch().map_err(cannot_catch)?;
     let listener = listen(settings.listen)?;
     let address = listener.local_addr().map_err(Failure::run)?;
-    let gates = Arc::new(Gates::new(settings.clone()).map_err(Failure::wrong)?);
-    let served = admin::serve(&settings.admin, &gates, metrics).await?;
+    let sites = Arc::new(Sites::new(settings.clone()).map_err(Failure::wrong)?);
+    let served = admin::serve(&settings.admin, &sites, metrics).await?;
     let connections = Connections::at_most(settings.clients.connections).map_err(Failure::wrong)?;
     let connections = connections.idle(settings.clients.idle).map_err(Failure::wrong)?;
-    let workers = Workers::start(settings.workers, &listener, &gates, &connections)
+    let workers = Workers::start(settings.workers, &listener, &sites, &connections)
         .map_err(|error| Failure::run(format!("cannot start the workers: {error}")))?;
     drop(listener);
     introduce(address, &served, &settings);
-    tokio::spawn(reload::watch(file, Arc::clone(&gates), hangups));
-    tell_systemd(NotifyState::Ready);
+    tokio::spawn(reload::watch(file, Arc::clone(&sites), hangups));
+    systemd::tell(NotifyState::Ready);
 
     let signal = shutdown.next().await;
-    tell_systemd(NotifyState::Stopping);
-    say(&format!("{signal}: draining, {} in flight. Another signal ends at once.", gates.in_flight()));
-    let bound = gates.now().settings.drain;
+    systemd::tell(NotifyState::Stopping);
+    say(&format!("{signal}: draining, {} in flight. Another signal ends at once.", sites.in_flight()));
+    let bound = sites.now().settings.drain;
     tokio::select! {
-        left = drain::run(&gates, workers, bound) => {
-            let (admitted, refused) = gates.totals();
+        left = drain::run(&sites, workers, bound) => {
+            let (admitted, refused) = sites.totals();
             say(&format!("Drained: {admitted} admitted, {refused} refused."));
             left
         }
         signal = shutdown.next() => {
-            Err(Failure::run(format!("{signal} again: ended with {} in flight", gates.in_flight())))
+            Err(Failure::run(format!("{signal} again: ended with {} in flight", sites.in_flight())))
         }
     }
 }
@@ -181,12 +167,5 @@ impl GaugeSettings {
                 format!("{limit}; up to {places} wait for at most {wait}, the rest is refused at once")
             }
         }
-    }
-}
-
-/// Tells whoever started this, if that wants to know.
-fn tell_systemd(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::warn!(%error, "cannot tell systemd");
     }
 }

@@ -25,6 +25,7 @@ mod classify;
 mod connections;
 mod fields;
 mod future;
+mod head;
 mod hold;
 mod hold_time;
 mod holding;
@@ -52,11 +53,12 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 pub use body::{ReaderStalled, ResponseBody};
-pub use classify::{Classify, RequestHead, ResponseHead};
+pub use classify::Classify;
 #[cfg(feature = "axum")]
 pub use connections::CappedListener;
 pub use connections::{Connection, Connections, NextConnection};
 pub use future::ResponseFuture;
+pub use head::{RequestHead, ResponseHead};
 pub use hold::{Hold, Place};
 pub use reply::Reply;
 pub use trust::Trust;

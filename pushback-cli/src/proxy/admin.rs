@@ -4,7 +4,6 @@
 mod api;
 mod guard;
 mod listener;
-mod token;
 
 use std::{
     net::SocketAddr,
@@ -22,8 +21,11 @@ use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandl
 use pushback::dashboard::{Dashboard, RouteCount};
 
 use self::guard::Guard;
-pub(crate) use self::token::Token;
-use super::{gate::Gates, settings::Admin, tls};
+use super::{
+    front::site::Sites,
+    settings::{Admin, Identity, Token},
+    tls,
+};
 use crate::failure::Failure;
 
 /// The buckets of times, in seconds: those of OpenTelemetry for HTTP servers, with two finer ones.
@@ -43,31 +45,17 @@ pub(super) struct Served {
     pub(super) probes: Option<SocketAddr>,
 }
 
-impl Admin {
-    /// Whether nobody gets at it who should not.
-    pub(super) fn check(&self) -> Result<(), String> {
-        match self.listen {
-            Some(address) if !address.ip().is_loopback() && (self.tls.is_none() || self.token.is_none()) => {
-                Err(format!(
-                    "listen is {address}, which is no loopback address; allowed: 127.0.0.1:PORT, [::1]:PORT, off, and \
-                     others with TLS and a token only (probes may be anywhere)"
-                ))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
 /// Serves in the background, and says where.
 pub(super) async fn serve(
     settings: &Admin,
-    gates: &Arc<Gates>,
+    sites: &Arc<Sites>,
     metrics: PrometheusHandle,
 ) -> Result<Served, Failure> {
     settings.check().map_err(|problem| Failure::wrong(format!("admin: {problem}")))?;
     let token = settings.token.as_deref().map(Token::read).transpose();
     let token = token.map_err(|problem| Failure::wrong(format!("admin.token: {problem}")))?;
-    let tls = settings.tls.as_ref().map(tls::server).transpose();
+    let tls =
+        settings.tls.as_ref().map(|Identity { certificate, key }| tls::server(certificate, key)).transpose();
     let tls = tls.map_err(|problem| Failure::wrong(format!("admin.tls: {problem}")))?;
     let upkeep = metrics.clone();
     tokio::spawn(async move {
@@ -76,16 +64,16 @@ pub(super) async fn serve(
             upkeep.run_upkeep();
         }
     });
-    let probes = probes(gates, metrics);
+    let probes = probes(sites, metrics);
     let mut served = Served::default();
     if let Some(address) = settings.probes {
         served.probes = Some(listener::serve(address, None, probes.clone()).await?);
     }
     if let Some(address) = settings.listen {
-        let page = dashboard(gates);
+        let page = dashboard(sites);
         let page = if token.is_some() { page.changes_at("api/gauges") } else { page };
         let guard = Arc::new(Guard::new(address, token));
-        let pages = probes.merge(api::router(gates, &guard)).merge(page.router());
+        let pages = probes.merge(api::router(sites, &guard)).merge(page.router());
         let pages = pages.layer(middleware::from_fn_with_state(guard, guard::from_here));
         served.admin = Some(listener::serve(address, tls, pages).await?);
     }
@@ -93,12 +81,12 @@ pub(super) async fn serve(
 }
 
 /// The live page.
-fn dashboard(gates: &Arc<Gates>) -> Dashboard {
-    let gauges = Arc::clone(gates);
-    let routes = Arc::clone(gates);
+fn dashboard(sites: &Arc<Sites>) -> Dashboard {
+    let gauges = Arc::clone(sites);
+    let routes = Arc::clone(sites);
     Dashboard::of(move || gauges.now().gauges.clone()).routes(move || {
-        let gate = routes.now();
-        let counts = gate
+        let site = routes.now();
+        let counts = site
             .routes
             .iter()
             .map(|route| RouteCount::new(&route.name, &route.gauge, route.requests.load(Ordering::Relaxed)));
@@ -107,8 +95,8 @@ fn dashboard(gates: &Arc<Gates>) -> Dashboard {
 }
 
 /// What changes nothing.
-fn probes(gates: &Arc<Gates>, metrics: PrometheusHandle) -> Router {
-    let draining = gates.draining.clone();
+fn probes(sites: &Arc<Sites>, metrics: PrometheusHandle) -> Router {
+    let draining = sites.draining.clone();
     let ready = async move || {
         if draining.has_begun() {
             (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
@@ -116,9 +104,9 @@ fn probes(gates: &Arc<Gates>, metrics: PrometheusHandle) -> Router {
             (StatusCode::OK, "ready\n")
         }
     };
-    let gates = Arc::clone(gates);
+    let sites = Arc::clone(sites);
     let metrics = async move || {
-        for gauge in &gates.now().gauges {
+        for gauge in &sites.now().gauges {
             gauge.publish_metrics();
         }
         ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())

@@ -2,12 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use super::{
-    settings::{
-        self, Admin, Asked, CONNECT, Clients, GaugeSettings, Log, RouteSettings, ServiceSettings, Settings,
-        Somewhere, Trust,
-    },
-    upstream::Origin,
+use super::settings::{
+    self, Admin, Asked, CONNECT, Clients, GaugeSettings, Log, Origin, RouteSettings, ServiceSettings,
+    Settings, Somewhere, Trust,
 };
 use crate::settings::{LimitChoice, address, limit_choice};
 

@@ -11,9 +11,9 @@ use std::{
 use sd_notify::NotifyState;
 
 use super::{
-    gate::Gates,
+    front::site::Sites,
     settings::{self, Settings},
-    tell_systemd,
+    systemd,
 };
 use crate::shutdown::Hangups;
 
@@ -22,33 +22,33 @@ use crate::shutdown::Hangups;
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Runs beside the proxy, until that ends.
-pub(super) async fn watch(file: Option<PathBuf>, gates: Arc<Gates>, mut hangups: Hangups) {
+pub(super) async fn watch(file: Option<PathBuf>, sites: Arc<Sites>, mut hangups: Hangups) {
     let Some(file) = file else {
         loop {
             hangups.next().await;
             tracing::warn!("SIGHUP changes nothing: the settings are flags; --config FILE can be read again");
         }
     };
-    let mut files = Files::of(&file, &gates);
+    let mut files = Files::of(&file, &sites);
     loop {
         tokio::select! {
             () = hangups.next() => (),
             () = files.change() => (),
         }
-        tell_systemd(NotifyState::Reloading);
+        systemd::tell(NotifyState::Reloading);
         // Looked at before they are read, so that what is written in the meantime is a change.
         let file_before = fs::read(&file).ok();
-        reload(&file, &gates);
-        tell_systemd(NotifyState::Ready);
-        files = Files::of(&file, &gates);
+        reload(&file, &sites);
+        systemd::tell(NotifyState::Ready);
+        files = Files::of(&file, &sites);
         files.0[0].1 = file_before;
     }
 }
 
-fn reload(file: &Path, gates: &Gates) {
+fn reload(file: &Path, sites: &Sites) {
     let changed = settings::read(file).and_then(|mut settings| {
-        let kept = settings.keep(&gates.now().settings);
-        gates.change(settings).map_err(|problem| vec![format!("{}: {problem}", file.display())])?;
+        let kept = settings.keep(&sites.now().settings);
+        sites.change(settings).map_err(|problem| vec![format!("{}: {problem}", file.display())])?;
         Ok(kept)
     });
     match changed {
@@ -96,8 +96,8 @@ impl Settings {
 struct Files(Vec<(PathBuf, Option<Vec<u8>>)>);
 
 impl Files {
-    fn of(file: &Path, gates: &Gates) -> Self {
-        let mut files = settings::named_files(&gates.now().settings);
+    fn of(file: &Path, sites: &Sites) -> Self {
+        let mut files = settings::named_files(&sites.now().settings);
         files.insert(0, file.to_owned());
         Files(
             files

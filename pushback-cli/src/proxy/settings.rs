@@ -1,8 +1,10 @@
 //! What the proxy is to do, whether flags said it or a file.
 
 mod file;
+mod origin;
 mod section;
 mod show;
+mod token;
 mod values;
 
 use std::{
@@ -18,7 +20,7 @@ use ipnet::IpNet;
 use pushback::http::{Classify, Hold};
 
 pub(super) use self::file::{named_files, read};
-use super::upstream::Origin;
+pub(crate) use self::{origin::Origin, token::Token};
 use crate::settings::{self, LimitChoice};
 
 /// All settings of a proxy, each in its range.
@@ -83,6 +85,21 @@ pub(super) struct Admin {
     /// A file with the word that changes are made with.
     pub(super) token: Option<PathBuf>,
     pub(super) tls: Option<Identity>,
+}
+
+impl Admin {
+    /// Whether nobody gets at it who should not.
+    pub(super) fn check(&self) -> Result<(), String> {
+        match self.listen {
+            Some(address) if !address.ip().is_loopback() && (self.tls.is_none() || self.token.is_none()) => {
+                Err(format!(
+                    "listen is {address}, which is no loopback address; allowed: 127.0.0.1:PORT, [::1]:PORT, off, and \
+                     others with TLS and a token only (probes may be anywhere)"
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Whose word counts.

@@ -8,8 +8,6 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 
-use super::settings::Identity;
-
 /// The certificates in a file.
 pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let allowed = "allowed: a readable file with certificates in PEM";
@@ -24,9 +22,10 @@ pub(super) fn key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
         .map_err(|error| format!("{error}; allowed: a readable file with a private key in PEM"))
 }
 
-/// How this server speaks TLS: 1.2 and 1.3, and whether what goes on in it is HTTP/2 or HTTP/1.1 is agreed on (ALPN).
-pub(super) fn server(identity: &Identity) -> Result<Arc<ServerConfig>, String> {
-    let (certificates, key) = (certificates(&identity.certificate)?, key(&identity.key)?);
+/// How a server speaks TLS that has its certificates and its private key in these files: 1.2 and 1.3, and whether what goes on in it is
+/// HTTP/2 or HTTP/1.1 is agreed on (ALPN).
+pub(super) fn server(certificate: &Path, private: &Path) -> Result<Arc<ServerConfig>, String> {
+    let (certificates, key) = (certificates(certificate)?, key(private)?);
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;

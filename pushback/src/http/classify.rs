@@ -2,12 +2,12 @@
 
 use std::{fmt, sync::Arc};
 
-use ::http::{
-    Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
-    header::CONTENT_TYPE,
-};
+use ::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
 
-use super::trust::Trust;
+use super::{
+    head::{RequestHead, ResponseHead},
+    trust::Trust,
+};
 use crate::{
     arrival::Arrival,
     gauge::{OwnedPermit, PressureGauge},
@@ -52,46 +52,6 @@ pub struct Classify {
 
 type ArrivalOf = dyn Fn(&RequestHead<'_>) -> Arrival + Send + Sync;
 type OutcomeOf = dyn Fn(&ResponseHead<'_>) -> Outcome + Send + Sync;
-
-/// What is known of a request before its body is read.
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub struct RequestHead<'a> {
-    /// The method.
-    pub method: &'a Method,
-    /// The path and what else the request's target says. Behind axum's `nest` it lacks the prefix.
-    pub uri: &'a Uri,
-    /// The protocol's version.
-    pub version: Version,
-    /// The headers.
-    pub headers: &'a HeaderMap,
-    /// What the server and outer layers know, such as the peer's address.
-    pub extensions: &'a Extensions,
-}
-
-impl<'a> RequestHead<'a> {
-    pub(super) fn of<Q>(request: &'a Request<Q>) -> Self {
-        RequestHead {
-            method: request.method(),
-            uri: request.uri(),
-            version: request.version(),
-            headers: request.headers(),
-            extensions: request.extensions(),
-        }
-    }
-}
-
-/// What is known of a response before its body is read.
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub struct ResponseHead<'a> {
-    /// The status.
-    pub status: StatusCode,
-    /// The headers.
-    pub headers: &'a HeaderMap,
-    /// What the service and inner layers left here.
-    pub extensions: &'a Extensions,
-}
 
 /// What a request is to the gauge.
 #[derive(Debug, Clone, Copy)]

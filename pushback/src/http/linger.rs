@@ -23,7 +23,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::runtime::Handle;
 
-use super::{patrol::Watch, shared::Shared};
+use super::patrol::{Patrol, Watch};
 
 /// Twice as much as the uploads that most services allow.
 const BYTES_MAX: usize = 4 << 20;
@@ -32,10 +32,10 @@ const TIME_MAX: Duration = Duration::from_secs(2);
 /// How many clients of one layer are read from at once. Above that, they see a reset.
 const CLIENTS_MAX: usize = 256;
 
-/// How many clients are read from now.
-#[derive(Debug, Default)]
+/// How many clients of one layer are read from now.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Lingering {
-    clients: AtomicUsize,
+    clients: Arc<AtomicUsize>,
 }
 
 /// Whether a refused client must be read from. Whoever expects to be told to go on has sent nothing, and reading would tell
@@ -47,16 +47,16 @@ pub(super) fn is_still_sending<Q: Body>(request: &Request<Q>) -> bool {
 }
 
 /// Reads on, in a task of its own, what was refused. Outside of tokio nothing is read.
-pub(super) fn linger<Q>(shared: &Arc<Shared>, body: Q)
+pub(super) fn linger<Q>(lingering: &Lingering, patrol: &Arc<Patrol>, body: Q)
 where
     Q: Body + Send + 'static,
 {
     let Ok(runtime) = Handle::try_current() else { return };
-    if shared.lingering.clients.fetch_add(1, Ordering::Relaxed) >= CLIENTS_MAX {
-        shared.lingering.clients.fetch_sub(1, Ordering::Relaxed);
+    if lingering.clients.fetch_add(1, Ordering::Relaxed) >= CLIENTS_MAX {
+        lingering.clients.fetch_sub(1, Ordering::Relaxed);
         return;
     }
-    let client = Client { watch: Watch::at_most(&shared.patrol, TIME_MAX), shared: Arc::clone(shared) };
+    let client = Client { watch: Watch::at_most(patrol, TIME_MAX), lingering: lingering.clone() };
     runtime.spawn(Linger { body, client, bytes_left: BYTES_MAX });
 }
 
@@ -72,7 +72,7 @@ pin_project! {
 
 struct Client {
     watch: Watch,
-    shared: Arc<Shared>,
+    lingering: Lingering,
 }
 
 impl<Q: Body> Future for Linger<Q> {
@@ -94,6 +94,6 @@ impl<Q: Body> Future for Linger<Q> {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.shared.lingering.clients.fetch_sub(1, Ordering::Relaxed);
+        self.lingering.clients.fetch_sub(1, Ordering::Relaxed);
     }
 }

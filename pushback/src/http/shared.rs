@@ -52,7 +52,7 @@ pub(super) struct Shared {
     pub(super) classify: Classify,
     replier: Replier,
     pub(super) patrol: Arc<Patrol>,
-    pub(super) lingering: Lingering,
+    lingering: Lingering,
 }
 
 impl Shared {
@@ -77,14 +77,14 @@ impl Shared {
 
     /// What this request is told; what it still sends is read and forgotten.
     #[inline]
-    pub(super) fn refuse<Q>(self: &Arc<Self>, rejected: Rejected, request: Request<Q>, asks: Asks) -> Refusal
+    pub(super) fn refuse<Q>(&self, rejected: Rejected, request: Request<Q>, asks: Asks) -> Refusal
     where
         Q: Body + Send + 'static,
     {
         asks.note_refused(&self.gauge, rejected.reason, &request);
         let refusal = self.replier.refuse(&self.gauge, rejected, &RequestHead::of(&request), asks);
         if is_still_sending(&request) {
-            linger(self, request.into_body());
+            linger(&self.lingering, &self.patrol, request.into_body());
         }
         refusal
     }

@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc};
 use ::http::{HeaderMap, HeaderName};
 
 use super::{
-    classify::RequestHead,
     fields::{grpc_timeout, milliseconds, urgency},
+    head::RequestHead,
 };
 use crate::{
     arrival::{Arrival, Priority},

@@ -15,33 +15,33 @@ use pushback::{DryRunMode, PressureGauge};
 use serde_json::{Map, Value, json};
 
 use super::guard::{self, Guard};
-use crate::proxy::gate::Gates;
+use crate::proxy::front::site::Sites;
 
 /// More than any change is long.
 const BODY_MAX: usize = 4096;
 
-pub(super) fn router(gates: &Arc<Gates>, guard: &Arc<Guard>) -> Router {
+pub(super) fn router(sites: &Arc<Sites>, guard: &Arc<Guard>) -> Router {
     Router::new()
         .route("/api/gauges", get(all))
         .route("/api/gauges/{name}", get(one).patch(change))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(middleware::from_fn_with_state(Arc::clone(guard), guard::known))
-        .with_state(Arc::clone(gates))
+        .with_state(Arc::clone(sites))
 }
 
-async fn all(State(gates): State<Arc<Gates>>) -> Json<Value> {
-    Json(json!({ "gauges": gates.now().gauges.iter().map(PressureGauge::snapshot).collect::<Vec<_>>() }))
+async fn all(State(sites): State<Arc<Sites>>) -> Json<Value> {
+    Json(json!({ "gauges": sites.now().gauges.iter().map(PressureGauge::snapshot).collect::<Vec<_>>() }))
 }
 
-async fn one(State(gates): State<Arc<Gates>>, Path(name): Path<String>) -> Response {
-    match gauge(&gates, &name) {
+async fn one(State(sites): State<Arc<Sites>>, Path(name): Path<String>) -> Response {
+    match gauge(&sites, &name) {
         Ok(gauge) => Json(gauge.snapshot()).into_response(),
         Err(problem) => wrong(StatusCode::NOT_FOUND, &problem),
     }
 }
 
-async fn change(State(gates): State<Arc<Gates>>, Path(name): Path<String>, body: Bytes) -> Response {
-    let gauge = match gauge(&gates, &name) {
+async fn change(State(sites): State<Arc<Sites>>, Path(name): Path<String>, body: Bytes) -> Response {
+    let gauge = match gauge(&sites, &name) {
         Ok(gauge) => gauge,
         Err(problem) => return wrong(StatusCode::NOT_FOUND, &problem),
     };
@@ -60,11 +60,11 @@ async fn change(State(gates): State<Arc<Gates>>, Path(name): Path<String>, body:
     }
 }
 
-fn gauge(gates: &Gates, name: &str) -> Result<PressureGauge, String> {
-    let gate = gates.now();
-    let gauge = gate.gauges.iter().find(|gauge| gauge.name() == name);
+fn gauge(sites: &Sites, name: &str) -> Result<PressureGauge, String> {
+    let site = sites.now();
+    let gauge = site.gauges.iter().find(|gauge| gauge.name() == name);
     gauge.cloned().ok_or_else(|| {
-        let names: Vec<_> = gate.gauges.iter().map(PressureGauge::name).collect();
+        let names: Vec<_> = site.gauges.iter().map(PressureGauge::name).collect();
         format!("there is no gauge {name:?}; there are: {}", names.join(", "))
     })
 }

@@ -12,8 +12,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::token::Token;
-use crate::origin::{self, Reach};
+use crate::{
+    origin::{self, Reach},
+    proxy::settings::Token,
+};
 
 pub(super) struct Guard {
     reach: Reach,

@@ -7,9 +7,9 @@ use std::{
 };
 
 use super::{
-    ADMIN, Admin, Asked, CONNECT, Clients, DRAIN, GaugeSettings, Identity, LINE_WAIT, LISTEN, Log,
-    RouteSettings, STALL, ServiceSettings, Settings, Somewhere, TIMEOUT, Trust, address_or_off, connections,
-    cores, drain_time, exempt, line,
+    ADMIN, Admin, Asked, CONNECT, Clients, DRAIN, GaugeSettings, Identity, LINE_WAIT, LISTEN, Log, Origin,
+    RouteSettings, STALL, ServiceSettings, Settings, Somewhere, TIMEOUT, Token, Trust, address_or_off,
+    connections, cores, drain_time, exempt, line,
     section::{Reading, Section},
     service_time, small, stall,
     values::{
@@ -18,7 +18,7 @@ use super::{
     wait, workers,
 };
 use crate::{
-    proxy::{admin, tls, upstream::Origin},
+    proxy::tls,
     settings::{self, LimitChoice},
 };
 
@@ -94,7 +94,9 @@ fn identity(mut section: Section<'_, '_>, folder: &Path) -> Option<Identity> {
         section.wrong("it needs both a certificate and a key, files in PEM");
     }
     let identity = certificate.zip(key).map(|(certificate, key)| Identity { certificate, key });
-    if let Some(Err(problem)) = identity.as_ref().map(tls::server) {
+    if let Some(Err(problem)) =
+        identity.as_ref().map(|Identity { certificate, key }| tls::server(certificate, key))
+    {
         section.wrong(&problem);
     }
     section.end();
@@ -127,7 +129,7 @@ fn admin(mut section: Section<'_, '_>, folder: &Path) -> Admin {
     let probes = section.read("probes", address_or_off);
     let token = section.read("token", |text| {
         let file = folder.join(text);
-        admin::Token::read(&file).map(|_| file)
+        Token::read(&file).map(|_| file)
     });
     let tls = section.section("tls").and_then(|section| identity(section, folder));
     let admin = Admin {

@@ -2,7 +2,7 @@
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// How much of each new time goes into it.
@@ -12,10 +12,10 @@ const KEPT_MAX: Duration = Duration::from_secs(10);
 
 /// A moving mean, in nanoseconds; 0 before the first answer.
 #[derive(Debug, Default)]
-pub(super) struct Typical(AtomicU64);
+pub(in crate::proxy) struct ServiceTime(AtomicU64);
 
-impl Typical {
-    pub(super) fn learn(&self, took: Duration) {
+impl ServiceTime {
+    pub(in crate::proxy) fn learn(&self, took: Duration) {
         let took = i64::try_from(took.as_nanos()).unwrap_or(i64::MAX / 2);
         let before = self.0.load(Ordering::Relaxed);
         let mean = match i64::try_from(before) {
@@ -27,15 +27,9 @@ impl Typical {
     }
 
     /// How much longer a call that took so long already may be expected to run.
-    pub(super) fn left_after(&self, took: Duration) -> Duration {
+    pub(in crate::proxy) fn left_after(&self, took: Duration) -> Duration {
         Duration::from_nanos(self.0.load(Ordering::Relaxed)).saturating_sub(took).min(KEPT_MAX)
     }
-}
-
-/// The proxy's clock.
-#[expect(clippy::disallowed_methods, reason = "the proxy runs in real time alone, as its sockets do")]
-pub(super) fn now() -> Instant {
-    Instant::now()
 }
 
 #[cfg(test)]
@@ -44,7 +38,7 @@ mod tests {
 
     #[test]
     fn what_is_typical_follows_slowly_and_is_bounded() {
-        let typical = Typical::default();
+        let typical = ServiceTime::default();
         assert_eq!(typical.left_after(Duration::ZERO), Duration::ZERO);
         typical.learn(Duration::from_millis(160));
         assert_eq!(typical.left_after(Duration::ZERO), Duration::from_millis(160));

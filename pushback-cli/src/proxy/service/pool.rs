@@ -5,7 +5,6 @@
 
 use std::{
     collections::VecDeque,
-    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -20,9 +19,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
     connect::{Address, Connected},
-    typical::now,
-    upload::Upload,
+    failure::Failure,
 };
+use crate::proxy::{message::upload::Upload, now::now};
 
 /// How long connections on which nothing runs are kept: shorter than most services keep theirs, so that requests meet few that are
 /// just being closed.
@@ -38,12 +37,6 @@ pub(super) struct Pool {
 struct Idle {
     sender: SendRequest<Upload>,
     since: Instant,
-}
-
-/// Why there is no answer.
-pub(super) enum Failure {
-    Connect(io::Error),
-    Exchange(hyper::Error),
 }
 
 impl Pool {

@@ -17,11 +17,10 @@ use tokio::{
 };
 
 use super::{
-    answer::Error,
     connect::{Address, Connected},
-    upload::Upload,
-    upstream::{error_of, error_of_connect},
+    failure::{error_of, error_of_connect},
 };
+use crate::proxy::message::{error::Error, upload::Upload};
 
 /// How often a connection with calls on it is asked whether anybody is still there, and how long that may take: or a service
 /// that went without a word would take all calls along until TCP gives up.

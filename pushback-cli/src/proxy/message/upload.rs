@@ -10,19 +10,19 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use pushback::http::RequestBody;
 
-use super::fields::Claims;
+use super::claims::Claims;
 
 /// A request's body as the layer gives it.
-pub(super) type Asking = RequestBody<Incoming>;
+pub(in crate::proxy) type Asking = RequestBody<Incoming>;
 
 /// The same without trailers that nobody may send. hyper sends only those announced over HTTP/1, and all over HTTP/2.
-pub(super) struct Upload {
+pub(in crate::proxy) struct Upload {
     body: Asking,
     claims: Arc<Claims>,
 }
 
 impl Upload {
-    pub(super) fn new(body: Asking, claims: Arc<Claims>) -> Self {
+    pub(in crate::proxy) fn new(body: Asking, claims: Arc<Claims>) -> Self {
         Upload { body, claims }
     }
 

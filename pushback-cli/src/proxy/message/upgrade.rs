@@ -9,17 +9,17 @@ use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 use tracing::debug;
 
-use super::{answer::Answer, fields::has_token, upload::Asking};
+use super::fields::has_token;
 
 /// What a client wants its connection to become.
-pub(super) struct Upgrade {
-    pub(super) protocol: HeaderValue,
+pub(in crate::proxy) struct Upgrade {
+    pub(in crate::proxy) protocol: HeaderValue,
     client: OnUpgrade,
 }
 
 impl Upgrade {
     /// Not to HTTP/2: requests on it would pass the gauge by.
-    pub(super) fn asked_for(request: &mut Request<Asking>) -> Option<Self> {
+    pub(in crate::proxy) fn asked_for<B>(request: &mut Request<B>) -> Option<Self> {
         if request.version() != Version::HTTP_11 || !has_token(request.headers(), &CONNECTION, "upgrade") {
             return None;
         }
@@ -37,7 +37,7 @@ impl Upgrade {
     }
 
     /// Joins both connections if the service has agreed; says whether it did.
-    pub(super) fn go_through(asked: Option<Self>, response: &mut Response<Answer>) -> bool {
+    pub(in crate::proxy) fn go_through<B>(asked: Option<Self>, response: &mut Response<B>) -> bool {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return false;
         }

@@ -4,7 +4,12 @@ use std::{net::IpAddr, time::Instant};
 
 use hyper::{Method, Request, Uri, body::Incoming};
 
-use super::{answer::PROXY_STATUS, call::Answered, client::Client, settings::Trust, typical::now};
+use super::call::Answered;
+use crate::proxy::{
+    message::{client::Client, error::PROXY_STATUS},
+    now::now,
+    settings::Trust,
+};
 
 /// What is logged of a request, which is no longer there when its answer comes.
 pub(super) struct Line {

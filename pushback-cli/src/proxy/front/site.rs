@@ -1,5 +1,5 @@
-//! What stands before the services now: routes, gauges, TLS. Made of settings, and made anew when they change: what did not change is
-//! taken over with all that it has learned, and calls that run keep what they began with.
+//! What stands before the services by the settings that are in force: routes, gauges, TLS. It is made anew when they change: what did not
+//! change is taken over with all that it has learned, and calls that run keep what they began with.
 
 use std::sync::{Arc, atomic::AtomicU64};
 
@@ -12,74 +12,82 @@ use pushback::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    answer::Error,
-    drain::Draining,
-    fields::{Claims, Own},
+    draining::Draining,
     route::{Route, is_ambiguous},
-    settings::{GaugeSettings, RouteSettings, ServiceSettings, Settings},
-    tls,
-    upstream::Upstream,
-    worker::{self, Server},
+    server::{self, Server},
 };
-use crate::settings::LimitChoice;
+use crate::{
+    proxy::{
+        message::{claims::Claims, error::Error, own::Own},
+        service::upstream::Upstream,
+        settings::{GaugeSettings, Identity, RouteSettings, ServiceSettings, Settings},
+        tls,
+    },
+    settings::LimitChoice,
+};
 
-/// The gate that is in force, and what stays when it changes.
-pub(super) struct Gates {
-    current: ArcSwap<Gate>,
+/// The site that is in force, and what stays when it changes.
+pub(in crate::proxy) struct Sites {
+    current: ArcSwap<Site>,
     pub(super) own: Arc<Own>,
-    pub(super) draining: Draining,
+    pub(in crate::proxy) draining: Draining,
 }
 
-/// What stands before the services.
-pub(super) struct Gate {
-    pub(super) settings: Settings,
+/// What stands before the services by one form of the settings.
+pub(in crate::proxy) struct Site {
+    pub(in crate::proxy) settings: Settings,
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) server: Server,
     pub(super) claims: Arc<Claims>,
     /// Whether paths matter, so that each must have one reading.
     has_paths: bool,
     /// In the order of the settings.
-    pub(super) gauges: Vec<PressureGauge>,
-    pub(super) routes: Vec<Arc<Route>>,
+    pub(in crate::proxy) gauges: Vec<PressureGauge>,
+    pub(in crate::proxy) routes: Vec<Arc<Route>>,
 }
 
-impl Gates {
-    pub(super) fn new(settings: Settings) -> Result<Self, String> {
-        let gate = Gate::new(settings, None)?;
-        Ok(Gates {
-            current: ArcSwap::from_pointee(gate),
+impl Sites {
+    pub(in crate::proxy) fn new(settings: Settings) -> Result<Self, String> {
+        let site = Site::new(settings, None)?;
+        Ok(Sites {
+            current: ArcSwap::from_pointee(site),
             own: Arc::new(Own::new()),
             draining: Draining::new(),
         })
     }
 
-    /// The gate now: cheap, and for a moment.
-    pub(super) fn now(&self) -> arc_swap::Guard<Arc<Gate>> {
+    /// The site now: cheap, and for a moment.
+    pub(in crate::proxy) fn now(&self) -> arc_swap::Guard<Arc<Site>> {
         self.current.load()
     }
 
     /// Has other settings from the next request on. If they cannot be, says why, and all stays as it is.
-    pub(super) fn change(&self, settings: Settings) -> Result<(), String> {
-        let gate = Gate::new(settings, Some(&self.now()))?;
-        self.current.store(Arc::new(gate));
+    pub(in crate::proxy) fn change(&self, settings: Settings) -> Result<(), String> {
+        let site = Site::new(settings, Some(&self.now()))?;
+        self.current.store(Arc::new(site));
         Ok(())
     }
 
     /// How many calls were admitted and refused by the gauges of now.
-    pub(super) fn totals(&self) -> (u64, u64) {
+    pub(in crate::proxy) fn totals(&self) -> (u64, u64) {
         let snapshots = self.now().gauges.iter().map(PressureGauge::snapshot).collect::<Vec<_>>();
         let refused = snapshots.iter().map(|snapshot| snapshot.refused.total());
         (snapshots.iter().map(|snapshot| snapshot.admitted).sum(), refused.sum())
     }
 
-    pub(super) fn in_flight(&self) -> u64 {
+    pub(in crate::proxy) fn in_flight(&self) -> u64 {
         self.now().gauges.iter().map(|gauge| u64::from(gauge.snapshot().in_flight)).sum()
     }
 }
 
-impl Gate {
-    fn new(settings: Settings, before: Option<&Gate>) -> Result<Self, String> {
-        let tls = settings.tls.as_ref().map(tls::server).transpose()?.map(TlsAcceptor::from);
+impl Site {
+    fn new(settings: Settings, before: Option<&Site>) -> Result<Self, String> {
+        let tls = settings
+            .tls
+            .as_ref()
+            .map(|Identity { certificate, key }| tls::server(certificate, key))
+            .transpose()?
+            .map(TlsAcceptor::from);
         // All that can fail first, so that what is taken over is not changed in vain.
         let mut upstreams: Vec<Arc<Upstream>> = Vec::new();
         for RouteSettings { service, .. } in &settings.routes {
@@ -111,10 +119,10 @@ impl Gate {
             }))
         });
         let routes = routes.collect::<Result<_, _>>()?;
-        let server = worker::server(&settings.clients);
+        let server = server::server(&settings.clients);
         let claims = Arc::new(Claims::of(&settings.trust));
         let has_paths = settings.routes.iter().any(|route| route.asked.path.is_some());
-        Ok(Gate { tls, server, claims, has_paths, gauges, routes, settings })
+        Ok(Site { tls, server, claims, has_paths, gauges, routes, settings })
     }
 
     /// The first route that is for this request.
@@ -137,7 +145,7 @@ impl Gate {
 }
 
 /// A gauge for these settings: the one before, if it can become that.
-fn gauge_of(settings: &GaugeSettings, before: Option<&Gate>) -> Result<PressureGauge, String> {
+fn gauge_of(settings: &GaugeSettings, before: Option<&Site>) -> Result<PressureGauge, String> {
     let kept = before.and_then(|before| {
         let index = before.settings.gauges.iter().position(|gauge| gauge.name == settings.name)?;
         Some((&before.settings.gauges[index], before.gauges.get(index)?))

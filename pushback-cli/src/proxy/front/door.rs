@@ -21,36 +21,41 @@ use tower_service::Service as _;
 
 use super::{
     access::Line,
-    answer::{Answer, Error, PROXY_STATUS, REFUSED},
-    call::{Answered, Call, Progress},
-    client::Client,
-    fields,
-    forward::Forward,
-    gate::{Gate, Gates},
+    call::{Answered, Call},
+    forward::{Forward, Progress},
+    site::{Site, Sites},
+};
+use crate::proxy::{
+    message::{
+        client::Client,
+        error::{Error, PROXY_STATUS, REFUSED},
+        fields,
+    },
+    service::answer::Answer,
 };
 
 /// Serves one connection.
 pub(super) struct Door {
-    gates: Arc<Gates>,
+    sites: Arc<Sites>,
     client: Arc<Client>,
     /// Whose connections to the services are used.
     worker: usize,
 }
 
 impl Door {
-    pub(super) fn new(gates: &Arc<Gates>, client: Client, worker: usize) -> Self {
-        Door { gates: Arc::clone(gates), client: Arc::new(client), worker }
+    pub(super) fn new(sites: &Arc<Sites>, client: Client, worker: usize) -> Self {
+        Door { sites: Arc::clone(sites), client: Arc::new(client), worker }
     }
 
-    fn ask(&self, gate: &Gate, mut request: Request<Incoming>, is_known_hop: bool) -> Result<Call, Error> {
-        fields::check(&request, &self.gates.own)?;
+    fn ask(&self, site: &Site, mut request: Request<Incoming>, is_known_hop: bool) -> Result<Call, Error> {
+        fields::check(&request, &self.sites.own)?;
         if !is_known_hop {
-            gate.claims.take_off(request.headers_mut());
+            site.claims.take_off(request.headers_mut());
         }
-        let route = gate.route_of(&request)?;
+        let route = site.route_of(&request)?;
         route.requests.fetch_add(1, Ordering::Relaxed);
         let progress = Arc::new(Progress::default());
-        let forward = Forward::new(route, &gate.claims, &self.client, self.worker, &progress);
+        let forward = Forward::new(route, &site.claims, &self.client, self.worker, &progress);
         let layer = if is_known_hop { &route.trusting } else { &route.layer };
         let layered = layer.layer(forward).call(request);
         Ok(Call::new(layered, progress, Arc::clone(&route.upstream)))
@@ -64,17 +69,17 @@ impl Service<Request<Incoming>> for Door {
 
     fn call(&self, request: Request<Incoming>) -> Passing {
         let is_h1 = request.version() < Version::HTTP_2;
-        let gate = self.gates.now();
-        let trust = &gate.settings.trust;
-        let line = gate.settings.has_access_log.then(|| Box::new(Line::of(&request, &self.client, trust)));
+        let site = self.sites.now();
+        let trust = &site.settings.trust;
+        let line = site.settings.has_access_log.then(|| Box::new(Line::of(&request, &self.client, trust)));
         let is_known_hop = trust.knows(self.client.address);
-        let state = match contained(|| self.ask(&gate, request, is_known_hop)).and_then(|asked| asked) {
+        let state = match contained(|| self.ask(&site, request, is_known_hop)).and_then(|asked| asked) {
             Ok(call) => State::Asked(call),
             Err(error) => State::Answered(error),
         };
         // After a malformed request, nobody knows where the next one begins.
         let is_last = matches!(&state, State::Answered(error) if *error != Error::NoRoute);
-        let closes = is_h1 && (is_last || self.gates.draining.has_begun());
+        let closes = is_h1 && (is_last || self.sites.draining.has_begun());
         Passing { state, closes, line }
     }
 }
@@ -109,10 +114,10 @@ impl Future for Passing {
                 Err(error) => {
                     let _ = contained(|| call.give_up());
                     self.closes = true;
-                    own(error.response())
+                    own(Answer::of(error))
                 }
             },
-            State::Answered(error) => own(error.response()),
+            State::Answered(error) => own(Answer::of(*error)),
         };
         if answered.body().refused().is_some() {
             answered.headers_mut().insert(PROXY_STATUS, REFUSED);

@@ -4,23 +4,55 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
     task::{Context, Poll},
 };
 
 use hyper::{Request, Response, Version};
 use tower_service::Service;
 
-use super::{
-    answer::Answer,
-    call::Progress,
-    client::Client,
-    fields::{self, Claims},
-    route::Route,
-    typical::now,
-    upgrade::Upgrade,
-    upload::{Asking, Upload},
+use super::route::Route;
+use crate::proxy::{
+    message::{
+        claims::Claims,
+        client::Client,
+        fields,
+        upgrade::Upgrade,
+        upload::{Asking, Upload},
+    },
+    now::now,
+    service::answer::Answer,
 };
+
+/// How far a call is, which the layer's future does not say.
+#[derive(Debug, Default)]
+pub(super) struct Progress(AtomicU8);
+
+const FORWARDED: u8 = 1;
+const CLIENT_GONE: u8 = 2;
+
+impl Progress {
+    /// The service has it now.
+    fn forwarded(&self) {
+        self.0.store(FORWARDED, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_forwarded(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == FORWARDED
+    }
+
+    /// Nobody waits for its answer any more.
+    pub(super) fn client_has_gone(&self) {
+        self.0.store(CLIENT_GONE, Ordering::Relaxed);
+    }
+
+    fn is_client_gone(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == CLIENT_GONE
+    }
+}
 
 /// The service, as the layer sees it for one request.
 #[derive(Clone)]
@@ -51,7 +83,8 @@ impl Forward {
         let upgrade = Upgrade::asked_for(&mut request);
         *request.version_mut() = if origin.is_h2() { Version::HTTP_2 } else { Version::HTTP_11 };
         let host = fields::host(&request);
-        fields::rewrite(&mut request, &self.client, &self.claims, origin.authority(), upgrade.as_ref());
+        let protocol = upgrade.as_ref().map(|upgrade| &upgrade.protocol);
+        fields::rewrite(&mut request, &self.client, &self.claims, origin.authority(), protocol);
         let asked = std::mem::take(request.uri_mut());
         *request.uri_mut() = origin.locate(asked, host);
         let request = request.map(|body| Upload::new(body, Arc::clone(&self.claims)));
@@ -60,10 +93,10 @@ impl Forward {
             Ok(response) => response,
             Err(error) => {
                 tracing::debug!(error = error.text(), "the service gave no answer");
-                return error.response();
+                return Answer::of(error);
             }
         };
-        upstream.typical.learn(now().saturating_duration_since(began));
+        upstream.service_time.learn(now().saturating_duration_since(began));
         let is_upgraded = Upgrade::go_through(upgrade, &mut response);
         fields::clean(&mut response, is_upgraded);
         response

@@ -6,7 +6,7 @@ use rustls::pki_types::ServerName;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{settings::ServiceSettings, tls};
+use crate::proxy::{settings::ServiceSettings, tls};
 
 /// Where connections go.
 #[derive(Clone)]

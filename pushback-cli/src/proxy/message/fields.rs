@@ -12,58 +12,18 @@ use hyper::{
 };
 
 use super::{
-    answer::{Answer, Error},
+    claims::Claims,
     client::Client,
-    settings::Trust,
-    upgrade::Upgrade,
-    upload::Asking,
+    error::Error,
+    names::{HOP_BY_HOP, is_same_in_cgi},
+    own::Own,
 };
 
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-
-/// Fields about one connection, which end here.
-const HOP_BY_HOP: [HeaderName; 7] =
-    [CONNECTION, HTTP2_SETTINGS, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];
 /// What `Connection` cannot take off, for it is about the message.
 const KEPT: [HeaderName; 5] = [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, VIA, EXPECT];
-/// Names which CGI and its heirs cannot tell from others if a hyphen is an underscore, and which mean something to a service.
-const SAME_IN_CGI: [&str; 8] = [
-    "content_length",
-    "content_type",
-    "transfer_encoding",
-    "x_forwarded_for",
-    "x_forwarded_host",
-    "x_forwarded_proto",
-    "x_real_ip",
-    "proxy_connection",
-];
-
-/// How this proxy names itself.
-#[derive(Debug)]
-pub(super) struct Own {
-    name: String,
-    via: HeaderValue,
-}
-
-impl Own {
-    /// Another name for each process, so that two in a row are no loop.
-    pub(super) fn new() -> Self {
-        let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
-        let name = format!("pushback-{seed:016x}");
-        let via = HeaderValue::try_from(format!("1.1 {name}"));
-        // The name has only letters and digits.
-        Own { via: via.unwrap_or_else(|_| HeaderValue::from_static("1.1 pushback")), name }
-    }
-
-    pub(super) fn via(&self) -> &HeaderValue {
-        &self.via
-    }
-}
 
 /// Whether the request has one meaning, whoever reads it, and is for this proxy to forward.
-pub(super) fn check(request: &Request<Incoming>, own: &Own) -> Result<(), Error> {
+pub(in crate::proxy) fn check(request: &Request<Incoming>, own: &Own) -> Result<(), Error> {
     let headers = request.headers();
     match *request.method() {
         Method::CONNECT => return Err(Error::NotDone("This proxy makes no tunnels")),
@@ -100,14 +60,8 @@ pub(super) fn check(request: &Request<Incoming>, own: &Own) -> Result<(), Error>
     check_host(request)
 }
 
-/// Whether it has an underscore in the place of a hyphen, one or more.
-fn is_same_in_cgi(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    name.contains('_') && SAME_IN_CGI.contains(&name.replace('-', "_").as_str())
-}
-
 /// The host that is asked for, of a request that was checked.
-pub(super) fn host<B>(request: &Request<B>) -> Option<Authority> {
+pub(in crate::proxy) fn host<B>(request: &Request<B>) -> Option<Authority> {
     let named = request.headers().get(HOST).and_then(|host| host.to_str().ok()?.parse().ok());
     named.or_else(|| request.uri().authority().cloned())
 }
@@ -155,51 +109,13 @@ fn is_name_and_port(host: &Authority) -> bool {
     has_proper_port && !host.host().is_empty() && !host.as_str().contains('@')
 }
 
-/// What only a known hop may say: who asked and by which way, how urgent it is and until when, and what the settings name. Services
-/// and routes must not believe it of anybody else.
-#[derive(Debug)]
-pub(super) struct Claims(Vec<HeaderName>);
-
-impl Claims {
-    pub(super) fn of(trust: &Trust) -> Self {
-        let deadline = trust.deadline_header.as_ref().and_then(|name| name.parse().ok());
-        let own = ["forwarded", "x-real-ip", "priority", "grpc-timeout"].map(HeaderName::from_static);
-        Claims(own.into_iter().chain(deadline).chain(trust.headers.iter().cloned()).collect())
-    }
-
-    /// However it is written.
-    fn has(&self, name: &HeaderName) -> bool {
-        let text = name.as_str();
-        text.starts_with("x-forwarded-")
-            || self.0.contains(name)
-            || text.contains('_') && self.0.iter().any(|claim| is_same(name, claim.as_str()))
-    }
-
-    pub(super) fn take_off(&self, headers: &mut HeaderMap) {
-        let there: Vec<HeaderName> = headers.keys().filter(|name| self.has(name)).cloned().collect();
-        for name in there {
-            headers.remove(name);
-        }
-    }
-
-    /// Whether a trailer may have this name: nothing that is about the connection, or that is read as a header and believed.
-    pub(super) fn may_trail(&self, name: &HeaderName) -> bool {
-        !HOP_BY_HOP.contains(name) && *name != VIA && !is_same_in_cgi(name) && !self.has(name)
-    }
-}
-
-/// Whether CGI and its heirs read both names as one.
-fn is_same(name: &HeaderName, other: &str) -> bool {
-    name.as_str().replace('-', "_") == other.replace('-', "_")
-}
-
-/// Takes off what is about the client's connection, and puts on who asked and by which way.
-pub(super) fn rewrite(
-    request: &mut Request<Asking>,
+/// Takes off what is about the client's connection, and puts on who asked and by which way, and what the connection is to become.
+pub(in crate::proxy) fn rewrite<B: Body>(
+    request: &mut Request<B>,
     client: &Client,
     claims: &Claims,
     origin: &Authority,
-    upgrade: Option<&Upgrade>,
+    upgrade: Option<&HeaderValue>,
 ) {
     let wants_trailers = has_token(request.headers(), &TE, "trailers");
     // Only HTTP/1.0 may name no host at all; the service must get one.
@@ -224,14 +140,14 @@ pub(super) fn rewrite(
     if is_chunked && is_h1 {
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    if let Some(upgrade) = upgrade {
+    if let Some(protocol) = upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(UPGRADE, upgrade.protocol.clone());
+        headers.insert(UPGRADE, protocol.clone());
     }
 }
 
 /// Takes off an answer what is about the service's connection.
-pub(super) fn clean(response: &mut Response<Answer>, is_upgraded: bool) {
+pub(in crate::proxy) fn clean<B>(response: &mut Response<B>, is_upgraded: bool) {
     let headers = response.headers_mut();
     let upgrade = if is_upgraded { headers.remove(UPGRADE) } else { None };
     take_off_hop_by_hop(headers);

@@ -10,37 +10,35 @@ use std::{
     time::Duration,
 };
 
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
-};
+use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
 use pushback::http::{Connections, NextConnection};
 use tokio::{net::TcpStream, runtime, time::timeout};
 use tracing::{debug, warn};
 
-use super::{client::Client, door::Door, gate::Gates, settings::Clients};
+use super::{door::Door, site::Sites};
+use crate::proxy::message::client::Client;
 
 /// How long a client may take to agree on TLS; below the time that a drain waits.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// After an accept that failed, for want of files perhaps.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-pub(super) struct Workers(Vec<JoinHandle<()>>);
+pub(in crate::proxy) struct Workers(Vec<JoinHandle<()>>);
 
 impl Workers {
-    pub(super) fn start(
+    pub(in crate::proxy) fn start(
         count: usize,
         listener: &TcpListener,
-        gates: &Arc<Gates>,
+        sites: &Arc<Sites>,
         connections: &Connections,
     ) -> io::Result<Self> {
         let worker = |number| {
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-            let (listener, gates, connections) =
-                (listener.try_clone()?, Arc::clone(gates), connections.clone());
+            let (listener, sites, connections) =
+                (listener.try_clone()?, Arc::clone(sites), connections.clone());
             thread::Builder::new()
                 .name(format!("worker {number}"))
-                .spawn(move || runtime.block_on(work(number, listener, gates, connections)))
+                .spawn(move || runtime.block_on(work(number, listener, sites, connections)))
         };
         (0..count).map(worker).collect::<io::Result<_>>().map(Workers)
     }
@@ -55,12 +53,12 @@ impl Workers {
     }
 }
 
-async fn work(worker: usize, listener: TcpListener, gates: Arc<Gates>, connections: Connections) {
+async fn work(worker: usize, listener: TcpListener, sites: Arc<Sites>, connections: Connections) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return warn!(%error, "a worker cannot listen"),
     };
-    let serving = Serving { worker, gates, graceful: GracefulShutdown::new() };
+    let serving = Serving { worker, sites, graceful: GracefulShutdown::new() };
     let accepting = async {
         loop {
             let next = connections.next().await; // pauses at the cap
@@ -76,7 +74,7 @@ async fn work(worker: usize, listener: TcpListener, gates: Arc<Gates>, connectio
     };
     tokio::select! {
         () = accepting => (),
-        () = serving.gates.draining.wants_the_end() => (),
+        () = serving.sites.draining.wants_the_end() => (),
     }
     // Whoever the system has already connected is served, and not reset.
     while let Some((stream, peer)) = accept_now(&listener).await {
@@ -96,34 +94,10 @@ async fn accept_now(listener: &tokio::net::TcpListener) -> Option<(TcpStream, st
     }
 }
 
-pub(super) type Server = auto::Builder<TokioExecutor>;
-
-/// Without `pipeline_flush`: with it, hyper buffers an answer without a bound while its client does not read, and closes without
-/// having written its last answer if bytes are left that it will not read.
-pub(super) fn server(clients: &Clients) -> Server {
-    let mut server = auto::Builder::new(TokioExecutor::new());
-    server
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(clients.head)
-        .max_buf_size(usize::try_from(clients.head_size).unwrap_or(usize::MAX))
-        .max_headers(usize::try_from(clients.fields).unwrap_or(usize::MAX))
-        // Small answers go out as one piece, which costs less than telling the system of two.
-        .writev(false);
-    server
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(clients.streams)
-        .max_header_list_size(clients.head_size)
-        .keep_alive_interval(Duration::from_secs(60))
-        .keep_alive_timeout(Duration::from_secs(20));
-    server
-}
-
 /// What a worker serves its connections with.
 struct Serving {
     worker: usize,
-    gates: Arc<Gates>,
+    sites: Arc<Sites>,
     graceful: GracefulShutdown,
 }
 
@@ -133,19 +107,19 @@ impl Serving {
             return debug!(%error, "a client is gone before it said anything");
         }
         let io = next.hold(stream);
-        let gate = self.gates.now();
-        let client = Client::new(peer, gate.tls.is_some(), Arc::clone(&self.gates.own));
-        let door = Door::new(&self.gates, client, self.worker);
-        let server = gate.server.clone();
+        let site = self.sites.now();
+        let client = Client::new(peer, site.tls.is_some(), Arc::clone(&self.sites.own));
+        let door = Door::new(&self.sites, client, self.worker);
+        let server = site.server.clone();
         let watcher = self.graceful.watcher();
-        match gate.tls.clone() {
+        match site.tls.clone() {
             None => {
                 let connection = server.serve_connection_with_upgrades(TokioIo::new(io), door).into_owned();
                 tokio::spawn(told(watcher.watch(connection), peer));
             }
             Some(tls) => {
-                let patience = gate.settings.clients.head.min(HANDSHAKE_MAX);
-                let draining = self.gates.draining.clone();
+                let patience = site.settings.clients.head.min(HANDSHAKE_MAX);
+                let draining = self.sites.draining.clone();
                 tokio::spawn(async move {
                     let accepted = tokio::select! {
                         accepted = timeout(patience, tls.accept(io)) => accepted,

@@ -8,10 +8,7 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
     time::Instant,
 };
@@ -20,29 +17,15 @@ use hyper::{Response, body::Incoming};
 use pushback::http::{ResponseBody, ResponseFuture};
 use tokio::runtime::Handle;
 
-use super::{answer::Answer, forward::Forward, typical::now, upstream::Upstream};
+use super::forward::{Forward, Progress};
+use crate::proxy::{
+    now::now,
+    service::{answer::Answer, upstream::Upstream},
+};
 
 /// What the layer answers.
 pub(super) type Answered = Response<ResponseBody<Answer>>;
 type Layered = ResponseFuture<Forward, Incoming>;
-
-/// How far a call is, which the layer's future does not say.
-#[derive(Debug, Default)]
-pub(super) struct Progress(AtomicU8);
-
-const FORWARDED: u8 = 1;
-const CLIENT_GONE: u8 = 2;
-
-impl Progress {
-    /// The service has it now.
-    pub(super) fn forwarded(&self) {
-        self.0.store(FORWARDED, Ordering::Relaxed);
-    }
-
-    pub(super) fn is_client_gone(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == CLIENT_GONE
-    }
-}
 
 /// A call that nobody has answered yet.
 pub(super) struct Call {
@@ -81,13 +64,13 @@ impl Future for Call {
 impl Drop for Call {
     fn drop(&mut self) {
         let Some(layered) = self.layered.take() else { return };
-        let left = self.upstream.typical.left_after(now().saturating_duration_since(self.came));
-        let is_in_service = self.progress.0.load(Ordering::Relaxed) == FORWARDED;
+        let left = self.upstream.service_time.left_after(now().saturating_duration_since(self.came));
+        let is_in_service = self.progress.is_forwarded();
         let Ok(runtime) = Handle::try_current() else { return };
         if !is_in_service || left.is_zero() || std::thread::panicking() {
             return;
         }
-        self.progress.0.store(CLIENT_GONE, Ordering::Relaxed);
+        self.progress.client_has_gone();
         runtime.spawn(async move {
             // It lets go of the service now, and of its place when this ends.
             let _ = tokio::time::timeout(left, layered).await;

@@ -7,7 +7,8 @@ use hyper::{
     header::{HOST, HeaderName, HeaderValue, VIA},
 };
 
-use super::{fields::Own, settings::Trust};
+use super::own::Own;
+use crate::proxy::settings::Trust;
 
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -15,8 +16,8 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Who is at the other end of a connection.
-pub(super) struct Client {
-    pub(super) address: IpAddr,
+pub(in crate::proxy) struct Client {
+    pub(in crate::proxy) address: IpAddr,
     /// The same, as a header has it.
     name: HeaderValue,
     proto: HeaderValue,
@@ -25,7 +26,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(address: IpAddr, is_tls: bool, own: Arc<Own>) -> Self {
+    pub(in crate::proxy) fn new(address: IpAddr, is_tls: bool, own: Arc<Own>) -> Self {
         let address = address.to_canonical();
         // An address has only characters that a header may have.
         let name = HeaderValue::try_from(address.to_string());
@@ -60,7 +61,7 @@ impl Client {
     }
 
     /// Who asked: the last one that is no known hop, of those whom the known ones name.
-    pub(super) fn first_unknown(&self, headers: &HeaderMap, trust: &Trust) -> IpAddr {
+    pub(in crate::proxy) fn first_unknown(&self, headers: &HeaderMap, trust: &Trust) -> IpAddr {
         let mut asked = self.address;
         let said = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
         let said: Vec<&str> = said.flat_map(|value| value.split(',')).collect();
@@ -77,7 +78,7 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::fields::Claims;
+    use crate::proxy::message::claims::Claims;
 
     fn trust() -> Trust {
         Trust { hops: vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()], ..Trust::default() }

@@ -10,18 +10,18 @@ use hyper::{Method, Request, header::HOST};
 use percent_encoding::percent_decode_str;
 use pushback::http::BackpressureLayer;
 
-use super::{
+use crate::proxy::{
+    service::upstream::Upstream,
     settings::{Asked, Host},
-    upstream::Upstream,
 };
 
 /// A route at work.
-pub(super) struct Route {
-    pub(super) name: String,
+pub(in crate::proxy) struct Route {
+    pub(in crate::proxy) name: String,
     /// The name of its gauge.
-    pub(super) gauge: String,
+    pub(in crate::proxy) gauge: String,
     /// How many took it. Apart from the rest, which all workers read.
-    pub(super) requests: Arc<AtomicU64>,
+    pub(in crate::proxy) requests: Arc<AtomicU64>,
     pub(super) asked: Asked,
     pub(super) upstream: Arc<Upstream>,
     /// How long the service has for the head of an answer.

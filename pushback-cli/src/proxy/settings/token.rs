@@ -33,7 +33,7 @@ impl Token {
     }
 
     /// Whether this is the word, in the same time whatever it is.
-    pub(super) fn is(&self, word: &[u8]) -> bool {
+    pub(in crate::proxy) fn is(&self, word: &[u8]) -> bool {
         self.0.as_bytes().ct_eq(word).into()
     }
 }

@@ -1,0 +1,12 @@
+//! Where clients come in: their connections and requests, what stands before the services, and an admitted call's way to its answer.
+
+mod access;
+mod call;
+mod door;
+pub(super) mod drain;
+mod draining;
+mod forward;
+mod route;
+mod server;
+pub(super) mod site;
+pub(super) mod worker;

@@ -1,0 +1,32 @@
+//! The clean end: no call is lost that somebody has sent.
+//!
+//! First the answers say that their connections end, and readiness says no, while new connections are still taken: clients
+//! and balancers go elsewhere by themselves. Then nothing new is accepted, connections on which nothing runs are closed,
+//! and what runs is finished.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::{draining::Stage, site::Sites, worker::Workers};
+use crate::failure::Failure;
+
+/// How long clients have to hear that their connection ends.
+const NOTICE: Duration = Duration::from_secs(1);
+
+pub(in crate::proxy) async fn run(sites: &Sites, workers: Workers, bound: Duration) -> Result<(), Failure> {
+    sites.draining.enter(Stage::Noticing);
+    tokio::time::sleep(NOTICE.min(bound)).await;
+    sites.draining.enter(Stage::Ending);
+    let ended = tokio::task::spawn_blocking(|| workers.join());
+    match timeout(bound, ended).await {
+        Ok(_) => Ok(()),
+        // Connections may be left, but nobody on them waits for anything.
+        Err(_) if sites.in_flight() == 0 => Ok(()),
+        Err(_) => Err(Failure::run(format!(
+            "{} still in flight after {}",
+            sites.in_flight(),
+            humantime::format_duration(bound)
+        ))),
+    }
+}

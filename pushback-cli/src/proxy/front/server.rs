@@ -1,0 +1,34 @@
+//! How hyper serves clients.
+
+use std::time::Duration;
+
+use hyper_util::{
+    rt::{TokioExecutor, TokioTimer},
+    server::conn::auto,
+};
+
+use crate::proxy::settings::Clients;
+
+pub(super) type Server = auto::Builder<TokioExecutor>;
+
+/// Without `pipeline_flush`: with it, hyper buffers an answer without a bound while its client does not read, and closes without
+/// having written its last answer if bytes are left that it will not read.
+pub(super) fn server(clients: &Clients) -> Server {
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(clients.head)
+        .max_buf_size(usize::try_from(clients.head_size).unwrap_or(usize::MAX))
+        .max_headers(usize::try_from(clients.fields).unwrap_or(usize::MAX))
+        // Small answers go out as one piece, which costs less than telling the system of two.
+        .writev(false);
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(clients.streams)
+        .max_header_list_size(clients.head_size)
+        .keep_alive_interval(Duration::from_secs(60))
+        .keep_alive_timeout(Duration::from_secs(20));
+    server
+}

@@ -1,0 +1,9 @@
+//! A service, and each worker's way to it.
+
+pub(super) mod answer;
+pub(super) mod connect;
+mod failure;
+mod pool;
+mod service_time;
+mod streams;
+pub(super) mod upstream;

@@ -1,0 +1,67 @@
+//! The service behind the proxy, and the connections to it.
+
+use std::{sync::Arc, time::Duration};
+
+use hyper::{Request, Response};
+use tokio::time::timeout;
+
+use super::{
+    answer::Answer,
+    connect::Address,
+    failure::{Failure, error_of, error_of_connect},
+    pool::Pool,
+    service_time::ServiceTime,
+    streams::Streams,
+};
+use crate::proxy::{
+    message::{error::Error, upload::Upload},
+    settings::ServiceSettings,
+};
+
+/// A service, and each worker's own connections to it.
+pub(in crate::proxy) struct Upstream {
+    pub(in crate::proxy) settings: ServiceSettings,
+    pub(in crate::proxy) service_time: ServiceTime,
+    ways: Box<[Way]>,
+}
+
+enum Way {
+    H1(Arc<Pool>),
+    H2(Streams),
+}
+
+impl Upstream {
+    /// Connects nowhere yet. An error says what is wrong with its certificates.
+    pub(in crate::proxy) fn new(settings: &ServiceSettings, workers: usize) -> Result<Self, String> {
+        let address = Address::of(settings)?;
+        let way = |_| match settings.origin.is_h2() {
+            true => Way::H2(Streams::to(address.clone())),
+            false => Way::H1(Pool::to(address.clone())),
+        };
+        let ways = (0..workers).map(way).collect();
+        Ok(Upstream { settings: settings.clone(), service_time: ServiceTime::default(), ways })
+    }
+
+    /// Sends it over one of this worker's connections, and waits for the head of the answer.
+    pub(in crate::proxy) async fn send(
+        &self,
+        worker: usize,
+        request: Request<Upload>,
+        answer_max: Duration,
+    ) -> Result<Response<Answer>, Error> {
+        timeout(answer_max, self.ways[worker].exchange(request)).await.map_err(|_| Error::TooSlow)?
+    }
+}
+
+impl Way {
+    async fn exchange(&self, request: Request<Upload>) -> Result<Response<Answer>, Error> {
+        match self {
+            Way::H1(pool) => match pool.send(request).await {
+                Ok((response, lease)) => Ok(response.map(|body| Answer::service(body, Some(lease)))),
+                Err(Failure::Connect(error)) => Err(error_of_connect(&error)),
+                Err(Failure::Exchange(error)) => Err(error_of(&error)),
+            },
+            Way::H2(streams) => Ok(streams.send(request).await?.map(|body| Answer::service(body, None))),
+        }
+    }
+}
