@@ -324,6 +324,13 @@ impl PressureGauge {
         self.core.now()
     }
 
+    /// Whether a call would not be refused now, for whoever has something to do before it asks. It counts nothing.
+    #[cfg(feature = "http")]
+    #[inline]
+    pub(crate) fn may_take(&self, arrival: Arrival, waits: bool) -> bool {
+        self.core.may_take(arrival, waits)
+    }
+
     /// How many calls were admitted, of about now.
     #[cfg(feature = "http")]
     pub(crate) fn admitted(&self) -> u64 {

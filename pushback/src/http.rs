@@ -20,6 +20,7 @@
 //! already take a place. The refusal is a response, and the inner service's error type stays as it is. The state is in
 //! the layer's gauge, so a service that is cloned for each connection or request still has one limit.
 
+mod allowance;
 mod body;
 mod classify;
 mod connections;
@@ -32,9 +33,12 @@ mod holding;
 mod linger;
 mod pace;
 mod patrol;
+mod read_ahead;
 mod refusal;
 mod reply;
 mod shared;
+#[cfg(unix)]
+mod steady;
 mod stream;
 mod trust;
 mod upload;
@@ -61,6 +65,8 @@ pub use future::ResponseFuture;
 pub use head::{RequestHead, ResponseHead};
 pub use hold::{Hold, Place};
 pub use reply::Reply;
+#[cfg(unix)]
+pub use steady::see_slow_readers;
 pub use trust::Trust;
 pub use upload::{RequestBody, SenderStalled};
 
@@ -123,11 +129,12 @@ impl BackpressureLayer {
     /// ten. A service that has nothing to say for a while, as with server-sent events, is nobody's stall, and neither is a
     /// sender who is silent after the service has answered, as in a gRPC call with streams both ways.
     ///
-    /// Whoever sends or takes a little now and then makes progress, however slowly: bound the whole of a request by a timeout, such
-    /// as tower-http's, where that matters.
+    /// A reader who takes a little now and then makes progress, however slowly; a sender must keep to the
+    /// [`least_rate`](Self::least_rate) too.
     ///
-    /// Servers and systems buffer what they send, some hundred KiB for each connection, and tell nobody how much of it was
-    /// read. So a reader must take about that much in this time; give more time where readers are as slow.
+    /// Servers and systems buffer what they send and tell nobody how much of it was read: by default, systems take megabytes for a
+    /// connection, and say that there is room for more when a third of that was read. So a steady reader may make no progress that
+    /// anybody sees for as long as that takes. [`see_slow_readers`] makes a socket's progress visible each 128 KiB.
     ///
     /// # Errors
     ///
@@ -139,6 +146,35 @@ impl BackpressureLayer {
         Ok(BackpressureLayer::with(Settings { stall: bound, ..self.settings }))
     }
 
+    /// How many bytes a second the sender of an upload must send while the service waits for him, 0 to [`u32::MAX`]; 4 KiB if nothing
+    /// is said.
+    ///
+    /// It is kept over the time of [`stall`](Self::stall): whoever pauses for a while, or is slower for a while, uses that up, and what he
+    /// sends beyond the least rate fills it again. Whoever has used it up has the body ended with [`SenderStalled`]. With 0, any byte
+    /// counts as progress.
+    pub fn least_rate(self, bytes_a_second: u32) -> Self {
+        BackpressureLayer::with(Settings { least_rate: bytes_a_second, ..self.settings })
+    }
+
+    /// How much of a request's body is read before the gauge is asked, in bytes, 0 to 16 MiB; 64 KiB if nothing is said.
+    ///
+    /// So a request whose body is no longer takes a place only when it is all there, and clients that send drop by drop take none. Of a
+    /// longer body, the rest is read by the service, at the [`least_rate`](Self::least_rate) at least. Of a gRPC call, the first message is
+    /// enough. A request that would be refused anyway is refused before its body is read.
+    ///
+    /// All requests of a layer together may have 64 MiB read ahead; above that, gauges are asked at once. Say 0 where a service
+    /// answers requests of another kind than gRPC part by part.
+    ///
+    /// # Errors
+    ///
+    /// If it is out of range.
+    pub fn body_buffer(self, bytes: usize) -> Result<Self, BuildError> {
+        if bytes > BODY_BUFFER_MAX {
+            return Err(BuildError::new("body_buffer", bytes.to_string(), "0 to 16777216 bytes"));
+        }
+        Ok(BackpressureLayer::with(Settings { body_buffer: bytes, ..self.settings }))
+    }
+
     fn with(settings: Settings) -> Self {
         BackpressureLayer { shared: Arc::new(Shared::new(&settings)), settings }
     }
@@ -146,6 +182,7 @@ impl BackpressureLayer {
 
 const STALL_MIN: Duration = Duration::from_millis(1);
 const STALL_MAX: Duration = Duration::from_secs(24 * 3600);
+const BODY_BUFFER_MAX: usize = 16 << 20;
 
 impl<S> Layer<S> for BackpressureLayer {
     type Service = Backpressure<S>;
@@ -158,7 +195,7 @@ impl<S> Layer<S> for BackpressureLayer {
 impl<S, Q, B> Service<Request<Q>> for Backpressure<S>
 where
     S: Service<Request<RequestBody<Q>>, Response = Response<B>> + Clone,
-    Q: Body + Send + 'static,
+    Q: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     type Response = Response<ResponseBody<B>>;
@@ -175,24 +212,7 @@ where
         let shared = &self.shared;
         match shared.classify.class(&mut request, &shared.gauge) {
             Class::Exempt => ResponseFuture::exempt(shared, &mut self.inner, request),
-            Class::Asks(asks) => match shared.over {
-                Over::Refused => match shared.gauge.try_acquire_for(asks.arrival) {
-                    Ok(permit) => {
-                        ResponseFuture::admitted(shared, permit.into_owned(), &mut self.inner, request, asks)
-                    }
-                    Err(rejected) => ResponseFuture::refused(shared, rejected, request, asks),
-                },
-                Over::InLine => match shared.gauge.acquire_at_once(asks.arrival) {
-                    Some(Ok(permit)) => {
-                        ResponseFuture::admitted(shared, permit, &mut self.inner, request, asks)
-                    }
-                    Some(Err(rejected)) => ResponseFuture::refused(shared, rejected, request, asks),
-                    None => {
-                        let acquire = shared.gauge.acquire_for(asks.arrival).into_owned();
-                        ResponseFuture::in_line(shared, acquire, self.inner.clone(), request, asks)
-                    }
-                },
-            },
+            Class::Asks(asks) => ResponseFuture::asking(shared, &mut self.inner, request, asks),
         }
     }
 }

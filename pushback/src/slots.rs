@@ -58,6 +58,12 @@ impl Slots {
         }
     }
 
+    /// Whether so many places could be taken now.
+    #[cfg(feature = "http")]
+    pub(crate) fn has(&self, need: u32) -> bool {
+        self.word.load(Ordering::Acquire) & (GATE | FREE) >= GATE | (BIAS + u64::from(need))
+    }
+
     /// Takes `cost` places if the gate is open and they are free; `false` changes nothing.
     #[inline]
     pub(crate) fn take(&self, cost: u32) -> bool {

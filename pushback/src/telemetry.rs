@@ -48,12 +48,19 @@ pub(crate) fn dry_run_set(gauge: &'static str, on: bool) {
     let _ = (gauge, on);
 }
 
-/// A peer has made no progress for longer than it may.
+/// So many peers were cut off, because they made too little progress: readers of answers, and senders of requests.
 #[cfg(feature = "http")]
-pub(crate) fn stalled(gauge: &'static str, peers: usize) {
+pub(crate) fn stalled(gauge: &'static str, readers: u64, senders: u64) {
+    if readers + senders == 0 {
+        return;
+    }
+    #[cfg(feature = "metrics")]
+    for (peer, count) in [("reader", readers), ("sender", senders)] {
+        metrics::counter!("pushback_stalled_total", "gauge" => gauge, "peer" => peer).increment(count);
+    }
     #[cfg(feature = "tracing")]
-    tracing::debug!(target: "pushback", gauge, peers, "peers stalled, their places go to others");
-    let _ = (gauge, peers);
+    tracing::info!(target: "pushback", gauge, readers, senders, "cut off who had stalled, or was too slow");
+    let _ = gauge;
 }
 
 /// An admitted request was answered, so long after the end of its body.

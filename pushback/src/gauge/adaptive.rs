@@ -12,10 +12,10 @@ use std::{
 
 use super::{
     held::{Began, Held, Measure},
-    rest::Rest,
     sampling::{Pace, Sampling},
 };
 use crate::{
+    clock::Ring,
     limit::{Controller, Decision, Sample, Totals},
     outcome::Outcome,
     snapshot::Why,
@@ -45,7 +45,7 @@ struct Learning {
     last: Option<(Cow<'static, str>, Duration)>,
     pace: Pace,
     /// If it looks at fewer in flight, who sees to its end.
-    rest: Option<Arc<Rest>>,
+    rest: Option<Arc<dyn Ring>>,
 }
 
 /// A limit that the gauge is to have. They are numbered, so that of two that come from two threads at once the later stays.
@@ -194,7 +194,7 @@ impl Adaptive {
         *self.bounds.end()
     }
 
-    pub(super) fn keep(&self, rest: Arc<Rest>) {
+    pub(super) fn keep(&self, rest: Arc<dyn Ring>) {
         self.lock().rest = Some(rest);
     }
 

@@ -338,6 +338,14 @@ impl Core {
             })
     }
 
+    /// Whether a call would be admitted now, or could wait. Neither a promise nor a count.
+    #[cfg(feature = "http")]
+    #[inline]
+    pub(crate) fn may_take(&self, arrival: Arrival, waits: bool) -> bool {
+        let has_room = waits && u32::from(arrival.level()) < self.room.load(Ordering::Relaxed);
+        self.slots.has(self.need(arrival.places())) || has_room || self.modes.is(Mode::DRY_RUN)
+    }
+
     /// The error for a call that was refused; it counts nothing.
     #[inline]
     pub(crate) fn rejection(&self, reason: Reason) -> Rejected {

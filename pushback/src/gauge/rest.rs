@@ -32,8 +32,9 @@ impl Core {
     /// Looks after a look that began with this move.
     pub(super) fn await_rest(self: &Arc<Self>, adaptive: &Adaptive, number: u64) {
         let when = self.clock.now() + REST;
-        let rest = Arc::new(Rest { core: Arc::downgrade(self), number, admitted: self.at_rest().1 });
-        let ring = Arc::downgrade(&rest) as Weak<dyn Ring>;
+        let admitted = self.at_rest().1;
+        let rest: Arc<dyn Ring> = Arc::new(Rest { core: Arc::downgrade(self), number, admitted });
+        let ring = Arc::downgrade(&rest);
         adaptive.keep(rest);
         if catch_unwind(AssertUnwindSafe(|| self.clock.ring_at(when, Alarm::new(ring, when)))).is_err() {
             self.count_faults(1);

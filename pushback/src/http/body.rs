@@ -14,6 +14,7 @@ use pin_project_lite::pin_project;
 
 use super::{
     BoxError,
+    classify::GrpcCall,
     hold_time::Taken,
     holding::{Holding, IgnoredIfUnwinding, Part},
     patrol::{Held, Patrol, Stalled, Watch},
@@ -44,11 +45,19 @@ pin_project! {
         Stream {
             stream: Stream<B>,
         },
-        Refusal {
+        /// A text of the layer's own.
+        Own {
             text: Option<Bytes>,
-            reason: Reason,
+            why: Unserved,
         },
     }
+}
+
+/// Why the layer answers by itself.
+#[derive(Debug)]
+enum Unserved {
+    Refused(Reason),
+    Unread(BoxError),
 }
 
 impl<B> ResponseBody<B> {
@@ -59,26 +68,49 @@ impl<B> ResponseBody<B> {
 
     /// A refusal's, whose text may be empty.
     pub(super) fn refusal(reason: Reason, text: impl Into<Bytes>) -> Self {
-        let text = Some(text.into()).filter(|text| !text.is_empty());
-        ResponseBody { kind: Kind::Refusal { text, reason } }
+        ResponseBody::own(text.into(), Unserved::Refused(reason))
+    }
+
+    /// The answer to a request whose body did not come to its end.
+    pub(super) fn of_unread(error: BoxError, text: &'static str) -> Self {
+        ResponseBody::own(Bytes::from_static(text.as_bytes()), Unserved::Unread(error))
+    }
+
+    fn own(text: Bytes, why: Unserved) -> Self {
+        let text = Some(text).filter(|text| !text.is_empty());
+        ResponseBody { kind: Kind::Own { text, why } }
     }
 
     /// Why the gauge refused this request, if it did. A service that answers 429 itself refused nothing here.
     pub fn refused(&self) -> Option<Reason> {
         match &self.kind {
-            Kind::Refusal { reason, .. } => Some(*reason),
-            Kind::Plain { .. } | Kind::Stream { .. } => None,
+            Kind::Own { why: Unserved::Refused(reason), .. } => Some(*reason),
+            _ => None,
+        }
+    }
+
+    /// What went wrong with the request's body, if the gauge was not even asked because of that: its sender stalled
+    /// ([`SenderStalled`](super::SenderStalled)), broke off, or sent what is malformed.
+    pub fn unread(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
+        match &self.kind {
+            Kind::Own { why: Unserved::Unread(error), .. } => Some(&**error),
+            _ => None,
         }
     }
 }
 
 impl<B: Body + Send + 'static> ResponseBody<B> {
     /// A body that holds a place to its end.
-    pub(super) fn holding(body: B, patrol: &Arc<Patrol>, permit: Taken, trailers_tell: bool) -> Self {
+    pub(super) fn holding(
+        body: B,
+        patrol: &Arc<Patrol>,
+        permit: Taken,
+        trailers_tell: Option<GrpcCall>,
+    ) -> Self {
         let is_small = body.size_hint().exact().is_some_and(|length| length <= PART_MAX as u64);
         let kind = if is_small {
             let held = Held { permit: Some(permit), body: None };
-            Kind::Plain { body, held: Some(Holding { watch: Watch::peer(patrol, held), trailers_tell }) }
+            Kind::Plain { body, held: Some(Holding { watch: Watch::reader(patrol, held), trailers_tell }) }
         } else {
             Kind::Stream { stream: Stream::new(body, patrol, permit, trailers_tell) }
         };
@@ -109,9 +141,7 @@ where
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Part> {
         match self.project().kind.project() {
-            KindProjection::Refusal { text, .. } => {
-                Poll::Ready(text.take().map(|text| Ok(Frame::data(text))))
-            }
+            KindProjection::Own { text, .. } => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
             KindProjection::Stream { stream } => stream.poll_frame(cx),
             KindProjection::Plain { body, held: None } => body.poll_frame(cx).map_err(Into::into),
             KindProjection::Plain { mut body, held } => {
@@ -130,7 +160,7 @@ where
         match &self.kind {
             Kind::Plain { body, .. } => body.is_end_stream(),
             Kind::Stream { stream } => stream.is_end_stream(),
-            Kind::Refusal { text, .. } => text.is_none(),
+            Kind::Own { text, .. } => text.is_none(),
         }
     }
 
@@ -138,9 +168,7 @@ where
         match &self.kind {
             Kind::Plain { body, .. } => body.size_hint(),
             Kind::Stream { stream } => stream.size_hint(),
-            Kind::Refusal { text, .. } => {
-                SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64))
-            }
+            Kind::Own { text, .. } => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
         }
     }
 }

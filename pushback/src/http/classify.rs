@@ -2,11 +2,12 @@
 
 use std::{fmt, sync::Arc};
 
-use ::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
+use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 
 use super::{
     head::{RequestHead, ResponseHead},
     trust::Trust,
+    upload::Sending,
 };
 use crate::{
     arrival::Arrival,
@@ -25,8 +26,12 @@ use crate::{
 /// |---|---|
 /// | status 1xx, 2xx, 3xx; gRPC `OK` | `Success` |
 /// | status 429, 503, and 408 and 504, which say that the handler timed out; gRPC `RESOURCE_EXHAUSTED`, `UNAVAILABLE`, `DEADLINE_EXCEEDED` | `Overload` |
-/// | other 4xx and 5xx, other gRPC statuses or none at the end, a service's error, a response body that breaks off, a panic, a sender that stalled or went away before the head | `Ignore`: a fast failure is no good latency |
-/// | the caller of a request without a body goes away before the head, or any before the end of a gRPC call; gRPC `CANCELLED` | `Cancelled` |
+/// | other 4xx and 5xx, other gRPC statuses or none at the end, a service's error, a response body that breaks off, a panic | `Ignore`: a fast failure is no good latency |
+/// | any response to a request whose body stalled, broke off or was malformed; 408, 504 and `DEADLINE_EXCEEDED` while the handler waits for its sender, `RESOURCE_EXHAUSTED` before the end of the request | `Ignore`: the caller is to blame |
+/// | the caller goes away before the head, once the service has the whole request, or before the end of a gRPC call; gRPC `CANCELLED`, and `DEADLINE_EXCEEDED` where the caller set the deadline (`grpc-timeout`) | `Cancelled` |
+/// | the caller goes away in the middle of his request | `Ignore` |
+///
+/// A handler that knows better says so: an [`Outcome`] in the response's extensions goes before all of this but the third line.
 ///
 /// ```
 /// use pushback::{Arrival, PressureGauge, Priority, http::{BackpressureLayer, Classify}};
@@ -168,15 +173,20 @@ impl Classify {
         }
     }
 
-    /// What a response's head says; `None` if only the trailers will say it. `may_be_grpc` if the request was.
-    pub(super) fn outcome_of<B>(&self, response: &Response<B>, may_be_grpc: bool) -> Option<Outcome> {
+    /// What a response's head says; `None` if only the trailers will say it.
+    pub(super) fn outcome_of<B>(&self, response: &Response<B>, grpc: Option<GrpcCall>) -> Option<Outcome> {
+        if let Some(outcome) = response.extensions().get::<Outcome>() {
+            return Some(*outcome);
+        }
         if let Some(outcome_of) = &self.outcome {
             let (status, headers, extensions) =
                 (response.status(), response.headers(), response.extensions());
             return Some(outcome_of(&ResponseHead { status, headers, extensions }));
         }
-        if may_be_grpc && response.status() == StatusCode::OK && is_grpc(response.headers()) {
-            return response.headers().get(GRPC_STATUS).map(outcome_of_grpc);
+        if let Some(call) =
+            grpc.filter(|_| response.status() == StatusCode::OK && is_grpc(response.headers()))
+        {
+            return response.headers().get(GRPC_STATUS).map(|status| call.outcome_of(status));
         }
         Some(outcome_of_status(response.status()))
     }
@@ -190,6 +200,7 @@ pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
 }
 
 const GRPC_STATUS: &str = "grpc-status";
+const GRPC_TIMEOUT: &str = "grpc-timeout";
 
 fn outcome_of_status(status: StatusCode) -> Outcome {
     match status {
@@ -202,20 +213,51 @@ fn outcome_of_status(status: StatusCode) -> Outcome {
     }
 }
 
-/// By the codes of <https://grpc.io/docs/guides/status-codes>.
-fn outcome_of_grpc(status: &HeaderValue) -> Outcome {
-    match status.as_bytes() {
-        b"0" => Outcome::Success,
-        b"1" => Outcome::Cancelled,
-        // DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE.
-        b"4" | b"8" | b"14" => Outcome::Overload,
-        _ => Outcome::Ignore,
+/// A request that may be a call of gRPC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct GrpcCall {
+    /// Its caller says how long he waits, which may be as short as he likes.
+    has_deadline: bool,
+}
+
+impl GrpcCall {
+    pub(super) fn of<Q>(request: &Request<Q>) -> Option<Self> {
+        let headers = request.headers();
+        let may_be = *request.method() == Method::POST && is_grpc(headers);
+        may_be.then(|| GrpcCall { has_deadline: headers.contains_key(GRPC_TIMEOUT) })
+    }
+
+    /// By the codes of <https://grpc.io/docs/guides/status-codes>.
+    fn outcome_of(self, status: &HeaderValue) -> Outcome {
+        match status.as_bytes() {
+            b"0" => Outcome::Success,
+            b"1" => Outcome::Cancelled,
+            // DEADLINE_EXCEEDED, the caller's own or the service's.
+            b"4" if self.has_deadline => Outcome::Cancelled,
+            // DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE.
+            b"4" | b"8" | b"14" => Outcome::Overload,
+            _ => Outcome::Ignore,
+        }
+    }
+
+    /// What the trailers say.
+    pub(super) fn outcome_of_trailers(self, trailers: &HeaderMap) -> Outcome {
+        trailers.get(GRPC_STATUS).map_or(Outcome::Ignore, |status| self.outcome_of(status))
     }
 }
 
-/// What the trailers of a gRPC call say.
-pub(super) fn outcome_of_trailers(trailers: &HeaderMap) -> Outcome {
-    trailers.get(GRPC_STATUS).map_or(Outcome::Ignore, outcome_of_grpc)
+/// Whether a response says that its request came too late, or was too large, while the sender was still sending. Not the service is to
+/// blame for that.
+pub(super) fn is_senders_fault<B>(response: &Response<B>, sending: Sending) -> bool {
+    let grpc = response.headers().get(GRPC_STATUS).map(HeaderValue::as_bytes);
+    let is_late = matches!(response.status(), StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT)
+        || grpc == Some(b"4");
+    match sending {
+        Sending::Failed => true,
+        Sending::Ended => false,
+        Sending::Awaited => is_late || grpc == Some(b"8"),
+        Sending::Coming => grpc == Some(b"8"),
+    }
 }
 
 impl fmt::Debug for Classify {
@@ -242,14 +284,21 @@ mod tests {
                 assert_eq!(outcome_of_status(StatusCode::from_u16(*status).unwrap()), outcome, "{status}");
             }
         }
-        for (statuses, outcome) in [
-            (&["0"][..], Outcome::Success),
-            (&["1"], Outcome::Cancelled),
-            (&["4", "8", "14"], Outcome::Overload),
-            (&["2", "3", "5", "12", "13", "16", "17", "", "00", "nonsense"], Outcome::Ignore),
+        for (statuses, outcome, with_deadline) in [
+            (&["0"][..], Outcome::Success, Outcome::Success),
+            (&["1"], Outcome::Cancelled, Outcome::Cancelled),
+            (&["4"], Outcome::Overload, Outcome::Cancelled),
+            (&["8", "14"], Outcome::Overload, Outcome::Overload),
+            (
+                &["2", "3", "5", "12", "13", "16", "17", "", "00", "nonsense"],
+                Outcome::Ignore,
+                Outcome::Ignore,
+            ),
         ] {
             for status in statuses {
-                assert_eq!(outcome_of_grpc(&HeaderValue::from_static(status)), outcome, "{status}");
+                let of =
+                    |has_deadline| GrpcCall { has_deadline }.outcome_of(&HeaderValue::from_static(status));
+                assert_eq!((of(false), of(true)), (outcome, with_deadline), "{status}");
             }
         }
     }

@@ -100,7 +100,7 @@ impl Connections {
         // Acceptors are few, and wait as long as it takes.
         let line = Line::fifo(u32::MAX).wait_at_most(Duration::MAX);
         let gauge = PressureGauge::builder().name("connections").limit(cap).line(line).build()?;
-        Ok(Connections { patrol: Patrol::new(&gauge, IDLE), gauge })
+        Ok(Connections { patrol: Patrol::new(&gauge, IDLE, 0), gauge })
     }
 
     /// How long nothing may move on a connection, 1 s to 24 h; 5 minutes if nothing is said.
@@ -112,7 +112,7 @@ impl Connections {
         if !(IDLE_MIN..=IDLE_MAX).contains(&bound) {
             return Err(BuildError::new("idle", format!("{bound:?}"), "1 s to 24 h"));
         }
-        Ok(Connections { patrol: Patrol::new(&self.gauge, bound), gauge: self.gauge })
+        Ok(Connections { patrol: Patrol::new(&self.gauge, bound, 0), gauge: self.gauge })
     }
 
     /// Waits until another connection may be accepted.
@@ -281,7 +281,7 @@ mod tests {
 
     async fn connection(clock: &ManualClock) -> (Connection<DuplexStream>, DuplexStream) {
         let gauge = PressureGauge::builder().limit(1).clock(clock.clone()).build().unwrap();
-        let connections = Connections { patrol: Patrol::new(&gauge, IDLE), gauge };
+        let connections = Connections { patrol: Patrol::new(&gauge, IDLE, 0), gauge };
         let (ours, client) = duplex(100);
         (connections.next().await.hold(ours), client)
     }

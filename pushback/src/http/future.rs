@@ -1,4 +1,4 @@
-//! A request's way: in line, then the inner service readied, then called.
+//! A request's way: its body read, then in line, then the inner service readied, then called.
 
 use std::{
     fmt,
@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ::http::{Method, Request, Response};
+use ::http::{Request, Response, Version};
 use bytes::Bytes;
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -17,17 +17,17 @@ use tower_service::Service;
 
 use super::{
     BoxError, RequestBody, ResponseBody,
-    classify::{Asks, is_grpc},
+    classify::{Asks, GrpcCall, is_senders_fault},
     hold::{Hold, Place},
     hold_time::Taken,
+    read_ahead::{Reading, SenderFailed},
     refusal::Refusal,
-    shared::Shared,
-    upload::Upload,
+    shared::{Over, Shared},
+    upload::{Sending, Upload},
 };
 use crate::{
-    gauge::{Acquire, OwnedPermit},
+    gauge::{Acquire, OwnedPermit, Permit},
     outcome::Outcome,
-    rejected::Rejected,
 };
 
 pin_project! {
@@ -42,22 +42,28 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<S: Service<Request<RequestBody<Q>>>, Q> {
+        Reading {
+            reading: Option<Box<Unasked<S, Q>>>,
+        },
         InLine {
             acquire: Acquire<'static>,
             waiting: Option<Box<Waiting<S, Q>>>,
         },
         Readying {
-            claim: Claim,
+            call: InService,
             unready: Option<Box<Unready<S, Q>>>,
         },
         Running {
             #[pin]
             response: S::Future,
-            claim: Claim,
-            asked: Asked,
+            call: InService,
         },
         Refused {
             refusal: Refusal,
+        },
+        Unread {
+            why: Option<SenderFailed>,
+            version: Version,
         },
         Failed {
             error: Option<S::Error>,
@@ -65,10 +71,18 @@ pin_project! {
     }
 }
 
-/// A request in line, and whom it asks when its turn has come. Boxed, so that a future that need not wait stays small.
+/// A request whose body is read before the gauge is asked. Boxed, like the two below, so that a future that need not wait stays
+/// small.
+struct Unasked<S, Q> {
+    service: S,
+    reading: Reading<Q>,
+    asks: Asks,
+}
+
+/// A request in line, and whom it asks when its turn has come.
 struct Waiting<S, Q> {
     service: S,
-    request: Request<Q>,
+    request: Request<RequestBody<Q>>,
     asks: Asks,
 }
 
@@ -76,22 +90,24 @@ struct Waiting<S, Q> {
 struct Unready<S, Q> {
     service: S,
     request: Request<RequestBody<Q>>,
-    asked: Asked,
 }
 
-/// What must be known of a request when its response comes.
+/// A request that the service has, and what it holds.
 #[derive(Default)]
-struct Asked {
-    may_be_grpc: bool,
+struct InService {
+    claim: Claim,
+    grpc: Option<GrpcCall>,
     /// When it came, if somebody wants to know how long it takes.
     came: Option<Instant>,
-    /// If it had a body.
+    /// If the rest of its body was still to come.
     upload: Option<Arc<Upload>>,
 }
 
 /// What a running request holds.
+#[derive(Default)]
 enum Claim {
     /// Nothing: it is exempt, or it has passed it on.
+    #[default]
     Nothing,
     Permit(Taken),
     /// The permit, which the handler may keep for longer.
@@ -101,64 +117,64 @@ enum Claim {
 impl<S, Q> ResponseFuture<S, Q>
 where
     S: Service<Request<RequestBody<Q>>> + Clone,
-    Q: Body + Send + 'static,
+    Q: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    pub(super) fn in_line(
-        shared: &Arc<Shared>,
-        acquire: Acquire<'static>,
-        service: S,
-        request: Request<Q>,
-        asks: Asks,
-    ) -> Self {
-        let waiting = Some(Box::new(Waiting { service, request, asks }));
-        ResponseFuture { shared: Arc::clone(shared), state: State::InLine { acquire, waiting } }
-    }
-
     #[inline]
-    pub(super) fn admitted(
-        shared: &Arc<Shared>,
-        permit: OwnedPermit,
-        service: &mut S,
-        request: Request<Q>,
-        asks: Asks,
-    ) -> Self {
-        ResponseFuture {
-            shared: Arc::clone(shared),
-            state: State::admitted(shared, permit, service, request, asks),
-        }
-    }
-
-    pub(super) fn exempt(shared: &Arc<Shared>, service: &mut S, request: Request<Q>) -> Self {
-        let request = request.map(|body| RequestBody::new(body, None));
-        let state = State::called(service, Claim::Nothing, request, Asked::default());
+    pub(super) fn asking(shared: &Arc<Shared>, service: &mut S, request: Request<Q>, asks: Asks) -> Self {
+        let state = if shared.reads_ahead(&request, asks) {
+            let reading = shared.read_ahead(request);
+            let service = service.clone();
+            State::Reading { reading: Some(Box::new(Unasked { service, reading, asks })) }
+        } else {
+            State::asked(shared, service, request.map(RequestBody::new), asks)
+        };
         ResponseFuture { shared: Arc::clone(shared), state }
     }
 
-    pub(super) fn refused(shared: &Arc<Shared>, rejected: Rejected, request: Request<Q>, asks: Asks) -> Self {
-        let refusal = shared.refuse(rejected, request, asks);
-        ResponseFuture { shared: Arc::clone(shared), state: State::Refused { refusal } }
+    pub(super) fn exempt(shared: &Arc<Shared>, service: &mut S, request: Request<Q>) -> Self {
+        let state = State::called(service, InService::default(), request.map(RequestBody::new));
+        ResponseFuture { shared: Arc::clone(shared), state }
     }
 }
 
 impl<S, Q> State<S, Q>
 where
     S: Service<Request<RequestBody<Q>>> + Clone,
-    Q: Body + Send + 'static,
+    Q: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
+    /// What the gauge says.
+    #[inline]
+    fn asked(shared: &Arc<Shared>, service: &mut S, request: Request<RequestBody<Q>>, asks: Asks) -> Self {
+        let gauge = &shared.gauge;
+        let answer = match shared.over {
+            Over::Refused => Some(gauge.try_acquire_for(asks.arrival).map(Permit::into_owned)),
+            Over::InLine => gauge.acquire_at_once(asks.arrival),
+        };
+        match answer {
+            Some(Ok(permit)) => State::admitted(shared, permit, service, request, asks),
+            Some(Err(rejected)) => State::Refused { refusal: shared.refuse(rejected, request, asks) },
+            None => {
+                let acquire = gauge.acquire_for(asks.arrival).into_owned();
+                let service = service.clone();
+                State::InLine { acquire, waiting: Some(Box::new(Waiting { service, request, asks })) }
+            }
+        }
+    }
+
     #[inline]
     fn admitted(
         shared: &Arc<Shared>,
         permit: OwnedPermit,
         service: &mut S,
-        mut request: Request<Q>,
+        mut request: Request<RequestBody<Q>>,
         asks: Asks,
     ) -> Self {
         asks.note_admitted(&permit);
         let mut permit = Taken::new(permit, shared.hold_time());
         // Until there is a response's head, being dropped means that the caller went away. In the middle of an upload that says
         // nothing about the service.
-        let has_body = !request.body().is_end_stream();
-        permit.record(if has_body { Outcome::Ignore } else { Outcome::Cancelled });
+        let is_coming = request.body().is_coming();
+        permit.record(if is_coming { Outcome::Ignore } else { Outcome::Cancelled });
         let claim = if shared.hold == Hold::Task {
             let place = Place::new(permit);
             request.extensions_mut().insert(place.clone());
@@ -167,27 +183,30 @@ where
             Claim::Permit(permit)
         };
         let came = shared.gauge.wants_times().then(|| shared.gauge.now());
-        let upload = has_body.then(|| Upload::new(shared, came));
-        let may_be_grpc = *request.method() == Method::POST && is_grpc(request.headers());
-        let request = request.map(|body| RequestBody::new(body, upload.as_ref()));
-        State::called(service, claim, request, Asked { may_be_grpc, came, upload })
+        let upload = is_coming.then(|| Upload::new(shared, came));
+        let grpc = GrpcCall::of(&request);
+        let request = match &upload {
+            Some(upload) => request.map(|body| body.watched(upload)),
+            None => request,
+        };
+        State::called(service, InService { claim, grpc, came, upload }, request)
     }
 
     /// Calls the service if it is ready, which nearly all services always are, before anything is moved to where it
     /// would wait. If not, it is asked again by the task that waits, whose waker it then gets; and this very instance goes
     /// along, with what it may have reserved, so that nothing is left behind in a service that nobody calls.
     #[inline]
-    fn called(service: &mut S, claim: Claim, request: Request<RequestBody<Q>>, asked: Asked) -> Self {
+    fn called(service: &mut S, mut call: InService, request: Request<RequestBody<Q>>) -> Self {
         match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(())) => State::Running { response: service.call(request), claim, asked },
+            Poll::Ready(Ok(())) => State::Running { response: service.call(request), call },
             Poll::Ready(Err(error)) => {
-                claim.record(Outcome::Ignore);
+                call.claim.take().record(Outcome::Ignore);
                 State::Failed { error: Some(error) }
             }
             Poll::Pending => {
                 let another = service.clone();
                 let service = std::mem::replace(service, another);
-                State::Readying { claim, unready: Some(Box::new(Unready { service, request, asked })) }
+                State::Readying { call, unready: Some(Box::new(Unready { service, request })) }
             }
         }
     }
@@ -196,7 +215,7 @@ where
 impl<S, Q, B> Future for ResponseFuture<S, Q>
 where
     S: Service<Request<RequestBody<Q>>, Response = Response<B>> + Clone,
-    Q: Body + Send + 'static,
+    Q: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     type Output = Result<Response<ResponseBody<B>>, S::Error>;
@@ -205,6 +224,14 @@ where
         loop {
             let mut this = self.as_mut().project();
             let next = match this.state.as_mut().project() {
+                StateProjection::Reading { reading } => {
+                    let read = ready!(reading.as_mut().expect(POLLED_AGAIN).reading.poll(cx));
+                    let Unasked { mut service, reading, asks } = *reading.take().expect(POLLED_AGAIN);
+                    match read {
+                        Ok(request) => State::asked(this.shared, &mut service, request, asks),
+                        Err(why) => State::Unread { why: Some(why), version: reading.version() },
+                    }
+                }
                 StateProjection::InLine { acquire, waiting } => {
                     let answer = ready!(Pin::new(acquire).poll(cx));
                     let Waiting { mut service, request, asks } = *waiting.take().expect(POLLED_AGAIN);
@@ -215,30 +242,33 @@ where
                         }
                     }
                 }
-                StateProjection::Readying { claim, unready } => {
-                    let unwinding = IgnoredIfUnwinding(claim);
+                StateProjection::Readying { call, unready } => {
+                    let unwinding = IgnoredIfUnwinding(&mut call.claim);
                     let service = &mut unready.as_mut().expect(POLLED_AGAIN).service;
                     if let Err(error) = ready!(service.poll_ready(cx)) {
                         drop(unwinding);
-                        claim.take().record(Outcome::Ignore);
+                        call.claim.take().record(Outcome::Ignore);
                         return Poll::Ready(Err(error));
                     }
-                    let Unready { mut service, request, asked } = *unready.take().expect(POLLED_AGAIN);
+                    let Unready { mut service, request } = *unready.take().expect(POLLED_AGAIN);
                     let response = service.call(request);
                     drop(unwinding);
-                    State::Running { response, claim: claim.take(), asked }
+                    State::Running { response, call: std::mem::take(call) }
                 }
-                StateProjection::Running { response, claim, asked } => {
-                    let unwinding = IgnoredIfUnwinding(claim);
+                StateProjection::Running { response, call } => {
+                    let unwinding = IgnoredIfUnwinding(&mut call.claim);
                     let response = response.poll(cx);
                     drop(unwinding);
                     return Poll::Ready(match ready!(response) {
-                        Ok(response) => Ok(answered(this.shared, claim.take(), response, asked)),
+                        Ok(response) => Ok(answered(this.shared, call, response)),
                         Err(error) => {
-                            claim.take().record(Outcome::Ignore);
+                            call.claim.take().record(Outcome::Ignore);
                             Err(error)
                         }
                     });
+                }
+                StateProjection::Unread { why, version } => {
+                    return Poll::Ready(Ok(why.take().expect(POLLED_AGAIN).response(*version)));
                 }
                 StateProjection::Refused { refusal } => return Poll::Ready(Ok(refusal.response())),
                 StateProjection::Failed { error } => {
@@ -255,27 +285,30 @@ const POLLED_AGAIN: &str = "a finished ResponseFuture was polled again";
 /// The response's head is there. Whether the place is held any longer depends on the rule, and on whether there is a body.
 fn answered<B: Body + Send + 'static>(
     shared: &Arc<Shared>,
-    claim: Claim,
+    call: &mut InService,
     response: Response<B>,
-    asked: &Asked,
 ) -> Response<ResponseBody<B>> {
-    let has_stalled = asked.upload.as_ref().is_some_and(|upload| upload.answered());
+    let sending = call.upload.as_ref().map_or(Sending::Ended, |upload| upload.sending());
     // The service's time begins when it has the whole request, so that a slow sender is not taken for a slow service.
-    let upload = asked.upload.as_ref().map_or(Duration::ZERO, |upload| upload.took());
-    if let Some(came) = asked.came {
+    let upload = call.upload.as_ref().map_or(Duration::ZERO, |upload| upload.took());
+    if let Some(upload) = &call.upload {
+        upload.answered();
+    }
+    if let Some(came) = call.came {
         shared.gauge.served(came, upload);
     }
-    let outcome = if has_stalled {
+    let outcome = if is_senders_fault(&response, sending) {
         Some(Outcome::Ignore)
     } else {
-        shared.classify.outcome_of(&response, asked.may_be_grpc)
+        shared.classify.outcome_of(&response, call.grpc)
     };
-    match claim {
+    match call.claim.take() {
         Claim::Permit(mut permit) if shared.hold == Hold::Body && !response.body().is_end_stream() => {
             // Where the trailers will tell, a body that is dropped before them was of no more use to its caller.
             permit.record(outcome.unwrap_or(Outcome::Cancelled));
             permit.answered(upload, outcome.is_some());
-            response.map(|body| ResponseBody::holding(body, &shared.patrol, permit, outcome.is_none()))
+            let trailers_tell = call.grpc.filter(|_| outcome.is_none());
+            response.map(|body| ResponseBody::holding(body, &shared.patrol, permit, trailers_tell))
         }
         // The trailers are not waited for: they may come long after the place is given back. Without a body there are none,
         // and the service said nothing.
@@ -287,9 +320,18 @@ fn answered<B: Body + Send + 'static>(
     }
 }
 
+/// A caller who goes away in the middle of his request says nothing about the service; once it has all of it, he does.
+impl Drop for InService {
+    fn drop(&mut self) {
+        if let Some(upload) = self.upload.as_ref().filter(|upload| upload.sending() == Sending::Ended) {
+            self.claim.take().gave_up(upload.took());
+        }
+    }
+}
+
 impl Claim {
     fn take(&mut self) -> Claim {
-        std::mem::replace(self, Claim::Nothing)
+        std::mem::take(self)
     }
 
     /// The head of the answer is there; says how it went, and lets go.
@@ -301,6 +343,18 @@ impl Claim {
                 permit.answered(not_ours, true);
             }
             Claim::Place(place) => place.answered(not_ours, outcome),
+        }
+    }
+
+    /// The caller waits no more.
+    fn gave_up(self, not_ours: Duration) {
+        match self {
+            Claim::Nothing => (),
+            Claim::Permit(mut permit) => {
+                permit.record(Outcome::Cancelled);
+                permit.begins_later(not_ours);
+            }
+            Claim::Place(place) => place.answered(not_ours, Outcome::Cancelled),
         }
     }
 

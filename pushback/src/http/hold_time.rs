@@ -7,16 +7,15 @@ use std::{
 };
 
 use crate::{
-    dice,
     gauge::OwnedPermit,
-    sync::{AtomicU64, Mutex, Ordering, locked},
+    sync::{AtomicU32, AtomicU64, Mutex, Ordering, locked},
 };
 
 /// What is taken before anything is known: so short that the first who come back too early are told better soon.
 const UNKNOWN: Duration = Duration::from_millis(100);
-/// How much of each new time goes into the mean.
-const SHARE: f64 = 0.125;
-/// Once something is known, so many of a power of two calls are measured, as long as no other is.
+/// How much of each new time goes into the mean at least; of the first ones, all have the same part.
+const SHARE: f64 = 1.0 / 32.0;
+/// Once something is known, one of so many calls is measured, of those that come while no other is.
 const ONE_OF: u32 = 16;
 /// A call that takes so many times the mean counts with what it has taken, and another one may be measured.
 const LONG: u32 = 4;
@@ -27,6 +26,8 @@ pub(super) struct HoldTime {
     /// In nanoseconds; 0 before anything is known.
     mean: AtomicU64,
     is_measuring: AtomicBool,
+    /// How many calls came while none was measured.
+    came: AtomicU32,
     measuring: Mutex<Measuring>,
 }
 
@@ -36,17 +37,20 @@ struct Measuring {
     number: u64,
     /// When it began, as long as it runs.
     began: Option<Instant>,
+    /// How many times are in the mean.
+    learned: f64,
 }
 
 impl HoldTime {
     /// Begins to measure a call, perhaps; then gives its number.
     #[inline]
     pub(super) fn begin(&self, now: impl FnOnce() -> Instant) -> Option<u64> {
-        let is_chosen = self.mean.load(Ordering::Relaxed) == 0 || dice::roll() % ONE_OF == 0;
-        if !is_chosen
-            || self.is_measuring.load(Ordering::Relaxed)
-            || self.is_measuring.swap(true, Ordering::Relaxed)
-        {
+        if self.is_measuring.load(Ordering::Relaxed) {
+            return None;
+        }
+        let is_chosen =
+            self.came.fetch_add(1, Ordering::Relaxed) % ONE_OF == 0 || self.mean.load(Ordering::Relaxed) == 0;
+        if !is_chosen || self.is_measuring.swap(true, Ordering::Relaxed) {
             return None;
         }
         let now = now();
@@ -78,6 +82,7 @@ impl HoldTime {
         let takes = now.saturating_duration_since(began);
         if known.is_some() && takes > LONG * mean {
             measuring.began = None;
+            drop(measuring);
             self.learn(takes);
             self.is_measuring.store(false, Ordering::Relaxed);
         }
@@ -85,17 +90,17 @@ impl HoldTime {
     }
 
     pub(super) fn learn(&self, held: Duration) {
-        let held = held.as_nanos() as f64;
+        let mut measuring = locked(&self.measuring);
+        measuring.learned += 1.0;
+        let share = SHARE.max(1.0 / measuring.learned);
         let before = self.mean.load(Ordering::Relaxed) as f64;
-        let mean = if before == 0.0 { held } else { before + SHARE * (held - before) };
+        let mean = before + share * (held.as_nanos() as f64 - before);
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "it saturates, and is not negative"
         )]
-        let mean = mean as u64;
-        // Two at once may lose one of them, which a mean can bear.
-        self.mean.store(mean.max(1), Ordering::Relaxed);
+        self.mean.store((mean as u64).max(1), Ordering::Relaxed);
     }
 }
 
@@ -165,7 +170,7 @@ mod tests {
         drop((first, second));
         assert_eq!(hold_time.mean(gauge.now()), ms(160));
         while take().measured.is_none() {}
-        assert!(hold_time.mean(gauge.now()) < ms(160), "one that took no time");
+        assert_eq!(hold_time.mean(gauge.now()), ms(80), "one that took no time");
     }
 
     #[test]
@@ -178,12 +183,12 @@ mod tests {
         let long = std::iter::repeat_with(take).find(|taken| taken.measured.is_some()).unwrap();
         clock.advance(ms(400));
         hold_time.mean(gauge.now());
-        assert_eq!(hold_time.mean(gauge.now()), ms(120), "an eighth of the way");
+        assert_eq!(hold_time.mean(gauge.now()), ms(240), "the mean of 80 and 400");
         let other = std::iter::repeat_with(take).find(|taken| taken.measured.is_some()).unwrap();
         clock.advance(ms(40));
         drop(long);
-        assert_eq!(hold_time.mean(gauge.now()), ms(120), "it is counted already");
+        assert_eq!(hold_time.mean(gauge.now()), ms(240), "it is counted already");
         drop(other);
-        assert_eq!(hold_time.mean(gauge.now()), ms(110));
+        assert_eq!(hold_time.mean(gauge.now()).as_millis(), 173, "and of 40");
     }
 }

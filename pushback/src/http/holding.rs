@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use super::{
     BoxError,
-    classify::outcome_of_trailers,
+    classify::GrpcCall,
     patrol::{Stalled, Watch},
 };
 use crate::outcome::Outcome;
@@ -19,7 +19,7 @@ pub(super) type Part = Option<Result<Frame<Bytes>, BoxError>>;
 pub(super) struct Holding {
     pub(super) watch: Watch,
     /// A gRPC call says only behind its last message how it went.
-    pub(super) trailers_tell: bool,
+    pub(super) trailers_tell: Option<GrpcCall>,
 }
 
 impl Holding {
@@ -30,9 +30,9 @@ impl Holding {
             // The reader is there, and the service has nothing for it yet.
             Poll::Pending => return watch.awaits_us(),
             Poll::Ready(Some(Ok(frame))) => {
-                if let (true, Some(trailers)) = (*trailers_tell, frame.trailers_ref()) {
-                    watch.record(outcome_of_trailers(trailers));
-                    *trailers_tell = false;
+                if let (Some(call), Some(trailers)) = (*trailers_tell, frame.trailers_ref()) {
+                    watch.record(call.outcome_of_trailers(trailers));
+                    *trailers_tell = None;
                 }
                 if !is_over {
                     return watch.awaits_peer();
@@ -41,7 +41,7 @@ impl Holding {
             Poll::Ready(Some(Err(_)) | None) => (),
         }
         // The service broke off, or a gRPC service said nothing: neither tells anything about the load.
-        if *trailers_tell || matches!(part, Poll::Ready(Some(Err(_)))) {
+        if trailers_tell.is_some() || matches!(part, Poll::Ready(Some(Err(_)))) {
             watch.record(Outcome::Ignore);
         }
         // Nothing comes after this, so whoever keeps the body around keeps no place.

@@ -23,7 +23,10 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::runtime::Handle;
 
-use super::patrol::{Patrol, Watch};
+use super::{
+    RequestBody,
+    patrol::{Patrol, Watch},
+};
 
 /// Twice as much as the uploads that most services allow.
 const BYTES_MAX: usize = 4 << 20;
@@ -40,8 +43,8 @@ pub(super) struct Lingering {
 
 /// Whether a refused client must be read from. Whoever expects to be told to go on has sent nothing, and reading would tell
 /// it to go on.
-pub(super) fn is_still_sending<Q: Body>(request: &Request<Q>) -> bool {
-    !request.body().is_end_stream()
+pub(super) fn is_still_sending<Q: Body>(request: &Request<RequestBody<Q>>) -> bool {
+    request.body().is_coming()
         && request.version() < Version::HTTP_2
         && !request.headers().contains_key(EXPECT)
 }

@@ -47,9 +47,23 @@ pub(super) struct Patrol {
     period: Duration,
     /// How many sweeps a peer may take for its next step.
     patience: u32,
+    /// How many bytes a sender must send from sweep to sweep, if he must.
+    bytes_in_sweep: Option<u64>,
+}
+
+/// Who is awaited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Peer {
+    /// Of an answer's body.
+    Reader,
+    /// Of a request's body.
+    Sender,
+    /// Of a connection, or of what nobody wants any more.
+    Idle,
 }
 
 struct Entry {
+    peer: Peer,
     held: Held,
     awaited: Awaited,
     waker: Option<Waker>,
@@ -76,7 +90,8 @@ enum Awaited {
 }
 
 impl Patrol {
-    pub(super) fn new(gauge: &PressureGauge, stall: Duration) -> Arc<Self> {
+    /// Whoever sends must send so many bytes a second; 0 for any.
+    pub(super) fn new(gauge: &PressureGauge, stall: Duration, least_rate: u32) -> Arc<Self> {
         let period = (stall / PERIODS_IN_BOUND).clamp(PERIOD_MIN, PERIOD_MAX);
         Arc::new(Patrol {
             gauge: gauge.clone(),
@@ -86,7 +101,17 @@ impl Patrol {
             bound: stall,
             period,
             patience: sweeps(stall, period),
+            bytes_in_sweep: (least_rate > 0).then(|| bytes_in(least_rate, period)),
         })
+    }
+
+    /// How many sweeps a peer may take for a step.
+    pub(super) fn patience(&self) -> u32 {
+        self.patience
+    }
+
+    pub(super) fn bytes_in_sweep(&self) -> Option<u64> {
+        self.bytes_in_sweep
     }
 
     /// How long a peer may take for a step.
@@ -123,6 +148,11 @@ fn sweeps(time: Duration, period: Duration) -> u32 {
     u32::try_from(fit).unwrap_or(u32::MAX).saturating_add(1)
 }
 
+/// So many come in a period at such a rate; at least one.
+fn bytes_in(rate: u32, period: Duration) -> u64 {
+    u64::try_from(u128::from(rate) * period.as_millis() / 1_000).unwrap_or(u64::MAX).max(1)
+}
+
 impl fmt::Debug for Patrol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Patrol").field("bound", &self.bound).finish_non_exhaustive()
@@ -142,19 +172,19 @@ pub(super) struct Watch {
 
 impl Watch {
     /// The peer is awaited from now on, for as long as a peer may take.
-    pub(super) fn peer(patrol: &Arc<Patrol>, held: Held) -> Self {
-        Watch::new(patrol, held, patrol.patience)
+    pub(super) fn reader(patrol: &Arc<Patrol>, held: Held) -> Self {
+        Watch::for_sweeps(patrol, Peer::Reader, held, patrol.patience)
     }
 
-    /// The same, but for its first step the peer has no more than this.
+    /// Nothing is held, and for the first step there is no more time than this.
     pub(super) fn at_most(patrol: &Arc<Patrol>, time: Duration) -> Self {
-        Watch::new(patrol, Held::default(), sweeps(time, patrol.period))
+        Watch::for_sweeps(patrol, Peer::Idle, Held::default(), sweeps(time, patrol.period))
     }
 
-    fn new(patrol: &Arc<Patrol>, held: Held, sweeps_left: u32) -> Self {
+    pub(super) fn for_sweeps(patrol: &Arc<Patrol>, peer: Peer, held: Held, sweeps_left: u32) -> Self {
         let shard = thread_stripe() % SHARDS;
         let awaited = Awaited::Peer { sweeps_left };
-        let key = patrol.shard(shard).insert(Entry { held, awaited, waker: None });
+        let key = patrol.shard(shard).insert(Entry { peer, held, awaited, waker: None });
         patrol.arm();
         Watch { patrol: Arc::clone(patrol), shard, key }
     }
@@ -179,6 +209,14 @@ impl Watch {
         }
         entry.awaited = next;
         Ok(())
+    }
+
+    /// How many sweeps are left to a peer that is awaited.
+    pub(super) fn sweeps_left(&self) -> u32 {
+        match self.patrol.shard(self.shard)[self.key].awaited {
+            Awaited::Peer { sweeps_left } => sweeps_left,
+            Awaited::Us | Awaited::Stalled => 0,
+        }
     }
 
     /// Whoever polls now is woken when the peer has stalled.
@@ -227,6 +265,7 @@ impl Ring for Patrol {
         // Before the look around: whoever begins to await its peer from now on arms the next sweep itself.
         self.is_armed.store(false, Ordering::SeqCst);
         let (mut held, mut wakers) = (Vec::new(), Vec::new());
+        let (mut readers, mut senders) = (0, 0);
         let mut is_peer_awaited = false;
         for number in 0..SHARDS {
             let mut entries = self.shard(number);
@@ -234,6 +273,8 @@ impl Ring for Patrol {
                 match &mut entry.awaited {
                     Awaited::Peer { sweeps_left: 0 | 1 } => {
                         entry.awaited = Awaited::Stalled;
+                        readers += u64::from(entry.peer == Peer::Reader);
+                        senders += u64::from(entry.peer == Peer::Sender);
                         held.push(std::mem::take(&mut entry.held));
                         wakers.extend(entry.waker.take());
                     }
@@ -251,6 +292,7 @@ impl Ring for Patrol {
         if is_peer_awaited {
             self.arm();
         }
+        telemetry::stalled(self.gauge.name(), readers, senders);
         self.end(held, wakers);
     }
 }
@@ -262,7 +304,6 @@ impl Patrol {
         if held.is_empty() {
             return;
         }
-        telemetry::stalled(self.gauge.name(), held.len());
         let mut bodies = Vec::new();
         for Held { permit, body } in held {
             drop(permit);
@@ -290,7 +331,7 @@ mod tests {
     fn a_bound_is_kept_for_at_least_as_long_as_it_says() {
         for (stall, period, patience) in [(10_000, 500, 21), (1_000, 250, 5), (2_001, 500, 6), (1, 25, 2)] {
             let (stall, period) = (Duration::from_millis(stall), Duration::from_millis(period));
-            let patrol = Patrol::new(&PressureGauge::new(1), stall);
+            let patrol = Patrol::new(&PressureGauge::new(1), stall, 0);
             assert_eq!((patrol.period, patrol.patience), (period, patience), "{stall:?}");
             assert!(patrol.period * (patrol.patience - 1) >= stall);
         }
@@ -298,14 +339,14 @@ mod tests {
 
     fn patrol(clock: &ManualClock) -> Arc<Patrol> {
         let gauge = PressureGauge::builder().limit(10).clock(clock.clone()).build().unwrap();
-        Patrol::new(&gauge, Duration::from_secs(1))
+        Patrol::new(&gauge, Duration::from_secs(1), 0)
     }
 
     #[test]
     fn a_ring_in_vain_takes_nobodys_patience() {
         let clock = ManualClock::new();
         let patrol = patrol(&clock);
-        let watch = Watch::peer(&patrol, Held::default());
+        let watch = Watch::reader(&patrol, Held::default());
         let due = locked(&patrol.due).unwrap();
         for _ in 0..100 {
             Arc::clone(&patrol).ring(due + Duration::from_millis(1));
@@ -318,7 +359,7 @@ mod tests {
     fn no_alarm_is_set_while_nobody_is_awaited() {
         let clock = ManualClock::new();
         let patrol = patrol(&clock);
-        let watch = Watch::peer(&patrol, Held::default());
+        let watch = Watch::reader(&patrol, Held::default());
         assert!(locked(&patrol.due).is_some());
         assert_eq!(watch.awaits_us(), Ok(()));
         clock.advance(Duration::from_secs(10));
@@ -344,7 +385,7 @@ mod tests {
         let patrol = patrol(&clock);
         let held =
             || Held { permit: Some(patrol.gauge.try_acquire().unwrap().into_owned().into()), body: None };
-        let watches = [Watch::peer(&patrol, held()), Watch::peer(&patrol, held())];
+        let watches = [Watch::reader(&patrol, held()), Watch::reader(&patrol, held())];
         for watch in &watches {
             let waker = Arc::new(Panics).into();
             assert_eq!(watch.wake_when_stalled(&Context::from_waker(&waker)), Ok(()));

@@ -3,14 +3,16 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use ::http::Request;
+use bytes::Bytes;
 use http_body::Body;
 
 use super::{
-    Classify, Hold, Reply, RequestHead,
+    BoxError, Classify, Hold, Reply, RequestBody, RequestHead,
     classify::Asks,
     hold_time::HoldTime,
     linger::{Lingering, is_still_sending, linger},
     patrol::Patrol,
+    read_ahead::{ReadAhead, Reading},
     refusal::Refusal,
     reply::Replier,
 };
@@ -19,11 +21,22 @@ use crate::{gauge::PressureGauge, rejected::Rejected};
 /// How long a peer may make no progress if nothing is said: longer than what a working network loses and repairs.
 const STALL: Duration = Duration::from_secs(10);
 
+/// How many bytes a second a sender must send: as a modem of the last century did.
+const LEAST_RATE: u32 = 4 << 10;
+/// How much of a body is read before the gauge is asked: all of most.
+const BODY_BUFFER: usize = 64 << 10;
+
 /// What happens to a request above the limit.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Over {
     Refused,
     InLine,
+}
+
+impl Over {
+    pub(super) fn waits(self) -> bool {
+        matches!(self, Over::InLine)
+    }
 }
 
 /// The settings of a layer.
@@ -33,6 +46,8 @@ pub(super) struct Settings {
     pub(super) over: Over,
     pub(super) hold: Hold,
     pub(super) stall: Duration,
+    pub(super) least_rate: u32,
+    pub(super) body_buffer: usize,
     pub(super) classify: Classify,
     pub(super) reply: Reply,
 }
@@ -40,7 +55,8 @@ pub(super) struct Settings {
 impl Settings {
     pub(super) fn new(gauge: PressureGauge, over: Over) -> Self {
         let (hold, classify, reply) = (Hold::default(), Classify::new(), Reply::new());
-        Settings { gauge, over, hold, stall: STALL, classify, reply }
+        let (stall, least_rate, body_buffer) = (STALL, LEAST_RATE, BODY_BUFFER);
+        Settings { gauge, over, hold, stall, least_rate, body_buffer, classify, reply }
     }
 }
 
@@ -53,13 +69,19 @@ pub(super) struct Shared {
     replier: Replier,
     pub(super) patrol: Arc<Patrol>,
     lingering: Lingering,
+    /// How much of a body is read before the gauge is asked.
+    enough: usize,
+    ahead: ReadAhead,
 }
 
 impl Shared {
     pub(super) fn new(settings: &Settings) -> Self {
-        let Settings { gauge, over, hold, stall, classify, reply } = settings.clone();
+        let Settings { gauge, over, hold, stall, least_rate, body_buffer, classify, reply } =
+            settings.clone();
         Shared {
-            patrol: Patrol::new(&gauge, stall),
+            patrol: Patrol::new(&gauge, stall, least_rate),
+            enough: body_buffer,
+            ahead: ReadAhead::default(),
             gauge,
             over,
             hold,
@@ -75,11 +97,31 @@ impl Shared {
         self.replier.hold_time()
     }
 
+    /// Whether this request's body is to be read first. Not if it would be refused anyway.
+    #[inline]
+    pub(super) fn reads_ahead<Q: Body>(&self, request: &Request<Q>, asks: Asks) -> bool {
+        self.enough > 0
+            && !request.body().is_end_stream()
+            && self.gauge.may_take(asks.arrival, self.over.waits())
+    }
+
+    pub(super) fn read_ahead<Q>(&self, request: Request<Q>) -> Reading<Q>
+    where
+        Q: Body<Data = Bytes, Error: Into<BoxError>>,
+    {
+        Reading::new(request, self.enough, &self.ahead, &self.patrol)
+    }
+
     /// What this request is told; what it still sends is read and forgotten.
     #[inline]
-    pub(super) fn refuse<Q>(&self, rejected: Rejected, request: Request<Q>, asks: Asks) -> Refusal
+    pub(super) fn refuse<Q>(
+        &self,
+        rejected: Rejected,
+        request: Request<RequestBody<Q>>,
+        asks: Asks,
+    ) -> Refusal
     where
-        Q: Body + Send + 'static,
+        Q: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         asks.note_refused(&self.gauge, rejected.reason, &request);
         let refusal = self.replier.refuse(&self.gauge, rejected, &RequestHead::of(&request), asks);

@@ -16,6 +16,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::{
     BoxError, ReaderStalled,
+    classify::GrpcCall,
     hold_time::Taken,
     holding::{Holding, IgnoredIfUnwinding, Part},
     patrol::{Abort, Held, Patrol, Watch},
@@ -52,10 +53,10 @@ impl<B: Send> Abort for Slot<B> {
 }
 
 impl<B: Body + Send + 'static> Stream<B> {
-    pub(super) fn new(body: B, patrol: &Arc<Patrol>, permit: Taken, trailers_tell: bool) -> Self {
+    pub(super) fn new(body: B, patrol: &Arc<Patrol>, permit: Taken, trailers_tell: Option<GrpcCall>) -> Self {
         let slot = Arc::new(Slot { body: Mutex::new(Some(Box::pin(body))) });
         let held = Held { permit: Some(permit), body: Some(Arc::clone(&slot) as Arc<dyn Abort>) };
-        let watch = Watch::peer(patrol, held);
+        let watch = Watch::reader(patrol, held);
         Stream { slot, rest: Bytes::new(), held: Some(Holding { watch, trailers_tell }) }
     }
 }

@@ -6,20 +6,17 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{
-    BoxError,
-    patrol::{Held, Stalled, Watch},
-    shared::Shared,
-};
+use super::{BoxError, allowance::Allowance, patrol::Stalled, read_ahead::Ahead, shared::Shared};
 
 pin_project! {
     /// A request's body. It is the caller's own, but that a sender who stalls ends it with [`SenderStalled`]: a handler that
@@ -27,9 +24,25 @@ pin_project! {
     /// long as it likes.
     #[derive(Debug)]
     pub struct RequestBody<Q> {
+        // What was read before the gauge was asked.
+        ahead: Option<Ahead>,
         #[pin]
-        body: Q,
+        coming: Coming<Q>,
         sender: Option<Box<Sender>>,
+    }
+}
+
+pin_project! {
+    /// Where the rest comes from: a body that nobody has looked at yet may still be moved, and any other lies where it was.
+    #[project = ComingProjection]
+    enum Coming<Q> {
+        Unread {
+            #[pin]
+            body: Q,
+        },
+        Begun {
+            body: Pin<Box<Q>>,
+        },
     }
 }
 
@@ -37,19 +50,32 @@ pin_project! {
 #[derive(Debug)]
 struct Sender {
     upload: Arc<Upload>,
-    /// While the handler waits for it.
-    watch: Option<Watch>,
+    allowance: Allowance,
 }
 
-/// What is to be known of a request's body when its response comes.
+/// What is to be known of a request's body when its response comes, or its caller goes away.
 pub(super) struct Upload {
     shared: Arc<Shared>,
     /// When the request came, if somebody wants to know how long the service takes.
     came: Option<Instant>,
     /// How long after it came the last part of the body was handed over, in nanoseconds.
     part_after: AtomicU64,
-    has_stalled: AtomicBool,
-    is_answered: AtomicBool,
+    state: AtomicU8,
+    is_answered: AtomicU8,
+}
+
+/// How far a request's body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Sending {
+    /// The service has not asked for the rest.
+    Coming,
+    /// The service waits for the sender.
+    Awaited,
+    /// The service has all of it.
+    Ended,
+    /// The sender stalled, broke off, or sent what is malformed.
+    Failed,
 }
 
 impl Upload {
@@ -58,20 +84,32 @@ impl Upload {
             shared: Arc::clone(shared),
             came,
             part_after: AtomicU64::new(0),
-            has_stalled: AtomicBool::new(false),
-            is_answered: AtomicBool::new(false),
+            state: AtomicU8::new(Sending::Coming as u8),
+            is_answered: AtomicU8::new(0),
         })
     }
 
-    /// The response's head is there; says whether the sender had stalled before.
-    pub(super) fn answered(&self) -> bool {
-        self.is_answered.store(true, Ordering::Relaxed);
-        self.has_stalled.load(Ordering::Relaxed)
+    /// The response's head is there: nobody waits for the sender any more.
+    pub(super) fn answered(&self) {
+        self.is_answered.store(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn sending(&self) -> Sending {
+        match self.state.load(Ordering::Relaxed) {
+            1 => Sending::Awaited,
+            2 => Sending::Ended,
+            3 => Sending::Failed,
+            _ => Sending::Coming,
+        }
     }
 
     /// How long after the request came its body was handed over.
     pub(super) fn took(&self) -> Duration {
         Duration::from_nanos(self.part_after.load(Ordering::Relaxed))
+    }
+
+    fn is(&self, sending: Sending) {
+        self.state.store(sending as u8, Ordering::Relaxed);
     }
 
     fn handed_over_a_part(&self) {
@@ -82,72 +120,141 @@ impl Upload {
     }
 }
 
-impl<Q: Body> RequestBody<Q> {
-    pub(super) fn new(body: Q, upload: Option<&Arc<Upload>>) -> Self {
-        let sender = upload.map(|upload| Box::new(Sender { upload: Arc::clone(upload), watch: None }));
-        RequestBody { body, sender }
+impl<Q> RequestBody<Q> {
+    /// A body that nobody watches.
+    pub(super) fn new(body: Q) -> Self {
+        RequestBody { ahead: None, coming: Coming::Unread { body }, sender: None }
     }
 
-    /// The body as it came, which nobody watches over.
-    pub fn into_inner(self) -> Q {
-        self.body
+    /// A body whose beginning was read.
+    pub(super) fn begun(ahead: Ahead, body: Pin<Box<Q>>) -> Self {
+        RequestBody { ahead: Some(ahead), coming: Coming::Begun { body }, sender: None }
+    }
+
+    /// The same, whose sender loses the place to somebody else if he stalls.
+    pub(super) fn watched(self, upload: &Arc<Upload>) -> Self {
+        let allowance = Allowance::new(&upload.shared.patrol);
+        RequestBody { sender: Some(Box::new(Sender { upload: Arc::clone(upload), allowance })), ..self }
+    }
+}
+
+impl<Q: Body> RequestBody<Q> {
+    /// Whether anything is still to come from the sender.
+    pub(super) fn is_coming(&self) -> bool {
+        !self.ahead.as_ref().is_some_and(|ahead| ahead.is_whole) && !self.coming.body().is_end_stream()
+    }
+}
+
+impl<Q> Coming<Q> {
+    fn body(&self) -> &Q {
+        match self {
+            Coming::Unread { body } => body,
+            Coming::Begun { body } => body,
+        }
     }
 }
 
 impl Sender {
+    /// The next part is not there yet.
     fn is_awaited(&mut self, cx: &Context<'_>) -> Result<(), Stalled> {
-        if self.upload.is_answered.load(Ordering::Relaxed) {
-            self.watch = None;
+        if self.upload.is_answered.load(Ordering::Relaxed) != 0 {
+            self.allowance.ends();
             return Ok(());
         }
-        let patrol = &self.upload.shared.patrol;
-        let watch = self.watch.get_or_insert_with(|| Watch::peer(patrol, Held::default()));
-        watch.wake_when_stalled(cx)
+        self.upload.is(Sending::Awaited);
+        self.allowance.awaits(cx)
+    }
+
+    /// A part came, or the end, or an error.
+    fn came(&mut self, part: Option<&Result<Frame<Bytes>, BoxError>>, is_over: bool) {
+        let bytes = match part {
+            Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len),
+            _ => 0,
+        };
+        self.allowance.came(bytes);
+        self.upload.handed_over_a_part();
+        self.upload.is(match part {
+            Some(Err(_)) => Sending::Failed,
+            Some(Ok(_)) if !is_over => Sending::Coming,
+            _ => Sending::Ended,
+        });
     }
 }
 
 impl<Q> Body for RequestBody<Q>
 where
-    Q: Body<Error: Into<BoxError>>,
+    Q: Body<Data = Bytes, Error: Into<BoxError>>,
 {
-    type Data = Q::Data;
+    type Data = Bytes;
     type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Q::Data>, BoxError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.project();
-        let frame = this.body.poll_frame(cx).map_err(Into::into);
-        let Some(sender) = this.sender else { return frame };
-        if frame.is_ready() {
-            sender.watch = None;
-            sender.upload.handed_over_a_part();
-        } else if sender.is_awaited(cx).is_err() {
-            sender.upload.has_stalled.store(true, Ordering::Relaxed);
-            return Poll::Ready(Some(Err(SenderStalled.into())));
+        if let Some(ahead) = this.ahead {
+            match ahead.next() {
+                Some(frame) => return Poll::Ready(Some(Ok(frame))),
+                None if ahead.is_whole => return Poll::Ready(None),
+                None => *this.ahead = None,
+            }
         }
-        frame
+        let mut body = match this.coming.project() {
+            ComingProjection::Unread { body } => body,
+            ComingProjection::Begun { body } => body.as_mut(),
+        };
+        let part = body.as_mut().poll_frame(cx).map_err(Into::into);
+        let Some(sender) = this.sender else { return part };
+        match &part {
+            Poll::Ready(part) => sender.came(part.as_ref(), body.is_end_stream()),
+            Poll::Pending if sender.is_awaited(cx).is_err() => {
+                sender.upload.is(Sending::Failed);
+                return Poll::Ready(Some(Err(SenderStalled.into())));
+            }
+            Poll::Pending => (),
+        }
+        part
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.ahead {
+            Some(ahead) => ahead.is_empty() && (ahead.is_whole || self.coming.body().is_end_stream()),
+            None => self.coming.body().is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let Some(ahead) = &self.ahead else { return self.coming.body().size_hint() };
+        if ahead.is_whole {
+            return SizeHint::with_exact(ahead.len());
+        }
+        let mut hint = self.coming.body().size_hint();
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper.saturating_add(ahead.len()));
+        }
+        hint.set_lower(hint.lower().saturating_add(ahead.len()));
+        hint
+    }
+}
+
+impl<Q> fmt::Debug for Coming<Q> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Coming")
     }
 }
 
 impl fmt::Debug for Upload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upload").finish_non_exhaustive()
+        f.debug_struct("Upload").field("sending", &self.sending()).finish_non_exhaustive()
     }
 }
 
-/// A request's body was given up: its sender made no progress for longer than [`BackpressureLayer::stall`].
+/// A request's body was given up: its sender made no progress for longer than [`BackpressureLayer::stall`], or sent less than
+/// [`BackpressureLayer::least_rate`].
 ///
 /// [`BackpressureLayer::stall`]: super::BackpressureLayer::stall
+/// [`BackpressureLayer::least_rate`]: super::BackpressureLayer::least_rate
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SenderStalled;

@@ -1,6 +1,7 @@
 //! The layer, driven by hand and by axum.
 #![cfg(feature = "http")]
 
+mod blame;
 mod classify;
 mod connections;
 mod hold;

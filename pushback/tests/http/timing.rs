@@ -63,7 +63,9 @@ impl Scene {
             };
             async move { Ok::<Answer, Infallible>(answer.await.unwrap()) }
         });
-        let mut service = BackpressureLayer::new(gauge.clone()).hold(hold).layer(service);
+        // What the service reads, and no faster.
+        let layer = BackpressureLayer::new(gauge.clone()).hold(hold).least_rate(0).body_buffer(0).unwrap();
+        let mut service = layer.layer(service);
         let call = service.call(request.body(body).unwrap());
         let upload = hands.lock().unwrap().0.take().unwrap();
         let call: Call = Box::pin(async move { call.await.unwrap() });
@@ -144,4 +146,23 @@ fn a_sender_that_goes_away_says_nothing_about_the_service() {
     let (limit, call) = (scene.limit.clone(), scene.call);
     drop(call);
     assert_eq!(limit.0.lock().unwrap().len(), 0);
+}
+
+/// An outer time-out used to be told as nothing where the request had a body, and as a caller who left where it had none.
+#[test]
+fn once_the_service_has_all_of_a_request_a_caller_who_goes_away_is_told_with_the_services_time() {
+    for hold in [Hold::Body, Hold::Head, Hold::Task] {
+        let mut scene = Scene::of(Request::post("/"), hold);
+        scene.pass(2_000);
+        assert!(scene.sender.try_send(Frame::data("all".into())).is_ok());
+        scene.reads();
+        let (mut upload, sender) = (scene.upload, scene.sender);
+        drop(sender);
+        assert!(matches!(Task::new(upload.frame()).poll(), Poll::Ready(None)), "the end");
+        scene.clock.advance(Duration::from_millis(300));
+        drop(scene.call);
+        let seen = scene.limit.0.lock().unwrap();
+        let seen: Vec<_> = seen.iter().map(|sample| (sample.time().as_millis(), sample.outcome)).collect();
+        assert_eq!(seen, [(300, Outcome::Cancelled)], "{hold:?}");
+    }
 }

@@ -38,10 +38,16 @@ struct Server {
     clock: ManualClock,
 }
 
+/// A server whose handlers read bodies from their first byte on.
 async fn server() -> Server {
+    server_with(|layer| layer.body_buffer(0).unwrap()).await
+}
+
+async fn server_with(settings: impl Fn(BackpressureLayer) -> BackpressureLayer) -> Server {
     let clock = ManualClock::new();
     let gauge = PressureGauge::builder().limit(1).clock(clock.clone()).build().unwrap();
-    let app = Router::new().route("/", post(receive)).layer(BackpressureLayer::new(gauge.clone()));
+    let layer = settings(BackpressureLayer::new(gauge.clone()));
+    let app = Router::new().route("/", post(receive)).layer(layer);
     Server { address: serve(app).await, gauge, clock }
 }
 
@@ -185,7 +191,8 @@ fn only_the_time_that_the_handler_waits_for_the_sender_counts_as_a_stall() {
     let gauge = PressureGauge::builder().limit(1).clock(clock.clone()).build().unwrap();
     let hands = Hands::default();
     let (mut sender, body) = Channel::<Bytes>::new(8);
-    let mut service = BackpressureLayer::new(gauge).layer(hands.clone());
+    let layer = BackpressureLayer::new(gauge).least_rate(0).body_buffer(0).unwrap();
+    let mut service = layer.layer(hands.clone());
     let mut call = Task::new(service.call(Request::post("/").body(body).unwrap()));
     assert!(call.poll().is_pending());
     let mut body = hands.0.lock().unwrap().take().unwrap();
@@ -230,8 +237,8 @@ fn after_the_answer_a_sender_may_be_silent_for_as_long_as_it_likes() {
     let gauge = PressureGauge::builder().limit(1).clock(clock.clone()).build().unwrap();
     let both_ways = BothWays::default();
     let (mut sender, body) = Channel::<Bytes>::new(1);
-    let mut service =
-        BackpressureLayer::new(gauge.clone()).hold(pushback::http::Hold::Head).layer(both_ways.clone());
+    let layer = BackpressureLayer::new(gauge.clone()).hold(pushback::http::Hold::Head);
+    let mut service = layer.body_buffer(0).unwrap().layer(both_ways.clone());
     assert!(Task::new(service.call(Request::post("/").body(body).unwrap())).poll().is_ready());
     let mut body = both_ways.0.lock().unwrap().take().unwrap();
     clock.advance(Duration::from_secs(3_600));
@@ -243,20 +250,149 @@ fn after_the_answer_a_sender_may_be_silent_for_as_long_as_it_likes() {
 
 #[tokio::test]
 async fn uploads_cut_off_at_every_byte_give_the_place_back() {
-    let server = server().await;
     let whole = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
-    for end in 0..=whole.len() {
-        let mut connection = send(&server.address, &whole[..end]).await;
-        connection.shutdown().await.unwrap();
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer).await.unwrap();
-        until(|| server.gauge.snapshot().in_flight == 0).await;
-        assert_eq!(
-            answer.contains("200 OK") && answer.ends_with("11 bytes"),
-            end == whole.len(),
-            "{end}: {answer}"
-        );
+    for body_buffer in [0, 7, 64 << 10] {
+        let server = server_with(|layer| layer.body_buffer(body_buffer).unwrap()).await;
+        for end in 0..=whole.len() {
+            let mut connection = send(&server.address, &whole[..end]).await;
+            connection.shutdown().await.unwrap();
+            let mut answer = String::new();
+            connection.read_to_string(&mut answer).await.unwrap();
+            until(|| server.gauge.snapshot().in_flight == 0).await;
+            assert_eq!(
+                answer.contains("200 OK") && answer.ends_with("11 bytes"),
+                end == whole.len(),
+                "{end}: {answer}"
+            );
+        }
+        let snapshot = server.gauge.snapshot();
+        // Only a body that is all there asks for a place, or one whose first seven bytes are.
+        let admitted =
+            [(0, 20..60), (7, 5..20), (64 << 10, 1..2)].into_iter().find(|(size, _)| *size == body_buffer);
+        assert!(admitted.unwrap().1.contains(&snapshot.admitted), "{body_buffer}: {snapshot:?}");
+        assert_eq!(snapshot.refused.total(), 0);
+        assert_eq!((snapshot.overloaded, snapshot.cancelled), (0, 0), "{snapshot:?}");
     }
+}
+
+/// Twenty clients at a byte every other second used to take twenty places for as long as they liked.
+#[test]
+fn a_sender_must_keep_to_the_least_rate() {
+    for (rate, bytes, every, lives) in [
+        (4 << 10, 1, 2_000, false),
+        (4 << 10, 4 << 10, 2_000, false),
+        (4 << 10, 9 << 10, 2_000, true),
+        (4 << 10, 40 << 10, 9_000, true),
+        (0, 1, 9_000, true),
+    ] {
+        let clock = ManualClock::new();
+        let gauge = PressureGauge::builder().limit(1).clock(clock.clone()).build().unwrap();
+        let hands = Hands::default();
+        let (mut sender, body) = Channel::<Bytes>::new(8);
+        let layer = BackpressureLayer::new(gauge).least_rate(rate).body_buffer(0).unwrap();
+        let mut service = layer.layer(hands.clone());
+        let mut call = Task::new(service.call(Request::post("/").body(body).unwrap()));
+        assert!(call.poll().is_pending());
+        let mut body = hands.0.lock().unwrap().take().unwrap();
+        let mut reads = || {
+            let mut waiting = Task::new(body.frame());
+            assert!(waiting.poll().is_pending());
+            clock.advance(Duration::from_millis(every));
+            if waiting.poll_if_rung().is_ready() {
+                return false; // it was told that the sender has stalled
+            }
+            assert!(sender.try_send(Frame::data(vec![b'x'; bytes].into())).is_ok());
+            matches!(Task::new(body.frame()).poll(), Poll::Ready(Some(Ok(_))))
+        };
+        let read = (0..30).take_while(|_| reads()).count();
+        assert_eq!(read == 30, lives, "{bytes} bytes each {every} ms at {rate}: {read} were read");
+        assert!(read >= 4, "it is kept over the whole bound: {read}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_takes_its_place_when_its_body_is_there() {
+    let server = server_with(|layer| layer).await;
+    let mut slow = server.begins(10, "").await;
+    slow.write_all(b"hello").await.unwrap();
+    for _ in 0..20 {
+        let mut quick = server.begins(5, "").await;
+        quick.write_all(b"hello").await.unwrap();
+        assert!(head(&mut quick).await.starts_with("HTTP/1.1 200 "), "nobody is in its way");
+    }
+    slow.write_all(b"world").await.unwrap();
+    assert!(head(&mut slow).await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(server.gauge.snapshot().admitted, 21);
+}
+
+#[tokio::test]
+async fn a_sender_that_stalls_before_it_has_a_place_is_told_so_and_no_handler_runs() {
+    let server = server_with(|layer| layer).await;
+    let mut connection = server.begins(10, "").await;
+    connection.write_all(b"half").await.unwrap();
+    let later = async {
+        loop {
+            server.clock.advance(Duration::from_secs(1));
+            tokio::task::yield_now().await;
+        }
+    };
+    let answer = tokio::select! { head = head(&mut connection) => head, () = later => unreachable!() };
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("connection: close\r\n"), "{answer}");
     let snapshot = server.gauge.snapshot();
-    assert!(snapshot.admitted > 20 && snapshot.refused.total() == 0, "{snapshot:?}");
+    assert_eq!((snapshot.admitted, snapshot.refused.total()), (0, 0));
+}
+
+/// A stream of gRPC waits for an answer before it goes on: to wait for more than its first message would be to wait for ever.
+#[test]
+fn of_a_grpc_call_the_first_message_is_enough() {
+    for (content_type, asks) in [("application/grpc", true), ("application/json", false)] {
+        let gauge = PressureGauge::new(1);
+        let hands = Hands::default();
+        let (mut sender, body) = Channel::<Bytes>::new(8);
+        let mut service = BackpressureLayer::new(gauge).layer(hands.clone());
+        let request = Request::post("/").header(header::CONTENT_TYPE, content_type).body(body).unwrap();
+        let mut call = Task::new(service.call(request));
+        assert!(call.poll().is_pending() && hands.0.lock().unwrap().is_none());
+        for part in [&b"\0\0\0"[..], b"\0\x02a"] {
+            assert!(sender.try_send(Frame::data(part.into())).is_ok());
+            assert!(call.poll().is_pending() && hands.0.lock().unwrap().is_none());
+        }
+        assert!(sender.try_send(Frame::data("b".into())).is_ok());
+        assert!(call.poll().is_pending());
+        let body = hands.0.lock().unwrap().take();
+        assert_eq!(body.is_some(), asks, "{content_type}");
+        if let Some(mut body) = body {
+            let Poll::Ready(Some(Ok(frame))) = Task::new(body.frame()).poll() else { panic!("it is there") };
+            assert_eq!(frame.into_data().unwrap(), &b"\0\0\0\0\x02ab"[..]);
+            assert!(Task::new(body.frame()).poll().is_pending(), "the stream goes on");
+        }
+    }
+}
+
+#[test]
+fn what_was_read_ahead_is_handed_over_as_it_came() {
+    for (parts, trailers, body_buffer) in [
+        (&["one"][..], false, 9),
+        (&["one", "two", "three"], true, 99),
+        (&["one", "two", "three"], true, 4),
+        (&[], true, 9),
+    ] {
+        let hands = Hands::default();
+        let (mut sender, body) = Channel::<Bytes>::new(8);
+        let layer = BackpressureLayer::new(PressureGauge::new(1)).body_buffer(body_buffer).unwrap();
+        let mut call = Task::new(layer.layer(hands.clone()).call(Request::post("/").body(body).unwrap()));
+        assert!(call.poll().is_pending());
+        for part in parts {
+            assert!(sender.try_send(Frame::data((*part).into())).is_ok());
+        }
+        let last = http::HeaderMap::from_iter([(header::ETAG, header::HeaderValue::from_static("x"))]);
+        assert!(!trailers || sender.try_send(Frame::trailers(last.clone())).is_ok());
+        drop(sender);
+        assert!(call.poll().is_pending());
+        let body = hands.0.lock().unwrap().take().unwrap();
+        let Poll::Ready(Ok(all)) = Task::new(body.collect()).poll() else { panic!("all of it is there") };
+        assert_eq!(all.trailers(), trailers.then_some(&last));
+        assert_eq!(all.to_bytes(), parts.concat());
+    }
+    assert!(BackpressureLayer::new(PressureGauge::new(1)).body_buffer(usize::MAX).is_err());
 }
