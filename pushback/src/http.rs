@@ -51,7 +51,7 @@ use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-pub use body::{ReaderStalled, ResponseBody};
+pub use body::ResponseBody;
 pub use classify::Classify;
 #[cfg(feature = "axum")]
 pub use connections::CappedListener;
@@ -60,6 +60,7 @@ pub use future::ResponseFuture;
 pub use head::{RequestHead, ResponseHead};
 pub use hold::{Hold, Place};
 pub use reply::Reply;
+pub use stream::ReaderStalled;
 pub use trust::Trust;
 pub use upload::{RequestBody, SenderStalled};
 

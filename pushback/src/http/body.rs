@@ -1,8 +1,6 @@
 //! The body of a response: the service's, with the place it holds, or a refusal's.
 
 use std::{
-    error::Error,
-    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -16,7 +14,7 @@ use super::{
     BoxError,
     holding::{Holding, IgnoredIfUnwinding, Part},
     patrol::{Held, Patrol, Stalled, Watch},
-    stream::{PART_MAX, Stream},
+    stream::{PART_MAX, ReaderStalled, Stream},
 };
 use crate::{gauge::OwnedPermit, rejected::Reason};
 
@@ -143,19 +141,3 @@ where
         }
     }
 }
-
-/// A response's body was broken off: its reader made no progress for longer than [`BackpressureLayer::stall`], and the
-/// place went to somebody else.
-///
-/// [`BackpressureLayer::stall`]: super::BackpressureLayer::stall
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ReaderStalled;
-
-impl fmt::Display for ReaderStalled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the reader of the response's body has stalled")
-    }
-}
-
-impl Error for ReaderStalled {}
