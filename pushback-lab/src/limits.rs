@@ -11,6 +11,7 @@ mod dice;
 mod envoy;
 mod failsafe;
 mod mutants;
+pub(crate) mod steering;
 #[cfg(test)]
 mod testing;
 mod times;
@@ -27,7 +28,7 @@ pub use failsafe::Failsafe;
 pub use mutants::RandomWalk;
 pub use utilisation::Utilisation;
 
-use crate::sim::Steering;
+use self::steering::Steering;
 
 /// A limit that takes part, by its name.
 #[derive(Clone)]

@@ -17,7 +17,9 @@ pub use contest::{Contest, INITIALS, PhaseStandings, ScenarioStandings, Standing
 pub use oracle::{Oracle, SWEEP};
 pub use record::{PhaseRecord, Record, STEP, StepRecord};
 pub use report::{ReportError, plot, report};
-pub use run::{Steering, run};
+pub use run::run;
 pub use scenario::{Scenario, ScenarioError};
 pub use score::{Latency, PhaseScore, RunScore, Standing, Summaries, Summary};
 pub use table::table;
+
+pub use crate::limits::steering::Steering;

@@ -20,6 +20,7 @@
 //! already take a place. The refusal is a response, and the inner service's error type stays as it is. The state is in
 //! the layer's gauge, so a service that is cloned for each connection or request still has one limit.
 
+mod ahead;
 mod allowance;
 mod body;
 mod classify;
@@ -33,14 +34,16 @@ mod holding;
 mod linger;
 mod pace;
 mod patrol;
-mod read_ahead;
+mod reading;
 mod refusal;
 mod reply;
+mod sending;
 mod shared;
 #[cfg(unix)]
 mod steady;
 mod stream;
 mod trust;
+mod unread;
 mod upload;
 
 use std::{
@@ -56,7 +59,7 @@ use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-pub use body::{ReaderStalled, ResponseBody};
+pub use body::ResponseBody;
 pub use classify::Classify;
 #[cfg(feature = "axum")]
 pub use connections::CappedListener;
@@ -67,6 +70,7 @@ pub use hold::{Hold, Place};
 pub use reply::Reply;
 #[cfg(unix)]
 pub use steady::see_slow_readers;
+pub use stream::ReaderStalled;
 pub use trust::Trust;
 pub use upload::{RequestBody, SenderStalled};
 

@@ -16,12 +16,12 @@ use serde::Serialize;
 use super::{
     oracle::{Oracle, SWEEP},
     record::Record,
-    run::{Steering, run},
+    run::run,
     scenario::Scenario,
     score::{Standing, Summaries, Summary, standing},
     values::Percent,
 };
-use crate::limits::Contender;
+use crate::limits::{Contender, steering::Steering};
 
 /// Wrong limits to begin at: far too low, not far off, far too high.
 pub const INITIALS: [u32; 3] = [1, 20, 1000];

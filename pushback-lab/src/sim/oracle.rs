@@ -1,6 +1,7 @@
 //! The oracle: for each phase the best fixed limit, found by trying them.
 
-use super::{Record, Scenario, Steering, run};
+use super::{Record, Scenario, run};
+use crate::limits::steering::Steering;
 
 /// The limits that are tried: some 19 % apart, each whole number where they lie closer.
 pub const SWEEP: [u32; 39] = [

@@ -17,7 +17,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use pushback::{BuildError, Line, Outcome, OwnedPermit, PressureGauge, limit::Limit};
+use pushback::{BuildError, Line, Outcome, OwnedPermit, PressureGauge};
 use rand_xoshiro::{SplitMix64, rand_core::SeedableRng};
 
 use self::{
@@ -30,21 +30,10 @@ use super::{
     scenario::{HangUp, Phase, Scenario},
     station::Station,
 };
-use crate::{arrivals::Schedule, limits::Utilisation};
-
-/// What steers the gauge of a run.
-#[derive(Debug)]
-pub enum Steering {
-    /// A limit that moves, or does not.
-    Limit {
-        /// The limit.
-        limit: Box<dyn Limit>,
-        /// Where it looks if it wants to know how busy the service is.
-        utilisation: Utilisation,
-    },
-    /// One fixed limit for each phase.
-    ByPhase(Vec<u32>),
-}
+use crate::{
+    arrivals::Schedule,
+    limits::{Utilisation, steering::Steering},
+};
 
 /// Runs a scenario. The same seed gives the same run.
 ///

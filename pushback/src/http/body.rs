@@ -2,7 +2,6 @@
 
 use std::{
     error::Error,
-    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -18,7 +17,7 @@ use super::{
     hold_time::Taken,
     holding::{Holding, IgnoredIfUnwinding, Part},
     patrol::{Held, Patrol, Stalled, Watch},
-    stream::{PART_MAX, Stream},
+    stream::{PART_MAX, ReaderStalled, Stream},
 };
 use crate::rejected::Reason;
 
@@ -172,19 +171,3 @@ where
         }
     }
 }
-
-/// A response's body was broken off: its reader made no progress for longer than [`BackpressureLayer::stall`], and the
-/// place went to somebody else.
-///
-/// [`BackpressureLayer::stall`]: super::BackpressureLayer::stall
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ReaderStalled;
-
-impl fmt::Display for ReaderStalled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the reader of the response's body has stalled")
-    }
-}
-
-impl Error for ReaderStalled {}

@@ -6,8 +6,8 @@ use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, head
 
 use super::{
     head::{RequestHead, ResponseHead},
+    sending::Sending,
     trust::Trust,
-    upload::Sending,
 };
 use crate::{
     arrival::Arrival,

@@ -20,10 +20,11 @@ use super::{
     classify::{Asks, GrpcCall, is_senders_fault},
     hold::{Hold, Place},
     hold_time::Taken,
-    read_ahead::{Reading, SenderFailed},
+    reading::{Reading, SenderFailed},
     refusal::Refusal,
+    sending::Sending,
     shared::{Over, Shared},
-    upload::{Sending, Upload},
+    upload::Upload,
 };
 use crate::{
     gauge::{Acquire, OwnedPermit, Permit},
@@ -183,7 +184,7 @@ where
             Claim::Permit(permit)
         };
         let came = shared.gauge.wants_times().then(|| shared.gauge.now());
-        let upload = is_coming.then(|| Upload::new(shared, came));
+        let upload = is_coming.then(|| Upload::new(&shared.patrol, came));
         let grpc = GrpcCall::of(&request);
         let request = match &upload {
             Some(upload) => request.map(|body| body.watched(upload)),

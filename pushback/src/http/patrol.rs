@@ -114,6 +114,11 @@ impl Patrol {
         self.bytes_in_sweep
     }
 
+    /// By the gauge's clock.
+    pub(super) fn now(&self) -> Instant {
+        self.gauge.now()
+    }
+
     /// How long a peer may take for a step.
     pub(super) fn bound(&self) -> Duration {
         self.bound

@@ -8,11 +8,12 @@ use http_body::Body;
 
 use super::{
     BoxError, Classify, Hold, Reply, RequestBody, RequestHead,
+    ahead::ReadAhead,
     classify::Asks,
     hold_time::HoldTime,
     linger::{Lingering, is_still_sending, linger},
     patrol::Patrol,
-    read_ahead::{ReadAhead, Reading},
+    reading::Reading,
     refusal::Refusal,
     reply::Replier,
 };

@@ -5,6 +5,7 @@
 //! drop it. That costs one allocation, which a stream does not feel.
 
 use std::{
+    error::Error,
     fmt,
     pin::Pin,
     sync::Arc,
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::{
-    BoxError, ReaderStalled,
+    BoxError,
     classify::GrpcCall,
     hold_time::Taken,
     holding::{Holding, IgnoredIfUnwinding, Part},
@@ -123,3 +124,19 @@ impl<B> fmt::Debug for Stream<B> {
         f.debug_struct("Stream").finish_non_exhaustive()
     }
 }
+
+/// A response's body was broken off: its reader made no progress for longer than [`BackpressureLayer::stall`], and the
+/// place went to somebody else.
+///
+/// [`BackpressureLayer::stall`]: super::BackpressureLayer::stall
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReaderStalled;
+
+impl fmt::Display for ReaderStalled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the reader of the response's body has stalled")
+    }
+}
+
+impl Error for ReaderStalled {}

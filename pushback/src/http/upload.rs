@@ -16,7 +16,13 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{BoxError, allowance::Allowance, patrol::Stalled, read_ahead::Ahead, shared::Shared};
+use super::{
+    BoxError,
+    ahead::Ahead,
+    allowance::Allowance,
+    patrol::{Patrol, Stalled},
+    sending::Sending,
+};
 
 pin_project! {
     /// A request's body. It is the caller's own, but that a sender who stalls ends it with [`SenderStalled`]: a handler that
@@ -55,7 +61,7 @@ struct Sender {
 
 /// What is to be known of a request's body when its response comes, or its caller goes away.
 pub(super) struct Upload {
-    shared: Arc<Shared>,
+    patrol: Arc<Patrol>,
     /// When the request came, if somebody wants to know how long the service takes.
     came: Option<Instant>,
     /// How long after it came the last part of the body was handed over, in nanoseconds.
@@ -64,24 +70,10 @@ pub(super) struct Upload {
     is_answered: AtomicU8,
 }
 
-/// How far a request's body is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Sending {
-    /// The service has not asked for the rest.
-    Coming,
-    /// The service waits for the sender.
-    Awaited,
-    /// The service has all of it.
-    Ended,
-    /// The sender stalled, broke off, or sent what is malformed.
-    Failed,
-}
-
 impl Upload {
-    pub(super) fn new(shared: &Arc<Shared>, came: Option<Instant>) -> Arc<Self> {
+    pub(super) fn new(patrol: &Arc<Patrol>, came: Option<Instant>) -> Arc<Self> {
         Arc::new(Upload {
-            shared: Arc::clone(shared),
+            patrol: Arc::clone(patrol),
             came,
             part_after: AtomicU64::new(0),
             state: AtomicU8::new(Sending::Coming as u8),
@@ -114,7 +106,7 @@ impl Upload {
 
     fn handed_over_a_part(&self) {
         if let Some(came) = self.came {
-            let after = self.shared.gauge.now().saturating_duration_since(came);
+            let after = self.patrol.now().saturating_duration_since(came);
             self.part_after.store(u64::try_from(after.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
     }
@@ -133,7 +125,7 @@ impl<Q> RequestBody<Q> {
 
     /// The same, whose sender loses the place to somebody else if he stalls.
     pub(super) fn watched(self, upload: &Arc<Upload>) -> Self {
-        let allowance = Allowance::new(&upload.shared.patrol);
+        let allowance = Allowance::new(&upload.patrol);
         RequestBody { sender: Some(Box::new(Sender { upload: Arc::clone(upload), allowance })), ..self }
     }
 }

@@ -3,67 +3,25 @@
 
 use std::{
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use ::http::{
-    HeaderMap, HeaderValue, Request, Response, StatusCode, Version,
-    header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE},
-};
+use ::http::{HeaderMap, Request, Version};
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
 
 use super::{
-    BoxError, RequestBody, ResponseBody, SenderStalled, allowance::Allowance, classify::is_grpc,
+    BoxError,
+    ahead::{Ahead, ReadAhead, Stored},
+    allowance::Allowance,
+    classify::is_grpc,
     patrol::Patrol,
+    upload::{RequestBody, SenderStalled},
 };
 
-/// What all bodies of one layer may take that were read ahead and not yet handed over. Above that, gauges are asked at once.
-const BYTES_MAX: usize = 64 << 20;
 /// What stands before a message of gRPC: a flag, and its length in four bytes.
 const GRPC_PREFIX: usize = 5;
-
-/// How much was read ahead, by all requests of a layer.
-#[derive(Debug, Clone, Default)]
-pub(super) struct ReadAhead {
-    bytes: Arc<AtomicUsize>,
-}
-
-/// The beginning of a body, or all of it.
-#[derive(Debug)]
-pub(super) struct Ahead {
-    data: Option<Bytes>,
-    trailers: Option<HeaderMap>,
-    pub(super) is_whole: bool,
-    _stored: Stored,
-}
-
-/// Counts as read ahead, until it is dropped.
-#[derive(Debug)]
-struct Stored {
-    total: ReadAhead,
-    bytes: usize,
-}
-
-impl Ahead {
-    /// What is next of it.
-    pub(super) fn next(&mut self) -> Option<Frame<Bytes>> {
-        self.data.take().map(Frame::data).or_else(|| self.trailers.take().map(Frame::trailers))
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.data.is_none() && self.trailers.is_none()
-    }
-
-    /// In bytes.
-    pub(super) fn len(&self) -> u64 {
-        self.data.as_ref().map_or(0, |data| data.len() as u64)
-    }
-}
 
 /// A request whose body is being read.
 pub(super) struct Reading<Q> {
@@ -90,28 +48,6 @@ struct Enough {
 #[derive(Debug)]
 pub(super) struct SenderFailed(pub(super) BoxError);
 
-impl SenderFailed {
-    /// Who stalled is told that it took too long (RFC 9110, 15.5.9), and all others that their request has no end. Nobody knows where the
-    /// next request on this connection would begin.
-    pub(super) fn response<B>(self, version: Version) -> Response<ResponseBody<B>> {
-        let SenderFailed(error) = self;
-        let (status, text) = if error.is::<SenderStalled>() {
-            (StatusCode::REQUEST_TIMEOUT, "The request's body took too long")
-        } else {
-            (StatusCode::BAD_REQUEST, "The request's body did not come to its end")
-        };
-        let mut response = Response::new(ResponseBody::of_unread(error, text));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if version < Version::HTTP_2 {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        response
-    }
-}
-
 impl<Q> Reading<Q>
 where
     Q: Body<Data = Bytes, Error: Into<BoxError>>,
@@ -124,7 +60,7 @@ where
             allowance: Allowance::new(patrol),
             first: None,
             all: BytesMut::new(),
-            stored: Stored { total: total.clone(), bytes: 0 },
+            stored: total.begin(),
         }
     }
 
@@ -173,10 +109,9 @@ where
 
     fn end(&mut self, trailers: Option<HeaderMap>, is_whole: bool) -> Request<RequestBody<Q>> {
         let data = self.first.take().unwrap_or_else(|| std::mem::take(&mut self.all).freeze());
-        let data = Some(data).filter(|data| !data.is_empty());
-        let stored = self.stored.hand_over();
+        let ahead = Ahead::new(data, trailers, is_whole, self.stored.hand_over());
         let request = self.request.take().expect("it is given back once");
-        request.map(|body| RequestBody::begun(Ahead { data, trailers, is_whole, _stored: stored }, body))
+        request.map(|body| RequestBody::begun(ahead, body))
     }
 }
 
@@ -191,24 +126,6 @@ fn has_message(there: &[u8]) -> bool {
     let Some((prefix, message)) = there.split_first_chunk::<GRPC_PREFIX>() else { return false };
     let [_, length @ ..] = *prefix;
     message.len() as u64 >= u64::from(u32::from_be_bytes(length))
-}
-
-impl Stored {
-    /// Says whether that is still within the bound of all.
-    fn add(&mut self, bytes: usize) -> bool {
-        self.bytes += bytes;
-        self.total.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= BYTES_MAX
-    }
-
-    fn hand_over(&mut self) -> Stored {
-        Stored { total: self.total.clone(), bytes: std::mem::take(&mut self.bytes) }
-    }
-}
-
-impl Drop for Stored {
-    fn drop(&mut self) {
-        self.total.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
 }
 
 #[cfg(all(test, not(pushback_loom)))]
@@ -228,21 +145,5 @@ mod tests {
         ] {
             assert_eq!(has_message(there), is_there, "{there:?}");
         }
-    }
-
-    #[test]
-    fn what_is_stored_is_counted_until_it_is_dropped() {
-        let total = ReadAhead::default();
-        let mut stored = Stored { total: total.clone(), bytes: 0 };
-        assert!(stored.add(BYTES_MAX - 1));
-        let mut other = Stored { total: total.clone(), bytes: 0 };
-        assert!(other.add(1) && !other.add(1));
-        let handed_over = stored.hand_over();
-        drop(stored);
-        assert!(!other.add(1));
-        drop(handed_over);
-        assert!(other.add(1));
-        drop(other);
-        assert_eq!(total.bytes.load(Ordering::Relaxed), 0);
     }
 }
