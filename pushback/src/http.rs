@@ -34,6 +34,7 @@ mod holding;
 mod linger;
 mod pace;
 mod patrol;
+mod progress;
 mod reading;
 mod refusal;
 mod reply;
@@ -53,7 +54,7 @@ use std::{
     time::Duration,
 };
 
-use ::http::{Request, Response};
+use ::http::{Request, Response, Version};
 use bytes::Bytes;
 use http_body::Body;
 use tower_layer::Layer;
@@ -67,6 +68,7 @@ pub use connections::{Connection, Connections, NextConnection};
 pub use future::ResponseFuture;
 pub use head::{RequestHead, ResponseHead};
 pub use hold::{Hold, Place};
+pub use progress::Progress;
 pub use reply::Reply;
 #[cfg(unix)]
 pub use steady::see_slow_readers;
@@ -97,6 +99,18 @@ pub struct BackpressureLayer {
 pub struct Backpressure<S> {
     inner: S,
     shared: Arc<Shared>,
+    progress: Option<Progress>,
+}
+
+impl<S> Backpressure<S> {
+    /// The same service for one connection, whose readers over HTTP/1 are judged by what its socket takes and not by what the server asks
+    /// for: so a steady reader is not taken for one that has [stalled](BackpressureLayer::stall). Over HTTP/2, where one reader of many may
+    /// stall, it changes nothing. Call [`see_slow_readers`] for the socket too.
+    ///
+    /// [`Connections`] counts, in an accept loop of one's own: `connection.progress()`.
+    pub fn over(self, progress: Progress) -> Self {
+        Backpressure { progress: Some(progress), ..self }
+    }
 }
 
 impl BackpressureLayer {
@@ -138,7 +152,7 @@ impl BackpressureLayer {
     ///
     /// Servers and systems buffer what they send and tell nobody how much of it was read: by default, systems take megabytes for a
     /// connection, and say that there is room for more when a third of that was read. So a steady reader may make no progress that
-    /// anybody sees for as long as that takes. [`see_slow_readers`] makes a socket's progress visible each 128 KiB.
+    /// anybody sees for as long as that takes. [`see_slow_readers`] makes a socket's progress visible each 32 KiB.
     ///
     /// # Errors
     ///
@@ -192,7 +206,7 @@ impl<S> Layer<S> for BackpressureLayer {
     type Service = Backpressure<S>;
 
     fn layer(&self, inner: S) -> Backpressure<S> {
-        Backpressure { inner, shared: Arc::clone(&self.shared) }
+        Backpressure { inner, shared: Arc::clone(&self.shared), progress: None }
     }
 }
 
@@ -216,7 +230,10 @@ where
         let shared = &self.shared;
         match shared.classify.class(&mut request, &shared.gauge) {
             Class::Exempt => ResponseFuture::exempt(shared, &mut self.inner, request),
-            Class::Asks(asks) => ResponseFuture::asking(shared, &mut self.inner, request, asks),
+            Class::Asks(asks) => {
+                let progress = self.progress.as_ref().filter(|_| request.version() < Version::HTTP_2);
+                ResponseFuture::asking(shared, &mut self.inner, request, asks, progress)
+            }
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::settings::{
-    self, Admin, Asked, CONNECT, Clients, GaugeSettings, Log, Origin, RouteSettings, ServiceSettings,
-    Settings, Somewhere, Trust,
+    self, Admin, Asked, CONNECT, Clients, GaugeSettings, Log, OnLeave, Origin, RouteSettings,
+    ServiceSettings, Settings, Somewhere, Trust,
 };
 use crate::settings::{LimitChoice, address, limit_choice};
 
@@ -52,6 +52,13 @@ pub(crate) struct Arguments {
     /// How long a client may make no progress with a body, sending or reading, 1ms to 24h
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = settings::stall, allow_hyphen_values = true)]
     stall: Duration,
+    /// How many bytes a second a client must send of a body while the service waits for it, 0 to 1073741824; 0 for any
+    #[arg(long, value_name = "BYTES", default_value = "4096", value_parser = settings::least_rate, allow_hyphen_values = true)]
+    least_rate: u32,
+    /// What becomes of a call whose client goes away: the service finishes it and its place stays taken, or it is cancelled and its
+    /// place is free at once, for services that stop then
+    #[arg(long, value_name = "HOW", default_value = "finish")]
+    on_leave: OnLeave,
     /// Where health, metrics and gauges are served: /healthz, /readyz, /metrics, /api/gauges. A loopback address; "off" for none
     #[arg(long, value_name = "HOST:PORT|off", default_value = settings::ADMIN, value_parser = settings::address_or_off)]
     admin: Somewhere,
@@ -93,6 +100,8 @@ impl Arguments {
             exempt: self.exempt,
             timeout: self.timeout,
             stall: self.stall,
+            least_rate: self.least_rate,
+            on_leave: self.on_leave,
             hold: pushback::http::Hold::Body,
             refuse_with: None,
         };

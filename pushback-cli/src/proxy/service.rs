@@ -4,6 +4,5 @@ pub(super) mod answer;
 pub(super) mod connect;
 mod failure;
 mod pool;
-mod service_time;
 mod streams;
 pub(super) mod upstream;

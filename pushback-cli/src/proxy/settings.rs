@@ -74,6 +74,8 @@ pub(super) struct Clients {
     pub(super) fields: u32,
     /// How many requests one HTTP/2 connection may have open.
     pub(super) streams: u32,
+    /// How much of a request's body is read before its gauge is asked, in bytes.
+    pub(super) body_buffer: u32,
 }
 
 /// Who may look at the proxy, and change it.
@@ -143,9 +145,22 @@ pub(super) struct RouteSettings {
     pub(super) timeout: Duration,
     /// How long a client may make no progress with a body.
     pub(super) stall: Duration,
+    /// How many bytes a second a client must send of a body.
+    pub(super) least_rate: u32,
+    pub(super) on_leave: OnLeave,
     pub(super) hold: Hold,
     /// The status of refusals; 429, if nothing is said.
     pub(super) refuse_with: Option<StatusCode>,
+}
+
+/// What becomes of a call whose client goes away.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum OnLeave {
+    /// The service finishes it, and keeps its place as long.
+    #[default]
+    Finish,
+    /// The service is told, and its place is free at once.
+    Cancel,
 }
 
 /// Which requests a route is for: all that is said must hold.
@@ -185,6 +200,7 @@ const LINE_WAIT: Duration = Duration::from_millis(100);
 const TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) const CONNECT: Duration = Duration::from_secs(5);
 const STALL: Duration = Duration::from_secs(10);
+const LEAST_RATE: u32 = 4 << 10;
 const DRAIN: Duration = Duration::from_secs(30);
 
 impl Default for Clients {
@@ -196,6 +212,7 @@ impl Default for Clients {
             head_size: 64 << 10,
             fields: 100,
             streams: 250,
+            body_buffer: 64 << 10,
         }
     }
 }
@@ -247,6 +264,11 @@ pub(super) fn connections(text: &str) -> Result<u32, String> {
 
 pub(super) fn stall(text: &str) -> Result<Duration, String> {
     settings::duration(text, Duration::from_millis(1)..=Duration::from_secs(24 * 3600))
+}
+
+/// In bytes a second.
+pub(super) fn least_rate(text: &str) -> Result<u32, String> {
+    small(text, 0..=1 << 30)
 }
 
 pub(super) fn drain_time(text: &str) -> Result<Duration, String> {

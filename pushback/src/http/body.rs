@@ -14,7 +14,6 @@ use pin_project_lite::pin_project;
 use super::{
     BoxError,
     classify::GrpcCall,
-    hold_time::Taken,
     holding::{Holding, IgnoredIfUnwinding, Part},
     patrol::{Held, Patrol, Stalled, Watch},
     stream::{PART_MAX, ReaderStalled, Stream},
@@ -103,15 +102,14 @@ impl<B: Body + Send + 'static> ResponseBody<B> {
     pub(super) fn holding(
         body: B,
         patrol: &Arc<Patrol>,
-        permit: Taken,
+        held: Held,
         trailers_tell: Option<GrpcCall>,
     ) -> Self {
         let is_small = body.size_hint().exact().is_some_and(|length| length <= PART_MAX as u64);
         let kind = if is_small {
-            let held = Held { permit: Some(permit), body: None };
             Kind::Plain { body, held: Some(Holding { watch: Watch::reader(patrol, held), trailers_tell }) }
         } else {
-            Kind::Stream { stream: Stream::new(body, patrol, permit, trailers_tell) }
+            Kind::Stream { stream: Stream::new(body, patrol, held, trailers_tell) }
         };
         ResponseBody { kind }
     }

@@ -10,7 +10,10 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::patrol::{Patrol, Stalled, Watch};
+use super::{
+    patrol::{Patrol, Stalled, Watch},
+    progress::Progress,
+};
 use crate::{
     gauge::{OwnedPermit, PressureGauge},
     line::Line,
@@ -150,7 +153,12 @@ impl NextConnection {
     /// The connection that was accepted, which counts until it is dropped.
     pub fn hold<Io>(self, io: Io) -> Connection<Io> {
         let first_byte = FIRST_BYTE.min(self.patrol.bound());
-        Connection { io, watch: Watch::at_most(&self.patrol, first_byte), _permit: self.permit }
+        Connection {
+            io,
+            progress: Progress::default(),
+            watch: Watch::at_most(&self.patrol, first_byte),
+            _permit: self.permit,
+        }
     }
 }
 
@@ -164,11 +172,17 @@ impl fmt::Debug for NextConnection {
 #[derive(Debug)]
 pub struct Connection<Io> {
     io: Io,
+    progress: Progress,
     watch: Watch,
     _permit: OwnedPermit,
 }
 
 impl<Io> Connection<Io> {
+    /// What its socket takes, for [`Backpressure::over`](super::Backpressure::over).
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+
     /// The connection itself.
     pub fn get_ref(&self) -> &Io {
         &self.io
@@ -181,6 +195,12 @@ impl<Io> Connection<Io> {
 }
 
 impl<Io> Connection<Io> {
+    fn note(&self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.progress.took(*bytes);
+        }
+    }
+
     /// Something moved, or it did not: then whoever polls is woken when that has lasted too long.
     fn look<T>(&self, moved: Poll<io::Result<T>>, cx: &Context<'_>) -> Poll<io::Result<T>> {
         let is_idle =
@@ -206,6 +226,7 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Connection<Io> {
 impl<Io: AsyncWrite + Unpin> AsyncWrite for Connection<Io> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.note(&written);
         self.look(written, cx)
     }
 
@@ -215,6 +236,7 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Connection<Io> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        self.note(&written);
         self.look(written, cx)
     }
 

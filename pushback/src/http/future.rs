@@ -20,6 +20,8 @@ use super::{
     classify::{Asks, GrpcCall, is_senders_fault},
     hold::{Hold, Place},
     hold_time::Taken,
+    patrol::Held,
+    progress::Progress,
     reading::{Reading, SenderFailed},
     refusal::Refusal,
     sending::Sending,
@@ -35,6 +37,8 @@ pin_project! {
     /// The response, or its refusal. Dropping it gives the place back.
     pub struct ResponseFuture<S: Service<Request<RequestBody<Q>>>, Q> {
         shared: Arc<Shared>,
+        // Of the connection on which the answer is read.
+        progress: Option<Progress>,
         #[pin]
         state: State<S, Q>,
     }
@@ -121,7 +125,13 @@ where
     Q: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     #[inline]
-    pub(super) fn asking(shared: &Arc<Shared>, service: &mut S, request: Request<Q>, asks: Asks) -> Self {
+    pub(super) fn asking(
+        shared: &Arc<Shared>,
+        service: &mut S,
+        request: Request<Q>,
+        asks: Asks,
+        progress: Option<&Progress>,
+    ) -> Self {
         let state = if shared.reads_ahead(&request, asks) {
             let reading = shared.read_ahead(request);
             let service = service.clone();
@@ -129,12 +139,12 @@ where
         } else {
             State::asked(shared, service, request.map(RequestBody::new), asks)
         };
-        ResponseFuture { shared: Arc::clone(shared), state }
+        ResponseFuture { shared: Arc::clone(shared), progress: progress.cloned(), state }
     }
 
     pub(super) fn exempt(shared: &Arc<Shared>, service: &mut S, request: Request<Q>) -> Self {
         let state = State::called(service, InService::default(), request.map(RequestBody::new));
-        ResponseFuture { shared: Arc::clone(shared), state }
+        ResponseFuture { shared: Arc::clone(shared), progress: None, state }
     }
 }
 
@@ -261,7 +271,7 @@ where
                     let response = response.poll(cx);
                     drop(unwinding);
                     return Poll::Ready(match ready!(response) {
-                        Ok(response) => Ok(answered(this.shared, call, response)),
+                        Ok(response) => Ok(answered(this.shared, call, response, this.progress.take())),
                         Err(error) => {
                             call.claim.take().record(Outcome::Ignore);
                             Err(error)
@@ -288,6 +298,7 @@ fn answered<B: Body + Send + 'static>(
     shared: &Arc<Shared>,
     call: &mut InService,
     response: Response<B>,
+    progress: Option<Progress>,
 ) -> Response<ResponseBody<B>> {
     let sending = call.upload.as_ref().map_or(Sending::Ended, |upload| upload.sending());
     // The service's time begins when it has the whole request, so that a slow sender is not taken for a slow service.
@@ -309,7 +320,8 @@ fn answered<B: Body + Send + 'static>(
             permit.record(outcome.unwrap_or(Outcome::Cancelled));
             permit.answered(upload, outcome.is_some());
             let trailers_tell = call.grpc.filter(|_| outcome.is_none());
-            response.map(|body| ResponseBody::holding(body, &shared.patrol, permit, trailers_tell))
+            let held = Held { permit: Some(permit), progress, ..Held::default() };
+            response.map(|body| ResponseBody::holding(body, &shared.patrol, held, trailers_tell))
         }
         // The trailers are not waited for: they may come long after the place is given back. Without a body there are none,
         // and the service said nothing.

@@ -17,7 +17,7 @@ use std::{
 
 use slab::Slab;
 
-use super::hold_time::Taken;
+use super::{hold_time::Taken, progress::Progress};
 use crate::{
     clock::{Alarm, Ring},
     gauge::{PressureGauge, thread_stripe},
@@ -65,6 +65,8 @@ pub(super) enum Peer {
 struct Entry {
     peer: Peer,
     held: Held,
+    /// What the connection had taken at the last sweep.
+    taken: u64,
     awaited: Awaited,
     waker: Option<Waker>,
 }
@@ -74,6 +76,8 @@ struct Entry {
 pub(super) struct Held {
     pub(super) permit: Option<Taken>,
     pub(super) body: Option<Arc<dyn Abort>>,
+    /// Of the peer's connection, if what that takes counts as a step.
+    pub(super) progress: Option<Progress>,
 }
 
 /// Something that can be ended while nobody looks at it.
@@ -147,6 +151,14 @@ impl Patrol {
     }
 }
 
+impl Entry {
+    /// Whether its connection has taken anything since the last sweep.
+    fn has_moved(&mut self) -> bool {
+        let taken = self.held.progress.as_ref().map_or(0, Progress::bytes);
+        std::mem::replace(&mut self.taken, taken) != taken
+    }
+}
+
 /// How many sweeps last at least this long. One more than fit, for the first may come at once.
 fn sweeps(time: Duration, period: Duration) -> u32 {
     let fit = time.as_nanos().div_ceil(period.as_nanos().max(1));
@@ -189,7 +201,7 @@ impl Watch {
     pub(super) fn for_sweeps(patrol: &Arc<Patrol>, peer: Peer, held: Held, sweeps_left: u32) -> Self {
         let shard = thread_stripe() % SHARDS;
         let awaited = Awaited::Peer { sweeps_left };
-        let key = patrol.shard(shard).insert(Entry { peer, held, awaited, waker: None });
+        let key = patrol.shard(shard).insert(Entry { peer, held, taken: 0, awaited, waker: None });
         patrol.arm();
         Watch { patrol: Arc::clone(patrol), shard, key }
     }
@@ -275,7 +287,12 @@ impl Ring for Patrol {
         for number in 0..SHARDS {
             let mut entries = self.shard(number);
             for (_, entry) in entries.iter_mut() {
+                let has_moved = entry.has_moved();
                 match &mut entry.awaited {
+                    Awaited::Peer { sweeps_left } if has_moved => {
+                        *sweeps_left = self.patience;
+                        is_peer_awaited = true;
+                    }
                     Awaited::Peer { sweeps_left: 0 | 1 } => {
                         entry.awaited = Awaited::Stalled;
                         readers += u64::from(entry.peer == Peer::Reader);
@@ -310,7 +327,7 @@ impl Patrol {
             return;
         }
         let mut bodies = Vec::new();
-        for Held { permit, body } in held {
+        for Held { permit, body, .. } in held {
             drop(permit);
             bodies.extend(body);
         }
@@ -388,8 +405,10 @@ mod tests {
     fn a_waker_that_panics_keeps_no_place_and_is_counted() {
         let clock = ManualClock::new();
         let patrol = patrol(&clock);
-        let held =
-            || Held { permit: Some(patrol.gauge.try_acquire().unwrap().into_owned().into()), body: None };
+        let held = || Held {
+            permit: Some(patrol.gauge.try_acquire().unwrap().into_owned().into()),
+            ..Held::default()
+        };
         let watches = [Watch::reader(&patrol, held()), Watch::reader(&patrol, held())];
         for watch in &watches {
             let waker = Arc::new(Panics).into();

@@ -3,9 +3,9 @@
 use std::{io, os::fd::AsFd};
 
 /// How much of what is sent may lie in the system before the network takes it.
-const UNSENT_MAX: u32 = 128 << 10;
+const UNSENT_MAX: u32 = 32 << 10;
 
-/// Has a connection's socket take no more than 128 KiB that the network cannot take yet, instead of megabytes: then a steady
+/// Has a connection's socket take no more than 32 KiB that the network cannot take yet, instead of megabytes: then a steady
 /// reader is seen to make progress, however slow he is, and is not taken for one that has
 /// [stalled](super::BackpressureLayer::stall). It costs nothing where readers are fast, and saves memory where they are not.
 ///

@@ -18,7 +18,6 @@ use http_body::{Body, Frame, SizeHint};
 use super::{
     BoxError,
     classify::GrpcCall,
-    hold_time::Taken,
     holding::{Holding, IgnoredIfUnwinding, Part},
     patrol::{Abort, Held, Patrol, Watch},
 };
@@ -54,9 +53,9 @@ impl<B: Send> Abort for Slot<B> {
 }
 
 impl<B: Body + Send + 'static> Stream<B> {
-    pub(super) fn new(body: B, patrol: &Arc<Patrol>, permit: Taken, trailers_tell: Option<GrpcCall>) -> Self {
+    pub(super) fn new(body: B, patrol: &Arc<Patrol>, held: Held, trailers_tell: Option<GrpcCall>) -> Self {
         let slot = Arc::new(Slot { body: Mutex::new(Some(Box::pin(body))) });
-        let held = Held { permit: Some(permit), body: Some(Arc::clone(&slot) as Arc<dyn Abort>) };
+        let held = Held { body: Some(Arc::clone(&slot) as Arc<dyn Abort>), ..held };
         let watch = Watch::reader(patrol, held);
         Stream { slot, rest: Bytes::new(), held: Some(Holding { watch, trailers_tell }) }
     }

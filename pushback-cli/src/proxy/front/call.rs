@@ -1,8 +1,9 @@
-//! A call, from the door to the head of its answer; and what becomes of it when its client goes away.
+//! A call, from the door to the end of its answer; and what becomes of it when its client goes away.
 //!
-//! The service is told, as far as its protocol can: by a reset stream, or a closed connection. A service that does not hear that,
-//! as most with a thread for each request, works on. So the place stays taken for as long as a call typically takes, or
-//! clients that ask and leave would fill the service above its limit.
+//! Most services do not notice that, or notice and work on (docs/decisions/on_leave.md). So a call that a service has is finished as if
+//! its client were there, and its place is free when the work is over and not when the caller is gone: or clients that ask and leave
+//! would fill the service above its limit. Where a route says `on_leave = "cancel"`, for services that stop when they are told, the
+//! call is dropped instead, which resets its stream or closes its connection.
 
 use std::{
     convert::Infallible,
@@ -10,18 +11,27 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Instant,
+    time::Duration,
 };
 
-use hyper::{Response, body::Incoming};
-use pushback::http::{ResponseBody, ResponseFuture};
+use bytes::Bytes;
+use hyper::{
+    Response,
+    body::{Body, Frame, Incoming, SizeHint},
+    header::CONTENT_TYPE,
+};
+use pushback::http::{Hold, ResponseBody, ResponseFuture};
 use tokio::runtime::Handle;
 
-use super::forward::{Forward, Progress};
-use crate::proxy::{
-    now::now,
-    service::{answer::Answer, upstream::Upstream},
+use super::{
+    forward::{Forward, Stage},
+    route::Route,
 };
+use crate::proxy::{service::answer::Answer, settings::OnLeave};
+
+/// How much of an answer is still read when nobody wants it. A service that sends more than that is writing, and so hears of the
+/// end of its connection.
+const READ_ON_MAX: u64 = 1 << 20;
 
 /// What the layer answers.
 pub(super) type Answered = Response<ResponseBody<Answer>>;
@@ -30,21 +40,39 @@ type Layered = ResponseFuture<Forward, Incoming>;
 /// A call that nobody has answered yet.
 pub(super) struct Call {
     layered: Option<Pin<Box<Layered>>>,
-    progress: Arc<Progress>,
-    upstream: Arc<Upstream>,
-    came: Instant,
+    stage: Arc<Stage>,
+    finishes: Option<Finishes>,
+}
+
+/// How a call is finished whose client has gone.
+#[derive(Debug, Clone, Copy)]
+struct Finishes {
+    /// For how long its answer is read at most.
+    time: Duration,
+    /// Whether its place is held to the end of the answer; if not, nobody reads on behind the head.
+    holds_body: bool,
 }
 
 impl Call {
-    pub(super) fn new(layered: Layered, progress: Arc<Progress>, upstream: Arc<Upstream>) -> Self {
-        Call { layered: Some(Box::pin(layered)), progress, upstream, came: now() }
+    pub(super) fn new(layered: Layered, stage: Arc<Stage>, route: &Route) -> Self {
+        let finishes = (route.on_leave == OnLeave::Finish)
+            .then(|| Finishes { time: route.timeout, holds_body: route.hold == Hold::Body });
+        Call { layered: Some(Box::pin(layered)), stage, finishes }
     }
-}
 
-impl Call {
     /// Drops it where it is, for it has panicked.
     pub(super) fn give_up(&mut self) {
         self.layered = None;
+    }
+
+    /// The answer's body, which sees to the rest of the call.
+    pub(super) fn outgoing(&self, answered: Answered) -> Response<Outgoing> {
+        // Who asks for events is served until he leaves: that is the end of this work, and of no other.
+        let content_type = answered.headers().get(CONTENT_TYPE).map_or(&[][..], |value| value.as_bytes());
+        let is_endless = content_type.starts_with(b"text/event-stream");
+        let is_of_service = answered.body().refused().is_none();
+        let finishes = self.finishes.filter(|finishes| finishes.holds_body && is_of_service && !is_endless);
+        answered.map(|body| Outgoing { body: Some(body), finishes })
     }
 }
 
@@ -61,19 +89,84 @@ impl Future for Call {
     }
 }
 
+/// The client has gone before there was an answer. How long the service may take for that is bounded as ever.
 impl Drop for Call {
     fn drop(&mut self) {
-        let Some(layered) = self.layered.take() else { return };
-        let left = self.upstream.service_time.left_after(now().saturating_duration_since(self.came));
-        let is_in_service = self.progress.is_forwarded();
+        let Some((layered, finishes)) = self.layered.take().zip(self.finishes) else { return };
         let Ok(runtime) = Handle::try_current() else { return };
-        if !is_in_service || left.is_zero() || std::thread::panicking() {
+        if !self.stage.is_forwarded() || std::thread::panicking() {
             return;
         }
-        self.progress.client_has_gone();
         runtime.spawn(async move {
-            // It lets go of the service now, and of its place when this ends.
-            let _ = tokio::time::timeout(left, layered).await;
+            let answered: Result<Answered, Infallible> = layered.await;
+            let Ok(answered) = answered;
+            if finishes.holds_body {
+                read_on(answered.into_body(), finishes.time).await;
+            }
         });
     }
+}
+
+/// An answer's body on its way to the client.
+pub(in crate::proxy) struct Outgoing {
+    /// Until it has come to its end.
+    body: Option<ResponseBody<Answer>>,
+    finishes: Option<Finishes>,
+}
+
+/// An answer of the proxy's own.
+impl From<ResponseBody<Answer>> for Outgoing {
+    fn from(body: ResponseBody<Answer>) -> Self {
+        Outgoing { body: Some(body), finishes: None }
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = <ResponseBody<Answer> as Body>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let part = Pin::new(&mut *body).poll_frame(cx);
+        if matches!(part, Poll::Ready(None | Some(Err(_)))) || body.is_end_stream() {
+            self.body = None;
+        }
+        part
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+/// The client has gone in the middle of its answer.
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        let Some((body, finishes)) = self.body.take().zip(self.finishes) else { return };
+        let Ok(runtime) = Handle::try_current() else { return };
+        if !body.is_end_stream() && !std::thread::panicking() {
+            runtime.spawn(read_on(body, finishes.time));
+        }
+    }
+}
+
+/// Reads what nobody wants, for the service to come to the end of its work.
+async fn read_on(mut body: ResponseBody<Answer>, time: Duration) {
+    let mut read = 0;
+    let reading = async {
+        while let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            read += frame.data_ref().map_or(0, |data| data.len() as u64);
+            if read > READ_ON_MAX {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(time, reading).await;
 }

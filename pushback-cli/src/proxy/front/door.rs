@@ -15,14 +15,14 @@ use hyper::{
     header::{CONNECTION, HeaderValue},
     service::Service,
 };
-use pushback::http::ResponseBody;
+use pushback::http::{Progress, ResponseBody};
 use tower_layer::Layer;
 use tower_service::Service as _;
 
 use super::{
     access::Line,
-    call::{Answered, Call},
-    forward::{Forward, Progress},
+    call::{Call, Outgoing},
+    forward::{Forward, Stage},
     site::{Site, Sites},
 };
 use crate::proxy::{
@@ -38,13 +38,15 @@ use crate::proxy::{
 pub(super) struct Door {
     sites: Arc<Sites>,
     client: Arc<Client>,
+    /// What the connection's socket takes.
+    progress: Progress,
     /// Whose connections to the services are used.
     worker: usize,
 }
 
 impl Door {
-    pub(super) fn new(sites: &Arc<Sites>, client: Client, worker: usize) -> Self {
-        Door { sites: Arc::clone(sites), client: Arc::new(client), worker }
+    pub(super) fn new(sites: &Arc<Sites>, client: Client, progress: Progress, worker: usize) -> Self {
+        Door { sites: Arc::clone(sites), client: Arc::new(client), progress, worker }
     }
 
     fn ask(&self, site: &Site, mut request: Request<Incoming>, is_known_hop: bool) -> Result<Call, Error> {
@@ -54,16 +56,16 @@ impl Door {
         }
         let route = site.route_of(&request)?;
         route.requests.fetch_add(1, Ordering::Relaxed);
-        let progress = Arc::new(Progress::default());
-        let forward = Forward::new(route, &site.claims, &self.client, self.worker, &progress);
+        let stage = Arc::new(Stage::default());
+        let forward = Forward::new(route, &site.claims, &self.client, self.worker, &stage);
         let layer = if is_known_hop { &route.trusting } else { &route.layer };
-        let layered = layer.layer(forward).call(request);
-        Ok(Call::new(layered, progress, Arc::clone(&route.upstream)))
+        let layered = layer.layer(forward).over(self.progress.clone()).call(request);
+        Ok(Call::new(layered, stage, route))
     }
 }
 
 impl Service<Request<Incoming>> for Door {
-    type Response = Answered;
+    type Response = Response<Outgoing>;
     type Error = Infallible;
     type Future = Passing;
 
@@ -77,10 +79,8 @@ impl Service<Request<Incoming>> for Door {
             Ok(call) => State::Asked(call),
             Err(error) => State::Answered(error),
         };
-        // After a malformed request, nobody knows where the next one begins.
-        let is_last = matches!(&state, State::Answered(error) if *error != Error::NoRoute);
-        let closes = is_h1 && (is_last || self.sites.draining.has_begun());
-        Passing { state, closes, line }
+        let is_draining = self.sites.draining.has_begun();
+        Passing { state, is_h1, is_last: is_draining, line }
     }
 }
 
@@ -93,8 +93,9 @@ fn contained<T>(run: impl FnOnce() -> T) -> Result<T, Error> {
 /// A request on its way to its answer.
 pub(super) struct Passing {
     state: State,
+    is_h1: bool,
     /// The answer is the last one on its connection.
-    closes: bool,
+    is_last: bool,
     line: Option<Box<Line>>,
 }
 
@@ -104,36 +105,40 @@ enum State {
 }
 
 impl Future for Passing {
-    type Output = Result<Answered, Infallible>;
+    type Output = Result<Response<Outgoing>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut answered = match &mut self.state {
+        let answered = match &mut self.state {
             State::Asked(call) => match contained(|| Pin::new(&mut *call).poll(cx)) {
-                Ok(Poll::Ready(answered)) => answered,
+                Ok(Poll::Ready(answered)) => match answered.body().unread() {
+                    Some(error) => Err(Error::of_sender(error)),
+                    None => Ok(answered),
+                },
                 Ok(Poll::Pending) => return Poll::Pending,
                 Err(error) => {
                     let _ = contained(|| call.give_up());
-                    self.closes = true;
-                    own(Answer::of(error))
+                    Err(error)
                 }
             },
-            State::Answered(error) => own(Answer::of(*error)),
+            State::Answered(error) => Err(*error),
         };
+        // After a malformed request, nobody knows where the next one begins.
+        let is_last = self.is_last || answered.as_ref().is_err_and(|error| *error != Error::NoRoute);
+        let mut answered = answered.unwrap_or_else(|error| Answer::of(error).map(ResponseBody::from));
         if answered.body().refused().is_some() {
             answered.headers_mut().insert(PROXY_STATUS, REFUSED);
         }
-        if self.closes {
+        if self.is_h1 && is_last {
             answered.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if let Some(line) = &self.line {
             line.write(&answered);
         }
-        Poll::Ready(Ok(answered))
+        Poll::Ready(Ok(match &self.state {
+            State::Asked(call) => call.outgoing(answered),
+            State::Answered(_) => answered.map(Outgoing::from),
+        }))
     }
-}
-
-fn own(response: Response<Answer>) -> Answered {
-    response.map(ResponseBody::from)
 }
 
 #[cfg(test)]

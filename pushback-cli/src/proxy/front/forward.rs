@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
 };
@@ -23,34 +23,20 @@ use crate::proxy::{
         upgrade::Upgrade,
         upload::{Asking, Upload},
     },
-    now::now,
     service::answer::Answer,
 };
 
-/// How far a call is, which the layer's future does not say.
+/// Whether the service has a call, which the layer's future does not say.
 #[derive(Debug, Default)]
-pub(super) struct Progress(AtomicU8);
+pub(super) struct Stage(AtomicBool);
 
-const FORWARDED: u8 = 1;
-const CLIENT_GONE: u8 = 2;
-
-impl Progress {
-    /// The service has it now.
+impl Stage {
     fn forwarded(&self) {
-        self.0.store(FORWARDED, Ordering::Relaxed);
+        self.0.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn is_forwarded(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == FORWARDED
-    }
-
-    /// Nobody waits for its answer any more.
-    pub(super) fn client_has_gone(&self) {
-        self.0.store(CLIENT_GONE, Ordering::Relaxed);
-    }
-
-    fn is_client_gone(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == CLIENT_GONE
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -61,7 +47,7 @@ pub(super) struct Forward {
     claims: Arc<Claims>,
     client: Arc<Client>,
     worker: usize,
-    progress: Arc<Progress>,
+    stage: Arc<Stage>,
 }
 
 impl Forward {
@@ -70,11 +56,11 @@ impl Forward {
         claims: &Arc<Claims>,
         client: &Arc<Client>,
         worker: usize,
-        progress: &Arc<Progress>,
+        stage: &Arc<Stage>,
     ) -> Self {
         let (route, claims) = (Arc::clone(route), Arc::clone(claims));
-        let (client, progress) = (Arc::clone(client), Arc::clone(progress));
-        Forward { route, claims, client, worker, progress }
+        let (client, stage) = (Arc::clone(client), Arc::clone(stage));
+        Forward { route, claims, client, worker, stage }
     }
 
     async fn exchange(self, mut request: Request<Asking>) -> Response<Answer> {
@@ -88,7 +74,6 @@ impl Forward {
         let asked = std::mem::take(request.uri_mut());
         *request.uri_mut() = origin.locate(asked, host);
         let request = request.map(|body| Upload::new(body, Arc::clone(&self.claims)));
-        let began = now();
         let mut response = match upstream.send(self.worker, request, self.route.timeout).await {
             Ok(response) => response,
             Err(error) => {
@@ -96,7 +81,6 @@ impl Forward {
                 return Answer::of(error);
             }
         };
-        upstream.service_time.learn(now().saturating_duration_since(began));
         let is_upgraded = Upgrade::go_through(upgrade, &mut response);
         fields::clean(&mut response, is_upgraded);
         response
@@ -113,29 +97,11 @@ impl Service<Request<Asking>> for Forward {
     }
 
     fn call(&mut self, request: Request<Asking>) -> Forwarding {
-        self.progress.forwarded();
-        let exchange = Box::pin(self.clone().exchange(request));
-        Forwarding { exchange: Some(exchange), progress: Arc::clone(&self.progress) }
+        self.stage.forwarded();
+        let exchange = self.clone().exchange(request);
+        Box::pin(async { Ok(exchange.await) })
     }
 }
 
-/// The exchange with the service, which ends at once when the client has gone.
-pub(super) struct Forwarding {
-    exchange: Option<Pin<Box<dyn Future<Output = Response<Answer>> + Send>>>,
-    progress: Arc<Progress>,
-}
-
-impl Future for Forwarding {
-    type Output = Result<Response<Answer>, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.progress.is_client_gone() {
-            // Dropping it tells the service; nobody wants an answer, and whoever keeps this keeps its place.
-            self.exchange = None;
-        }
-        match &mut self.exchange {
-            Some(exchange) => exchange.as_mut().poll(cx).map(Ok),
-            None => Poll::Pending,
-        }
-    }
-}
+/// The exchange with the service.
+type Forwarding = Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>>;

@@ -114,6 +114,8 @@ impl Site {
                 asked: route.asked.clone(),
                 upstream: Arc::clone(upstream),
                 timeout: route.timeout,
+                hold: route.hold,
+                on_leave: route.on_leave,
                 trusting: layer(route, gauge, &settings, true)?,
                 layer: layer(route, gauge, &settings, false)?,
             }))
@@ -192,7 +194,9 @@ fn layer(
     let classify = Classify::new().exempt(&route.exempt).map_err(|error| error.to_string())?.trust(trusting);
     let has_line = settings.gauges.iter().any(|gauge| gauge.name == route.gauge && gauge.line > 0);
     let layer = if has_line { BackpressureLayer::waiting } else { BackpressureLayer::new }(gauge.clone());
-    let layer = layer.hold(route.hold).classify(classify);
+    let layer = layer.hold(route.hold).classify(classify).least_rate(route.least_rate);
+    let body_buffer = usize::try_from(settings.clients.body_buffer).unwrap_or(usize::MAX);
+    let layer = layer.body_buffer(body_buffer).map_err(|error| error.to_string())?;
     let layer = match route.refuse_with {
         None => layer,
         Some(status) => layer.reply(Reply::new().status(status).map_err(|error| error.to_string())?),

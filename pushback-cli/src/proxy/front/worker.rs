@@ -11,7 +11,7 @@ use std::{
 };
 
 use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
-use pushback::http::{Connections, NextConnection};
+use pushback::http::{Connections, NextConnection, see_slow_readers};
 use tokio::{net::TcpStream, runtime, time::timeout};
 use tracing::{debug, warn};
 
@@ -103,13 +103,14 @@ struct Serving {
 
 impl Serving {
     fn serve(&self, next: NextConnection, stream: TcpStream, peer: IpAddr) {
-        if let Err(error) = stream.set_nodelay(true) {
+        // A reader's progress must be seen, however slow he is.
+        if let Err(error) = stream.set_nodelay(true).and_then(|()| see_slow_readers(&stream)) {
             return debug!(%error, "a client is gone before it said anything");
         }
         let io = next.hold(stream);
         let site = self.sites.now();
         let client = Client::new(peer, site.tls.is_some(), Arc::clone(&self.sites.own));
-        let door = Door::new(&self.sites, client, self.worker);
+        let door = Door::new(&self.sites, client, io.progress(), self.worker);
         let server = site.server.clone();
         let watcher = self.graceful.watcher();
         match site.tls.clone() {

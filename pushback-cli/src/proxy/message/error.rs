@@ -1,10 +1,13 @@
 //! Why a request gets no answer of a service, and how clients and operators tell that from what the service answered: by the field
 //! `Proxy-Status` (RFC 9209).
 
+use std::{error::Error as StdError, io};
+
 use hyper::{
     StatusCode,
     header::{HeaderName, HeaderValue},
 };
+use pushback::Outcome;
 
 pub(in crate::proxy) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
@@ -38,6 +41,18 @@ pub(in crate::proxy) enum Error {
 }
 
 impl Error {
+    /// What is wrong with a request whose body did not come to its end.
+    pub(in crate::proxy) fn of_sender(error: &(dyn StdError + 'static)) -> Self {
+        // So hyper calls chunks that are none; a body which only stops is cut off.
+        let is_garbled =
+            |io: &io::Error| matches!(io.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput);
+        if cause(error).is_some_and(is_garbled) {
+            Error::Malformed("The body's chunks are malformed")
+        } else {
+            Error::Upload
+        }
+    }
+
     pub(in crate::proxy) fn status(self) -> StatusCode {
         match self {
             Error::Malformed(_) => StatusCode::BAD_REQUEST,
@@ -70,6 +85,18 @@ impl Error {
         }
     }
 
+    /// Who is to blame, as the gauge is told. Only a service that takes too long is overloaded.
+    pub(in crate::proxy) fn outcome(self) -> Outcome {
+        match self {
+            Error::ConnectTimeout | Error::TooSlow => Outcome::Overload,
+            Error::Malformed(_) | Error::NotDone(_) | Error::Loop | Error::Upload | Error::NoRoute => {
+                Outcome::Ignore
+            }
+            Error::Refused | Error::Unreachable | Error::Garbage | Error::Broken => Outcome::Ignore,
+            Error::Certificate | Error::Tls | Error::Panicked => Outcome::Ignore,
+        }
+    }
+
     pub(in crate::proxy) fn text(self) -> &'static str {
         match self {
             Error::Malformed(why) | Error::NotDone(why) => why,
@@ -87,4 +114,12 @@ impl Error {
             Error::TooSlow => "The service did not answer in time",
         }
     }
+}
+
+/// The first cause of this kind.
+pub(in crate::proxy) fn cause<'a, E: StdError + 'static>(
+    error: &'a (dyn StdError + 'static),
+) -> Option<&'a E> {
+    std::iter::successors(Some(error), |error: &&(dyn StdError + 'static)| (*error).source())
+        .find_map(|error| error.downcast_ref())
 }

@@ -2,8 +2,12 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     task::{Context, Poll},
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -11,6 +15,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use pushback::http::RequestBody;
 
 use super::claims::Claims;
+use crate::proxy::now::now;
 
 /// A request's body as the layer gives it.
 pub(in crate::proxy) type Asking = RequestBody<Incoming>;
@@ -19,11 +24,47 @@ pub(in crate::proxy) type Asking = RequestBody<Incoming>;
 pub(in crate::proxy) struct Upload {
     body: Asking,
     claims: Arc<Claims>,
+    /// If it takes its time.
+    sending: Option<Arc<Sending>>,
+}
+
+/// How far a body is that takes its time: a service cannot answer before it has all of it.
+#[derive(Debug)]
+pub(in crate::proxy) struct Sending {
+    began: Instant,
+    /// How long after that the last part was handed over, in nanoseconds.
+    part_after: AtomicU64,
+    /// Whether the next part is not there yet, which is the sender's doing and not the service's.
+    is_awaited: AtomicBool,
+}
+
+impl Sending {
+    /// When the service was last given anything, or `None` while it is the sender who is waited for.
+    pub(in crate::proxy) fn given(&self) -> Option<Instant> {
+        let part_after = Duration::from_nanos(self.part_after.load(Ordering::Relaxed));
+        (!self.is_awaited.load(Ordering::Relaxed)).then(|| self.began + part_after)
+    }
+
+    fn note<T>(&self, part: &Poll<T>) {
+        self.is_awaited.store(part.is_pending(), Ordering::Relaxed);
+        if part.is_ready() {
+            let after = now().saturating_duration_since(self.began).as_nanos();
+            self.part_after.store(u64::try_from(after).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+    }
 }
 
 impl Upload {
     pub(in crate::proxy) fn new(body: Asking, claims: Arc<Claims>) -> Self {
-        Upload { body, claims }
+        let new =
+            || Sending { began: now(), part_after: AtomicU64::new(0), is_awaited: AtomicBool::new(false) };
+        let sending = (!body.is_end_stream()).then(|| Arc::new(new()));
+        Upload { body, claims, sending }
+    }
+
+    /// How far it is; nothing, if there is no body.
+    pub(in crate::proxy) fn sending(&self) -> Option<Arc<Sending>> {
+        self.sending.clone()
     }
 
     fn proper(&self, frame: Frame<Bytes>) -> Frame<Bytes> {
@@ -50,6 +91,9 @@ impl Body for Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let part = Pin::new(&mut self.body).poll_frame(cx);
+        if let Some(sending) = &self.sending {
+            sending.note(&part);
+        }
         part.map(|part| part.map(|part| part.map(|frame| self.proper(frame))))
     }
 

@@ -36,6 +36,7 @@ impl Answer {
     pub(in crate::proxy) fn of(error: Error) -> Response<Self> {
         let mut response = Response::new(Answer::text(error.text()));
         *response.status_mut() = error.status();
+        response.extensions_mut().insert(error.outcome());
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -4,7 +4,10 @@ use std::{error::Error as StdError, io};
 
 use pushback::http::SenderStalled;
 
-use crate::proxy::{message::error::Error, tls};
+use crate::proxy::{
+    message::error::{Error, cause},
+    tls,
+};
 
 /// Why there is no answer.
 pub(super) enum Failure {
@@ -27,25 +30,11 @@ pub(super) fn error_of_connect(error: &io::Error) -> Error {
 
 /// What a failed exchange is to the client.
 pub(super) fn error_of(error: &(dyn StdError + 'static)) -> Error {
-    if find::<SenderStalled>(error).is_some() {
-        return Error::Upload;
-    }
-    // So hyper calls chunks that are none; a body which only stops is cut off.
-    let is_garbled =
-        |io: &&io::Error| matches!(io.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput);
-    let is_of_sender = find::<hyper::Error>(error).is_some_and(hyper::Error::is_user);
-    if is_of_sender && find::<io::Error>(error).filter(is_garbled).is_some() {
-        return Error::Malformed("The body's chunks are malformed");
-    }
-    match find::<hyper::Error>(error) {
+    let is_of_sender = cause::<SenderStalled>(error).is_some()
+        || cause::<hyper::Error>(error).is_some_and(hyper::Error::is_user);
+    match cause::<hyper::Error>(error) {
+        _ if is_of_sender => Error::of_sender(error),
         Some(error) if error.is_parse() => Error::Garbage,
-        Some(error) if error.is_user() => Error::Upload,
         _ => Error::Broken,
     }
-}
-
-/// The first cause of this kind.
-fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
-    std::iter::successors(Some(error), |error: &&(dyn StdError + 'static)| (*error).source())
-        .find_map(|error| error.downcast_ref())
 }

@@ -1,27 +1,26 @@
 //! The service behind the proxy, and the connections to it.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use hyper::{Request, Response};
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use super::{
     answer::Answer,
     connect::Address,
     failure::{Failure, error_of, error_of_connect},
     pool::Pool,
-    service_time::ServiceTime,
     streams::Streams,
 };
 use crate::proxy::{
     message::{error::Error, upload::Upload},
+    now::now,
     settings::ServiceSettings,
 };
 
 /// A service, and each worker's own connections to it.
 pub(in crate::proxy) struct Upstream {
     pub(in crate::proxy) settings: ServiceSettings,
-    pub(in crate::proxy) service_time: ServiceTime,
     ways: Box<[Way]>,
 }
 
@@ -39,17 +38,34 @@ impl Upstream {
             false => Way::H1(Pool::to(address.clone())),
         };
         let ways = (0..workers).map(way).collect();
-        Ok(Upstream { settings: settings.clone(), service_time: ServiceTime::default(), ways })
+        Ok(Upstream { settings: settings.clone(), ways })
     }
 
-    /// Sends it over one of this worker's connections, and waits for the head of the answer.
+    /// Sends it over one of this worker's connections, and waits for the head of the answer: so long after the service was given the last of
+    /// the request, or a part of it that it does not take. A sender who is waited for has bounds of his own.
     pub(in crate::proxy) async fn send(
         &self,
         worker: usize,
         request: Request<Upload>,
         answer_max: Duration,
     ) -> Result<Response<Answer>, Error> {
-        timeout(answer_max, self.ways[worker].exchange(request)).await.map_err(|_| Error::TooSlow)?
+        let sending = request.body().sending();
+        let exchange = self.ways[worker].exchange(request);
+        let Some(sending) = sending else {
+            return timeout(answer_max, exchange).await.map_err(|_| Error::TooSlow)?;
+        };
+        let mut exchange = pin!(exchange);
+        let mut until = now() + answer_max;
+        loop {
+            if let Ok(answered) = timeout_at(until.into(), &mut exchange).await {
+                return answered;
+            }
+            match sending.given().map(|given| given + answer_max) {
+                Some(end) if end <= now() => return Err(Error::TooSlow),
+                Some(end) => until = end,
+                None => until = now() + answer_max,
+            }
+        }
     }
 }
 

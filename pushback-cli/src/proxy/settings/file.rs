@@ -7,13 +7,14 @@ use std::{
 };
 
 use super::{
-    ADMIN, Admin, Asked, CONNECT, Clients, DRAIN, GaugeSettings, Identity, LINE_WAIT, LISTEN, Log, Origin,
-    RouteSettings, STALL, ServiceSettings, Settings, Somewhere, TIMEOUT, Token, Trust, address_or_off,
-    connections, cores, drain_time, exempt, line,
+    ADMIN, Admin, Asked, CONNECT, Clients, DRAIN, GaugeSettings, Identity, LEAST_RATE, LINE_WAIT, LISTEN,
+    Log, Origin, RouteSettings, STALL, ServiceSettings, Settings, Somewhere, TIMEOUT, Token, Trust,
+    address_or_off, connections, cores, drain_time, exempt, least_rate, line,
     section::{Reading, Section},
     service_time, small, stall,
     values::{
-        NAMES, deadline_header, header, header_name, hold, hop, host, is_name, log, method, path, refuse_with,
+        NAMES, deadline_header, header, header_name, hold, hop, host, is_name, log, method, on_leave, path,
+        refuse_with,
     },
     wait, workers,
 };
@@ -118,6 +119,9 @@ fn clients(mut section: Section<'_, '_>) -> Clients {
         head_size: section.read("head_size", |text| small(text, 8192..=1 << 20)).unwrap_or(usual.head_size),
         fields: section.read("fields", |text| small(text, 10..=1000)).unwrap_or(usual.fields),
         streams: section.read("streams", |text| small(text, 1..=10_000)).unwrap_or(usual.streams),
+        body_buffer: section
+            .read("body_buffer", |text| small(text, 0..=16 << 20))
+            .unwrap_or(usual.body_buffer),
     };
     section.end();
     clients
@@ -213,11 +217,25 @@ fn route(
     let exempt = section.list("exempt", exempt);
     let timeout = section.read("timeout", service_time).unwrap_or(TIMEOUT);
     let stall = section.read("stall", stall).unwrap_or(STALL);
+    let least_rate = section.read("least_rate", least_rate).unwrap_or(LEAST_RATE);
+    let on_leave = section.read("on_leave", on_leave).unwrap_or_default();
     let hold = section.read("hold", hold).unwrap_or_default();
     let refuse_with = section.read("refuse_with", refuse_with);
     section.end();
     let service = ServiceSettings { origin: origin?, connect, ca };
-    Some(RouteSettings { name: name?, asked, service, gauge, exempt, timeout, stall, hold, refuse_with })
+    Some(RouteSettings {
+        name: name?,
+        asked,
+        service,
+        gauge,
+        exempt,
+        timeout,
+        stall,
+        least_rate,
+        on_leave,
+        hold,
+        refuse_with,
+    })
 }
 
 /// The gauge that the route names, or one of its own.
@@ -305,6 +323,7 @@ mod tests {
             head_size = 8192
             fields = 50
             streams = 10
+            body_buffer = 4096
             [admin]
             listen = "off"
             probes = "0.0.0.0:9901"
@@ -328,6 +347,8 @@ mod tests {
             connect_timeout = "1s"
             timeout = "2s"
             stall = "3s"
+            least_rate = 1000
+            on_leave = "cancel"
             hold = "head"
             exempt = ["/api/health", "/api/live"]
             refuse_with = 503
@@ -376,6 +397,9 @@ mod tests {
             ("methods = [\"get\"]", "allowed: methods as they are sent"),
             ("header = \"x-tier\"", "allowed: NAME: VALUE"),
             ("hold = \"task\"", "allowed: body, head"),
+            ("on_leave = \"stop\"", "allowed: finish, cancel"),
+            ("least_rate = -1", "allowed: 0 to 1073741824"),
+            ("[clients]\nbody_buffer = \"64k\"", "allowed: 0 to 16777216"),
             ("refuse_with = 200", "allowed: 400 to 599"),
             ("timeout = 60", "allowed: 10ms to 1h"),
             ("exempt = [\"health\"]", "begins with '/'"),

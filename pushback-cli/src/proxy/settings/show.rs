@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use pushback::http::Hold;
 use toml::Value;
 
-use super::{Asked, Host, Identity, Log, RouteSettings, Settings};
+use super::{Asked, Host, Identity, Log, OnLeave, RouteSettings, Settings};
 use crate::settings::LimitChoice;
 
 impl fmt::Display for Settings {
@@ -29,6 +29,7 @@ impl fmt::Display for Settings {
         line(f, "head_size", i64::from(clients.head_size))?;
         line(f, "fields", i64::from(clients.fields))?;
         line(f, "streams", i64::from(clients.streams))?;
+        line(f, "body_buffer", i64::from(clients.body_buffer))?;
 
         let admin = &self.admin;
         let address = |address: Option<_>| {
@@ -112,6 +113,8 @@ fn route(f: &mut fmt::Formatter<'_>, route: &RouteSettings) -> fmt::Result {
     line(f, "exempt", list(&route.exempt))?;
     line(f, "timeout", time(route.timeout))?;
     line(f, "stall", time(route.stall))?;
+    line(f, "least_rate", i64::from(route.least_rate))?;
+    line(f, "on_leave", if route.on_leave == OnLeave::Cancel { "cancel" } else { "finish" })?;
     if let Some(status) = route.refuse_with {
         line(f, "refuse_with", i64::from(status.as_u16()))?;
     }

@@ -10,7 +10,7 @@ use hyper::{
 use ipnet::IpNet;
 use pushback::http::{Hold, Trust as Trusting};
 
-use super::{Host, Log, small};
+use super::{Host, Log, OnLeave, small};
 
 pub(super) fn log(text: &str) -> Result<Log, String> {
     match text {
@@ -81,6 +81,14 @@ pub(super) fn hold(text: &str) -> Result<Hold, String> {
         "body" => Ok(Hold::Body),
         "head" => Ok(Hold::Head),
         _ => Err("allowed: body, head".to_owned()),
+    }
+}
+
+pub(super) fn on_leave(text: &str) -> Result<OnLeave, String> {
+    match text {
+        "finish" => Ok(OnLeave::Finish),
+        "cancel" => Ok(OnLeave::Cancel),
+        _ => Err("allowed: finish, cancel".to_owned()),
     }
 }
 
