@@ -32,7 +32,6 @@ mod hold;
 mod hold_time;
 mod holding;
 mod linger;
-mod pace;
 mod patrol;
 mod progress;
 mod reading;
@@ -44,6 +43,7 @@ mod shared;
 mod steady;
 mod stream;
 mod trust;
+mod turns;
 mod unread;
 mod upload;
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, task::Context};
 
-use super::patrol::{Held, Patrol, Peer, Stalled, Watch};
+use super::patrol::{Forfeit, Patrol, Peer, Stalled, Watch};
 
 /// A sender's stock, in sweeps of the patrol. It begins full, and is never more than that.
 ///
@@ -25,7 +25,7 @@ impl Allowance {
 
     /// The next part is not there yet. Whoever polls now is woken when the stock is used up.
     pub(super) fn awaits(&mut self, cx: &Context<'_>) -> Result<(), Stalled> {
-        let new = || Watch::for_sweeps(&self.patrol, Peer::Sender, Held::default(), self.sweeps_left);
+        let new = || Watch::for_sweeps(&self.patrol, Peer::Sender, Forfeit::default(), self.sweeps_left);
         self.watch.get_or_insert_with(new).wake_when_stalled(cx)
     }
 

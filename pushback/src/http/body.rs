@@ -15,7 +15,7 @@ use super::{
     BoxError,
     classify::GrpcCall,
     holding::{Holding, IgnoredIfUnwinding, Part},
-    patrol::{Held, Patrol, Stalled, Watch},
+    patrol::{Forfeit, Patrol, Stalled, Watch},
     stream::{PART_MAX, ReaderStalled, Stream},
 };
 use crate::rejected::Reason;
@@ -102,7 +102,7 @@ impl<B: Body + Send + 'static> ResponseBody<B> {
     pub(super) fn holding(
         body: B,
         patrol: &Arc<Patrol>,
-        held: Held,
+        held: Forfeit,
         trailers_tell: Option<GrpcCall>,
     ) -> Self {
         let is_small = body.size_hint().exact().is_some_and(|length| length <= PART_MAX as u64);

@@ -20,7 +20,7 @@ use super::{
     classify::{Asks, GrpcCall, is_senders_fault},
     hold::{Hold, Place},
     hold_time::Taken,
-    patrol::Held,
+    patrol::Forfeit,
     progress::Progress,
     reading::{Reading, SenderFailed},
     refusal::Refusal,
@@ -320,7 +320,7 @@ fn answered<B: Body + Send + 'static>(
             permit.record(outcome.unwrap_or(Outcome::Cancelled));
             permit.answered(upload, outcome.is_some());
             let trailers_tell = call.grpc.filter(|_| outcome.is_none());
-            let held = Held { permit: Some(permit), progress, ..Held::default() };
+            let held = Forfeit { permit: Some(permit), progress, ..Forfeit::default() };
             response.map(|body| ResponseBody::holding(body, &shared.patrol, held, trailers_tell))
         }
         // The trailers are not waited for: they may come long after the place is given back. Without a body there are none,

@@ -64,7 +64,7 @@ pub(super) enum Peer {
 
 struct Entry {
     peer: Peer,
-    held: Held,
+    held: Forfeit,
     /// What the connection had taken at the last sweep.
     taken: u64,
     awaited: Awaited,
@@ -73,7 +73,7 @@ struct Entry {
 
 /// What goes to others, or ends, when the peer has stalled.
 #[derive(Default)]
-pub(super) struct Held {
+pub(super) struct Forfeit {
     pub(super) permit: Option<Taken>,
     pub(super) body: Option<Arc<dyn Abort>>,
     /// Of the peer's connection, if what that takes counts as a step.
@@ -189,16 +189,16 @@ pub(super) struct Watch {
 
 impl Watch {
     /// The peer is awaited from now on, for as long as a peer may take.
-    pub(super) fn reader(patrol: &Arc<Patrol>, held: Held) -> Self {
+    pub(super) fn reader(patrol: &Arc<Patrol>, held: Forfeit) -> Self {
         Watch::for_sweeps(patrol, Peer::Reader, held, patrol.patience)
     }
 
     /// Nothing is held, and for the first step there is no more time than this.
     pub(super) fn at_most(patrol: &Arc<Patrol>, time: Duration) -> Self {
-        Watch::for_sweeps(patrol, Peer::Idle, Held::default(), sweeps(time, patrol.period))
+        Watch::for_sweeps(patrol, Peer::Idle, Forfeit::default(), sweeps(time, patrol.period))
     }
 
-    pub(super) fn for_sweeps(patrol: &Arc<Patrol>, peer: Peer, held: Held, sweeps_left: u32) -> Self {
+    pub(super) fn for_sweeps(patrol: &Arc<Patrol>, peer: Peer, held: Forfeit, sweeps_left: u32) -> Self {
         let shard = thread_stripe() % SHARDS;
         let awaited = Awaited::Peer { sweeps_left };
         let key = patrol.shard(shard).insert(Entry { peer, held, taken: 0, awaited, waker: None });
@@ -322,12 +322,12 @@ impl Ring for Patrol {
 impl Patrol {
     /// Ends what has stalled: the places first, for somebody waits for them. The rest is other people's code, of which one
     /// that panics must not keep the others from their turn.
-    fn end(&self, held: Vec<Held>, wakers: Vec<Waker>) {
+    fn end(&self, held: Vec<Forfeit>, wakers: Vec<Waker>) {
         if held.is_empty() {
             return;
         }
         let mut bodies = Vec::new();
-        for Held { permit, body, .. } in held {
+        for Forfeit { permit, body, .. } in held {
             drop(permit);
             bodies.extend(body);
         }
@@ -368,7 +368,7 @@ mod tests {
     fn a_ring_in_vain_takes_nobodys_patience() {
         let clock = ManualClock::new();
         let patrol = patrol(&clock);
-        let watch = Watch::reader(&patrol, Held::default());
+        let watch = Watch::reader(&patrol, Forfeit::default());
         let due = locked(&patrol.due).unwrap();
         for _ in 0..100 {
             Arc::clone(&patrol).ring(due + Duration::from_millis(1));
@@ -381,7 +381,7 @@ mod tests {
     fn no_alarm_is_set_while_nobody_is_awaited() {
         let clock = ManualClock::new();
         let patrol = patrol(&clock);
-        let watch = Watch::reader(&patrol, Held::default());
+        let watch = Watch::reader(&patrol, Forfeit::default());
         assert!(locked(&patrol.due).is_some());
         assert_eq!(watch.awaits_us(), Ok(()));
         clock.advance(Duration::from_secs(10));
@@ -405,9 +405,9 @@ mod tests {
     fn a_waker_that_panics_keeps_no_place_and_is_counted() {
         let clock = ManualClock::new();
         let patrol = patrol(&clock);
-        let held = || Held {
+        let held = || Forfeit {
             permit: Some(patrol.gauge.try_acquire().unwrap().into_owned().into()),
-            ..Held::default()
+            ..Forfeit::default()
         };
         let watches = [Watch::reader(&patrol, held()), Watch::reader(&patrol, held())];
         for watch in &watches {

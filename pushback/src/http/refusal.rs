@@ -7,7 +7,7 @@ use ::http::{
 
 use http_body::Body;
 
-use super::{RequestHead, ResponseBody, classify::is_grpc, pace::Wait};
+use super::{RequestHead, ResponseBody, classify::is_grpc, turns::Wait};
 use crate::rejected::Reason;
 
 /// When to try again, in milliseconds (gRPC's retry design, A6).

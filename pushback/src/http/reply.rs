@@ -8,8 +8,8 @@ use super::{
     RequestHead,
     classify::Asks,
     hold_time::HoldTime,
-    pace::Pace,
     refusal::{Form, Refusal},
+    turns::Turns,
 };
 use crate::{
     gauge::PressureGauge,
@@ -105,17 +105,17 @@ fn refusing(key: &'static str, status: StatusCode) -> Result<StatusCode, BuildEr
 #[derive(Debug)]
 pub(super) struct Replier {
     reply: Reply,
-    pace: Pace,
+    turns: Turns,
 }
 
 impl Replier {
     pub(super) fn new(reply: Reply) -> Self {
-        Replier { pace: Pace::default(), reply }
+        Replier { turns: Turns::default(), reply }
     }
 
     #[inline]
     pub(super) fn hold_time(&self) -> &Arc<HoldTime> {
-        &self.pace.hold_time
+        &self.turns.hold_time
     }
 
     /// What this request is told, whose headers say what it understands.
@@ -130,7 +130,7 @@ impl Replier {
             status: self.reply.statuses[rejected.reason.index()],
             form: Form::asked_for(request),
             reason: rejected.reason,
-            wait: self.pace.wait(gauge, asks.arrival.places(), rejected.limit),
+            wait: self.turns.wait(gauge, asks.arrival.places(), rejected.limit),
             // Under a limit of 0 nothing fits, which is an operator's doing and will pass.
             is_final: rejected.reason == Reason::CostAboveLimit && rejected.limit > 0,
             is_head: *request.method == Method::HEAD,

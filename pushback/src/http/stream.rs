@@ -19,7 +19,7 @@ use super::{
     BoxError,
     classify::GrpcCall,
     holding::{Holding, IgnoredIfUnwinding, Part},
-    patrol::{Abort, Held, Patrol, Watch},
+    patrol::{Abort, Forfeit, Patrol, Watch},
 };
 use crate::sync::{Mutex, MutexGuard, locked};
 
@@ -53,9 +53,9 @@ impl<B: Send> Abort for Slot<B> {
 }
 
 impl<B: Body + Send + 'static> Stream<B> {
-    pub(super) fn new(body: B, patrol: &Arc<Patrol>, held: Held, trailers_tell: Option<GrpcCall>) -> Self {
+    pub(super) fn new(body: B, patrol: &Arc<Patrol>, held: Forfeit, trailers_tell: Option<GrpcCall>) -> Self {
         let slot = Arc::new(Slot { body: Mutex::new(Some(Box::pin(body))) });
-        let held = Held { body: Some(Arc::clone(&slot) as Arc<dyn Abort>), ..held };
+        let held = Forfeit { body: Some(Arc::clone(&slot) as Arc<dyn Abort>), ..held };
         let watch = Watch::reader(patrol, held);
         Stream { slot, rest: Bytes::new(), held: Some(Holding { watch, trailers_tell }) }
     }

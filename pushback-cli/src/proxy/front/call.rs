@@ -24,7 +24,7 @@ use pushback::http::{Hold, ResponseBody, ResponseFuture};
 use tokio::runtime::Handle;
 
 use super::{
-    forward::{Forward, Stage},
+    forward::{Forward, Forwarded},
     route::Route,
 };
 use crate::proxy::{service::answer::Answer, settings::OnLeave};
@@ -40,7 +40,7 @@ type Layered = ResponseFuture<Forward, Incoming>;
 /// A call that nobody has answered yet.
 pub(super) struct Call {
     layered: Option<Pin<Box<Layered>>>,
-    stage: Arc<Stage>,
+    forwarded: Arc<Forwarded>,
     finishes: Option<Finishes>,
 }
 
@@ -54,10 +54,10 @@ struct Finishes {
 }
 
 impl Call {
-    pub(super) fn new(layered: Layered, stage: Arc<Stage>, route: &Route) -> Self {
+    pub(super) fn new(layered: Layered, forwarded: Arc<Forwarded>, route: &Route) -> Self {
         let finishes = (route.on_leave == OnLeave::Finish)
             .then(|| Finishes { time: route.timeout, holds_body: route.hold == Hold::Body });
-        Call { layered: Some(Box::pin(layered)), stage, finishes }
+        Call { layered: Some(Box::pin(layered)), forwarded, finishes }
     }
 
     /// Drops it where it is, for it has panicked.
@@ -94,7 +94,7 @@ impl Drop for Call {
     fn drop(&mut self) {
         let Some((layered, finishes)) = self.layered.take().zip(self.finishes) else { return };
         let Ok(runtime) = Handle::try_current() else { return };
-        if !self.stage.is_forwarded() || std::thread::panicking() {
+        if !self.forwarded.is_set() || std::thread::panicking() {
             return;
         }
         runtime.spawn(async move {

@@ -28,14 +28,14 @@ use crate::proxy::{
 
 /// Whether the service has a call, which the layer's future does not say.
 #[derive(Debug, Default)]
-pub(super) struct Stage(AtomicBool);
+pub(super) struct Forwarded(AtomicBool);
 
-impl Stage {
-    fn forwarded(&self) {
+impl Forwarded {
+    fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn is_forwarded(&self) -> bool {
+    pub(super) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -47,7 +47,7 @@ pub(super) struct Forward {
     claims: Arc<Claims>,
     client: Arc<Client>,
     worker: usize,
-    stage: Arc<Stage>,
+    forwarded: Arc<Forwarded>,
 }
 
 impl Forward {
@@ -56,11 +56,11 @@ impl Forward {
         claims: &Arc<Claims>,
         client: &Arc<Client>,
         worker: usize,
-        stage: &Arc<Stage>,
+        forwarded: &Arc<Forwarded>,
     ) -> Self {
         let (route, claims) = (Arc::clone(route), Arc::clone(claims));
-        let (client, stage) = (Arc::clone(client), Arc::clone(stage));
-        Forward { route, claims, client, worker, stage }
+        let (client, forwarded) = (Arc::clone(client), Arc::clone(forwarded));
+        Forward { route, claims, client, worker, forwarded }
     }
 
     async fn exchange(self, mut request: Request<Asking>) -> Response<Answer> {
@@ -97,7 +97,7 @@ impl Service<Request<Asking>> for Forward {
     }
 
     fn call(&mut self, request: Request<Asking>) -> Forwarding {
-        self.stage.forwarded();
+        self.forwarded.set();
         let exchange = self.clone().exchange(request);
         Box::pin(async { Ok(exchange.await) })
     }

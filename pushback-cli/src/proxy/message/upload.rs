@@ -25,12 +25,12 @@ pub(in crate::proxy) struct Upload {
     body: Asking,
     claims: Arc<Claims>,
     /// If it takes its time.
-    sending: Option<Arc<Sending>>,
+    handover: Option<Arc<Handover>>,
 }
 
 /// How far a body is that takes its time: a service cannot answer before it has all of it.
 #[derive(Debug)]
-pub(in crate::proxy) struct Sending {
+pub(in crate::proxy) struct Handover {
     began: Instant,
     /// How long after that the last part was handed over, in nanoseconds.
     part_after: AtomicU64,
@@ -38,7 +38,7 @@ pub(in crate::proxy) struct Sending {
     is_awaited: AtomicBool,
 }
 
-impl Sending {
+impl Handover {
     /// When the service was last given anything, or `None` while it is the sender who is waited for.
     pub(in crate::proxy) fn given(&self) -> Option<Instant> {
         let part_after = Duration::from_nanos(self.part_after.load(Ordering::Relaxed));
@@ -57,14 +57,14 @@ impl Sending {
 impl Upload {
     pub(in crate::proxy) fn new(body: Asking, claims: Arc<Claims>) -> Self {
         let new =
-            || Sending { began: now(), part_after: AtomicU64::new(0), is_awaited: AtomicBool::new(false) };
-        let sending = (!body.is_end_stream()).then(|| Arc::new(new()));
-        Upload { body, claims, sending }
+            || Handover { began: now(), part_after: AtomicU64::new(0), is_awaited: AtomicBool::new(false) };
+        let handover = (!body.is_end_stream()).then(|| Arc::new(new()));
+        Upload { body, claims, handover }
     }
 
     /// How far it is; nothing, if there is no body.
-    pub(in crate::proxy) fn sending(&self) -> Option<Arc<Sending>> {
-        self.sending.clone()
+    pub(in crate::proxy) fn handover(&self) -> Option<Arc<Handover>> {
+        self.handover.clone()
     }
 
     fn proper(&self, frame: Frame<Bytes>) -> Frame<Bytes> {
@@ -91,8 +91,8 @@ impl Body for Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let part = Pin::new(&mut self.body).poll_frame(cx);
-        if let Some(sending) = &self.sending {
-            sending.note(&part);
+        if let Some(handover) = &self.handover {
+            handover.note(&part);
         }
         part.map(|part| part.map(|part| part.map(|frame| self.proper(frame))))
     }

@@ -49,9 +49,9 @@ impl Upstream {
         request: Request<Upload>,
         answer_max: Duration,
     ) -> Result<Response<Answer>, Error> {
-        let sending = request.body().sending();
+        let handover = request.body().handover();
         let exchange = self.ways[worker].exchange(request);
-        let Some(sending) = sending else {
+        let Some(handover) = handover else {
             return timeout(answer_max, exchange).await.map_err(|_| Error::TooSlow)?;
         };
         let mut exchange = pin!(exchange);
@@ -60,7 +60,7 @@ impl Upstream {
             if let Ok(answered) = timeout_at(until.into(), &mut exchange).await {
                 return answered;
             }
-            match sending.given().map(|given| given + answer_max) {
+            match handover.given().map(|given| given + answer_max) {
                 Some(end) if end <= now() => return Err(Error::TooSlow),
                 Some(end) => until = end,
                 None => until = now() + answer_max,

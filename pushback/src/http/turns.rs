@@ -34,7 +34,7 @@ const SHOWED_UP: f64 = 0.5;
 
 /// The line in which refused callers stand as if they waited.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct Turns {
     pub(super) hold_time: Arc<HoldTime>,
     told: Mutex<Told>,
 }
@@ -60,7 +60,7 @@ struct Told {
     together: Option<(Instant, f64)>,
 }
 
-impl Pace {
+impl Turns {
     /// How long a caller should stay away that is refused now and asks for so many places.
     pub(super) fn wait(&self, gauge: &PressureGauge, cost: u32, limit: u32) -> Wait {
         let now = gauge.now();
@@ -131,23 +131,23 @@ mod tests {
 
     const S: Duration = Duration::from_secs(2);
 
-    fn setting(limit: u32, held: Duration) -> (PressureGauge, ManualClock, Pace) {
+    fn setting(limit: u32, held: Duration) -> (PressureGauge, ManualClock, Turns) {
         let clock = ManualClock::new();
         let gauge = PressureGauge::builder().limit(limit).clock(clock.clone()).build().unwrap();
-        let pace = Pace::default();
-        pace.hold_time.learn(held);
-        (gauge, clock, pace)
+        let turns = Turns::default();
+        turns.hold_time.learn(held);
+        (gauge, clock, turns)
     }
 
     /// Refuses so many at once; what they are told.
-    fn refuse(gauge: &PressureGauge, pace: &Pace, count: usize) -> Vec<Wait> {
-        (0..count).map(|_| pace.wait(gauge, 1, gauge.snapshot().limit)).collect()
+    fn refuse(gauge: &PressureGauge, turns: &Turns, count: usize) -> Vec<Wait> {
+        (0..count).map(|_| turns.wait(gauge, 1, gauge.snapshot().limit)).collect()
     }
 
     #[test]
     fn each_is_told_a_turn_behind_the_others() {
-        let (gauge, _, pace) = setting(10, S);
-        let told = refuse(&gauge, &pace, 40);
+        let (gauge, _, turns) = setting(10, S);
+        let told = refuse(&gauge, &turns, 40);
         for (number, wait) in told.iter().enumerate() {
             let turn = 2_000.0 + 200.0 * number as f64;
             let expected = LATER * turn;
@@ -158,18 +158,18 @@ mod tests {
 
     #[test]
     fn those_who_are_refused_together_are_not_told_the_same_second_beyond_the_limit() {
-        let (gauge, clock, pace) = setting(8, Duration::from_millis(20));
+        let (gauge, clock, turns) = setting(8, Duration::from_millis(20));
         let seconds = |told: Vec<Wait>| told.iter().map(|wait| wait.seconds).collect::<Vec<_>>();
         let expected: Vec<u64> = (0..16).map(|number| 1 + number / 8).collect();
-        assert_eq!(seconds(refuse(&gauge, &pace, 16)), expected);
+        assert_eq!(seconds(refuse(&gauge, &turns, 16)), expected);
         clock.advance(Duration::from_millis(25));
-        assert_eq!(seconds(refuse(&gauge, &pace, 8)), [1; 8], "others come back at another time");
+        assert_eq!(seconds(refuse(&gauge, &turns, 8)), [1; 8], "others come back at another time");
     }
 
     #[test]
     fn a_turn_is_a_moment_and_the_line_is_shorter_after_a_while() {
-        let (gauge, clock, pace) = setting(10, S);
-        refuse(&gauge, &pace, 40);
+        let (gauge, clock, turns) = setting(10, S);
+        refuse(&gauge, &turns, 40);
         // All come who are due.
         for _ in 0..45 {
             clock.advance(Duration::from_millis(100));
@@ -177,7 +177,7 @@ mod tests {
                 drop(gauge.try_acquire().unwrap());
             }
         }
-        let wait = refuse(&gauge, &pace, 1)[0];
+        let wait = refuse(&gauge, &turns, 1)[0];
         let turn = LATER * (2_000.0 + 200.0 * 40.0) - 4_500.0;
         assert!((wait.milliseconds as f64 - turn).abs() <= 1.0, "{wait:?}");
     }
@@ -185,27 +185,27 @@ mod tests {
     /// It used to say five to six seconds where a place was free in two.
     #[test]
     fn those_who_did_not_come_are_not_waited_for() {
-        let (gauge, clock, pace) = setting(10, S);
-        refuse(&gauge, &pace, 100);
+        let (gauge, clock, turns) = setting(10, S);
+        refuse(&gauge, &turns, 100);
         clock.advance(Duration::from_secs(5));
-        let wait = refuse(&gauge, &pace, 1)[0];
+        let wait = refuse(&gauge, &turns, 1)[0];
         assert_eq!(wait.milliseconds, 2_500);
     }
 
     #[test]
     fn nobody_is_told_more_than_a_minute() {
-        let (gauge, _, pace) = setting(1, S);
-        let told = refuse(&gauge, &pace, 1_000);
+        let (gauge, _, turns) = setting(1, S);
+        let told = refuse(&gauge, &turns, 1_000);
         assert!(told.iter().all(|wait| wait.seconds <= 60 && wait.milliseconds <= 60_000));
         assert_eq!(told[999].seconds, 60);
     }
 
     #[test]
     fn the_dearer_a_call_the_longer_those_behind_it_wait() {
-        let (gauge, _, pace) = setting(10, S);
-        pace.wait(&gauge, 1, 10);
-        pace.wait(&gauge, 5, 10);
-        let wait = pace.wait(&gauge, 1, 10);
+        let (gauge, _, turns) = setting(10, S);
+        turns.wait(&gauge, 1, 10);
+        turns.wait(&gauge, 5, 10);
+        let wait = turns.wait(&gauge, 1, 10);
         assert_eq!(wait.milliseconds, 2_500 + 1_250 + 250);
     }
 }
