@@ -167,12 +167,21 @@ fn whoever_is_refused_in_a_rush_finds_a_place_when_told() {
     }
 }
 
-/// While as many come for the first time as can be served, nobody can be promised a place; behind that, all can.
 #[test]
 fn whoever_is_refused_in_a_second_of_three_times_what_can_be_done_mostly_finds_a_place_when_told() {
     for told in [Told::Seconds, Told::Milliseconds] {
         let kept = kept(8, told, WORK, &poisson(1_200.0, 1.0));
         assert!(kept >= 0.75, "{told:?}: {kept}");
+    }
+}
+
+/// While three times as many come for the first time as can be served, nobody can be promised a place: who comes back in that time has
+/// the chance of anybody, a third. Behind it, all find one.
+#[test]
+fn in_a_lasting_rush_nobody_is_worse_off_for_coming_back_when_told() {
+    for told in [Told::Seconds, Told::Milliseconds] {
+        let kept = kept(8, told, WORK, &poisson(1_200.0, 10.0));
+        assert!(kept >= 1.0 / 3.0, "{told:?}: {kept}");
     }
 }
 
