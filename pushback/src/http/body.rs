@@ -87,6 +87,15 @@ impl<B> ResponseBody<B> {
         }
     }
 
+    /// Whether the request still has its place, because this has not come to its end.
+    pub fn holds_place(&self) -> bool {
+        match &self.kind {
+            Kind::Plain { held, .. } => held.is_some(),
+            Kind::Stream { stream } => stream.holds_place(),
+            Kind::Own { .. } => false,
+        }
+    }
+
     /// What went wrong with the request's body, if the gauge was not even asked because of that: its sender stalled
     /// ([`SenderStalled`](super::SenderStalled)), broke off, or sent what is malformed.
     pub fn unread(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {

@@ -119,6 +119,18 @@ enum Claim {
     Place(Place),
 }
 
+impl<S: Service<Request<RequestBody<Q>>>, Q> ResponseFuture<S, Q> {
+    /// Whether the request has a place now: it was admitted, and its response is not there yet.
+    pub fn holds_place(&self) -> bool {
+        match &self.state {
+            State::Readying { call, .. } | State::Running { call, .. } => {
+                !matches!(call.claim, Claim::Nothing)
+            }
+            _ => false,
+        }
+    }
+}
+
 impl<S, Q> ResponseFuture<S, Q>
 where
     S: Service<Request<RequestBody<Q>>> + Clone,

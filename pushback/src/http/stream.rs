@@ -87,6 +87,12 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>>> Stream<B> {
     }
 }
 
+impl<B> Stream<B> {
+    pub(super) fn holds_place(&self) -> bool {
+        self.held.is_some()
+    }
+}
+
 impl<B: Body> Stream<B> {
     pub(super) fn is_end_stream(&self) -> bool {
         // A body that was ended is not at its end before its reader was told.

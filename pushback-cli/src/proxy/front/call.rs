@@ -9,7 +9,6 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -20,13 +19,10 @@ use hyper::{
     body::{Body, Frame, Incoming, SizeHint},
     header::CONTENT_TYPE,
 };
-use pushback::http::{Hold, ResponseBody, ResponseFuture};
+use pushback::http::{ResponseBody, ResponseFuture};
 use tokio::runtime::Handle;
 
-use super::{
-    forward::{Forward, Forwarded},
-    route::Route,
-};
+use super::{forward::Forward, route::Route};
 use crate::proxy::{service::answer::Answer, settings::OnLeave};
 
 /// How much of an answer is still read when nobody wants it. A service that sends more than that is writing, and so hears of the
@@ -40,24 +36,14 @@ type Layered = ResponseFuture<Forward, Incoming>;
 /// A call that nobody has answered yet.
 pub(super) struct Call {
     layered: Option<Pin<Box<Layered>>>,
-    forwarded: Arc<Forwarded>,
-    finishes: Option<Finishes>,
-}
-
-/// How a call is finished whose client has gone.
-#[derive(Debug, Clone, Copy)]
-struct Finishes {
-    /// For how long its answer is read at most.
-    time: Duration,
-    /// Whether its place is held to the end of the answer; if not, nobody reads on behind the head.
-    holds_body: bool,
+    /// If it is finished when its client has gone: for how long its answer is read then.
+    finishes: Option<Duration>,
 }
 
 impl Call {
-    pub(super) fn new(layered: Layered, forwarded: Arc<Forwarded>, route: &Route) -> Self {
-        let finishes = (route.on_leave == OnLeave::Finish)
-            .then(|| Finishes { time: route.timeout, holds_body: route.hold == Hold::Body });
-        Call { layered: Some(Box::pin(layered)), forwarded, finishes }
+    pub(super) fn new(layered: Layered, route: &Route) -> Self {
+        let finishes = (route.on_leave == OnLeave::Finish).then_some(route.timeout);
+        Call { layered: Some(Box::pin(layered)), finishes }
     }
 
     /// Drops it where it is, for it has panicked.
@@ -70,8 +56,7 @@ impl Call {
         // Who asks for events is served until he leaves: that is the end of this work, and of no other.
         let content_type = answered.headers().get(CONTENT_TYPE).map_or(&[][..], |value| value.as_bytes());
         let is_endless = content_type.starts_with(b"text/event-stream");
-        let is_of_service = answered.body().refused().is_none();
-        let finishes = self.finishes.filter(|finishes| finishes.holds_body && is_of_service && !is_endless);
+        let finishes = self.finishes.filter(|_| answered.body().holds_place() && !is_endless);
         answered.map(|body| Outgoing { body: Some(body), finishes })
     }
 }
@@ -94,15 +79,13 @@ impl Drop for Call {
     fn drop(&mut self) {
         let Some((layered, finishes)) = self.layered.take().zip(self.finishes) else { return };
         let Ok(runtime) = Handle::try_current() else { return };
-        if !self.forwarded.is_set() || std::thread::panicking() {
+        if !layered.holds_place() || std::thread::panicking() {
             return;
         }
         runtime.spawn(async move {
             let answered: Result<Answered, Infallible> = layered.await;
             let Ok(answered) = answered;
-            if finishes.holds_body {
-                read_on(answered.into_body(), finishes.time).await;
-            }
+            read_on(answered.into_body(), finishes).await;
         });
     }
 }
@@ -111,7 +94,7 @@ impl Drop for Call {
 pub(in crate::proxy) struct Outgoing {
     /// Until it has come to its end.
     body: Option<ResponseBody<Answer>>,
-    finishes: Option<Finishes>,
+    finishes: Option<Duration>,
 }
 
 /// An answer of the proxy's own.
@@ -151,8 +134,8 @@ impl Drop for Outgoing {
     fn drop(&mut self) {
         let Some((body, finishes)) = self.body.take().zip(self.finishes) else { return };
         let Ok(runtime) = Handle::try_current() else { return };
-        if !body.is_end_stream() && !std::thread::panicking() {
-            runtime.spawn(read_on(body, finishes.time));
+        if body.holds_place() && !std::thread::panicking() {
+            runtime.spawn(read_on(body, finishes));
         }
     }
 }
@@ -160,6 +143,9 @@ impl Drop for Outgoing {
 /// Reads what nobody wants, for the service to come to the end of its work.
 async fn read_on(mut body: ResponseBody<Answer>, time: Duration) {
     let mut read = 0;
+    if !body.holds_place() {
+        return;
+    }
     let reading = async {
         while let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
             read += frame.data_ref().map_or(0, |data| data.len() as u64);

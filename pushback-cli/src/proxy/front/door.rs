@@ -22,7 +22,7 @@ use tower_service::Service as _;
 use super::{
     access::Line,
     call::{Call, Outgoing},
-    forward::{Forward, Forwarded},
+    forward::Forward,
     site::{Site, Sites},
 };
 use crate::proxy::{
@@ -56,11 +56,10 @@ impl Door {
         }
         let route = site.route_of(&request)?;
         route.requests.fetch_add(1, Ordering::Relaxed);
-        let forwarded = Arc::new(Forwarded::default());
-        let forward = Forward::new(route, &site.claims, &self.client, self.worker, &forwarded);
+        let forward = Forward::new(route, &site.claims, &self.client, self.worker);
         let layer = if is_known_hop { &route.trusting } else { &route.layer };
         let layered = layer.layer(forward).over(self.progress.clone()).call(request);
-        Ok(Call::new(layered, forwarded, route))
+        Ok(Call::new(layered, route))
     }
 }
 

@@ -4,10 +4,7 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -26,20 +23,6 @@ use crate::proxy::{
     service::answer::Answer,
 };
 
-/// Whether the service has a call, which the layer's future does not say.
-#[derive(Debug, Default)]
-pub(super) struct Forwarded(AtomicBool);
-
-impl Forwarded {
-    fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 /// The service, as the layer sees it for one request.
 #[derive(Clone)]
 pub(super) struct Forward {
@@ -47,20 +30,12 @@ pub(super) struct Forward {
     claims: Arc<Claims>,
     client: Arc<Client>,
     worker: usize,
-    forwarded: Arc<Forwarded>,
 }
 
 impl Forward {
-    pub(super) fn new(
-        route: &Arc<Route>,
-        claims: &Arc<Claims>,
-        client: &Arc<Client>,
-        worker: usize,
-        forwarded: &Arc<Forwarded>,
-    ) -> Self {
+    pub(super) fn new(route: &Arc<Route>, claims: &Arc<Claims>, client: &Arc<Client>, worker: usize) -> Self {
         let (route, claims) = (Arc::clone(route), Arc::clone(claims));
-        let (client, forwarded) = (Arc::clone(client), Arc::clone(forwarded));
-        Forward { route, claims, client, worker, forwarded }
+        Forward { route, claims, client: Arc::clone(client), worker }
     }
 
     async fn exchange(self, mut request: Request<Asking>) -> Response<Answer> {
@@ -97,7 +72,6 @@ impl Service<Request<Asking>> for Forward {
     }
 
     fn call(&mut self, request: Request<Asking>) -> Forwarding {
-        self.forwarded.set();
         let exchange = self.clone().exchange(request);
         Box::pin(async { Ok(exchange.await) })
     }

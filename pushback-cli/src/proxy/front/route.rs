@@ -8,7 +8,7 @@ use std::{
 
 use hyper::{Method, Request, header::HOST};
 use percent_encoding::percent_decode_str;
-use pushback::http::{BackpressureLayer, Hold};
+use pushback::http::BackpressureLayer;
 
 use crate::proxy::{
     service::upstream::Upstream,
@@ -26,7 +26,6 @@ pub(in crate::proxy) struct Route {
     pub(super) upstream: Arc<Upstream>,
     /// How long the service has for the head of an answer.
     pub(super) timeout: Duration,
-    pub(super) hold: Hold,
     pub(super) on_leave: OnLeave,
     /// For whoever comes from a hop that is known, whose word about priority and deadline counts.
     pub(super) trusting: BackpressureLayer,

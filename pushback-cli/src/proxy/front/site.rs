@@ -114,7 +114,6 @@ impl Site {
                 asked: route.asked.clone(),
                 upstream: Arc::clone(upstream),
                 timeout: route.timeout,
-                hold: route.hold,
                 on_leave: route.on_leave,
                 trusting: layer(route, gauge, &settings, true)?,
                 layer: layer(route, gauge, &settings, false)?,

@@ -138,11 +138,22 @@ async fn a_service_over_http2_that_works_on_after_the_head_is_not_filled_above_i
 /// For services that look whether their caller is still there, the setting that gives the place back with it.
 #[tokio::test]
 async fn with_on_leave_cancel_the_service_is_told_and_the_place_is_free_at_once() {
+    is_told("limit = 1\non_leave = \"cancel\"", 1.0).await;
+}
+
+/// What is not bounded by a limit must not be finished for nobody, or it would be bounded by nothing.
+#[tokio::test]
+async fn what_holds_no_place_ends_with_its_client() {
+    is_told("limit = 1\nexempt = [\"/before-the-head\", \"/after-the-head\"]", 0.0).await;
+}
+
+/// A service whose client leaves hears of it, before its answer and in the middle of that, and no place is kept. Before that, so many
+/// are.
+async fn is_told(settings: &str, places: f64) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let folder = tempdir().unwrap();
-    let route = format!("[[routes]]\nname = \"all\"\nlimit = 1\non_leave = \"cancel\"\nto = \"{url}\"\n");
-    let proxy = proxy_by(&folder, &route);
+    let proxy = proxy_by(&folder, &format!("[[routes]]\nname = \"all\"\n{settings}\nto = \"{url}\"\n"));
     for path in ["/before-the-head", "/after-the-head"] {
         let mut client = Raw::send(&proxy.address, request(&proxy.address, path).as_bytes()).await;
         let (mut service, _) = listener.accept().await.unwrap();
@@ -153,7 +164,7 @@ async fn with_on_leave_cancel_the_service_is_told_and_the_place_is_free_at_once(
             service.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart").await.unwrap();
             client.head().await.unwrap();
         }
-        assert!((metric(&proxy, IN_FLIGHT).await - 1.0).abs() < f64::EPSILON, "{path} has its place");
+        assert!((metric(&proxy, IN_FLIGHT).await - places).abs() < f64::EPSILON, "{path}");
         client.reset();
         let bound = Duration::from_secs(2);
         let closed =
