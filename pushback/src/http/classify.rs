@@ -249,14 +249,13 @@ impl GrpcCall {
 /// Whether a response says that its request came too late, or was too large, while the sender was still sending. Not the service is to
 /// blame for that.
 pub(super) fn is_senders_fault<B>(response: &Response<B>, sending: Sending) -> bool {
-    let grpc = response.headers().get(GRPC_STATUS).map(HeaderValue::as_bytes);
-    let is_late = matches!(response.status(), StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT)
-        || grpc == Some(b"4");
+    let says = |code: &str| response.headers().get(GRPC_STATUS).is_some_and(|status| status == code);
+    let is_late = matches!(response.status(), StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT);
     match sending {
         Sending::Failed => true,
         Sending::Ended => false,
-        Sending::Awaited => is_late || grpc == Some(b"8"),
-        Sending::Coming => grpc == Some(b"8"),
+        Sending::Awaited => is_late || says("4") || says("8"),
+        Sending::Coming => says("8"),
     }
 }
 

@@ -77,6 +77,9 @@ impl HoldTime {
         let known =
             Some(self.mean.load(Ordering::Relaxed)).filter(|mean| *mean > 0).map(Duration::from_nanos);
         let mean = known.unwrap_or(UNKNOWN);
+        if !self.is_measuring.load(Ordering::Relaxed) {
+            return mean;
+        }
         let mut measuring = locked(&self.measuring);
         let Some(began) = measuring.began else { return mean };
         let takes = now.saturating_duration_since(began);

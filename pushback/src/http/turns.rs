@@ -12,10 +12,7 @@
 //! at once. Turns are moments and not spans, so the line is shorter by each second that passes; and if those whose turns have come
 //! did not, it is forgotten.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use super::hold_time::HoldTime;
 use crate::{
@@ -23,8 +20,8 @@ use crate::{
     sync::{Mutex, locked},
 };
 
-/// The most that a caller is told, and the least in answers that know whole seconds only.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+/// The most that a caller is told, in seconds, and the least in answers that know whole seconds only.
+const WAIT_MAX: f64 = 60.0;
 const SECONDS_MIN: u64 = 1;
 /// How much further apart turns are than places come back: so a fifth of them is left for those who come for the first time, and
 /// a call may take longer than the mean.
@@ -48,34 +45,35 @@ pub(super) struct Wait {
     pub(super) milliseconds: u64,
 }
 
-/// What callers were told.
+/// What callers were told. Times are in seconds from the first word on: the path of a refusal must be cheap.
 #[derive(Debug, Default)]
 struct Told {
-    /// From the first turn that has not come yet to the last, if there are such.
-    turns: Option<(Instant, Instant)>,
+    began: Option<Instant>,
+    /// The first turn that has not come yet, and the last.
+    turns: Option<(f64, f64)>,
     /// When somebody was last refused, and how many had been admitted by then.
-    last: Option<(Instant, u64)>,
+    last: Option<(f64, u64)>,
     /// Those who are refused together come back together where they are told whole seconds: since when, and how many places they
     /// need.
-    together: Option<(Instant, f64)>,
+    together: (f64, f64),
 }
 
 impl Turns {
     /// How long a caller should stay away that is refused now and asks for so many places.
     pub(super) fn wait(&self, gauge: &PressureGauge, cost: u32, limit: u32) -> Wait {
         let now = gauge.now();
-        let held = self.hold_time.mean(now).mul_f64(LATER);
-        let part = f64::from(cost.max(1)) / f64::from(limit.max(1));
+        let held = LATER * self.hold_time.mean(now).as_secs_f64();
+        let limit = f64::from(limit.max(1));
+        let part = f64::from(cost.max(1)) / limit;
         let mut told = locked(&self.told);
+        let now = now.saturating_duration_since(*told.began.get_or_insert(now)).as_secs_f64();
         told.forget_who_did_not_come(now, gauge.admitted(), held, limit);
-        let turn = told.turn(now, held, part);
+        let wait = told.turn(now, held, part) - now;
         let rounds = told.rounds(now, held, part);
         drop(told);
-        let wait = turn.saturating_duration_since(now).min(WAIT_MAX);
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         Wait {
-            seconds: seconds.max(SECONDS_MIN + rounds).min(WAIT_MAX.as_secs()),
-            milliseconds: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1),
+            seconds: whole(wait.ceil()).max(SECONDS_MIN + rounds).min(whole(WAIT_MAX)),
+            milliseconds: whole((1_000.0 * wait).ceil()).max(1),
         }
     }
 }
@@ -83,14 +81,13 @@ impl Turns {
 impl Told {
     /// After a while in which nobody was refused, so that there was a place for everybody who came: if fewer came than had been told
     /// to, nobody is waited for any more.
-    fn forget_who_did_not_come(&mut self, now: Instant, admitted: u64, held: Duration, limit: u32) {
+    fn forget_who_did_not_come(&mut self, now: f64, admitted: u64, held: f64, limit: f64) {
         let last = self.last.replace((now, admitted));
         let (Some((since, before)), Some((first, end))) = (last, self.turns) else { return };
-        if now.saturating_duration_since(since) <= held {
+        if now - since <= held {
             return;
         }
-        let passed = end.min(now).saturating_duration_since(first.max(since));
-        let due = passed.as_secs_f64() * f64::from(limit) / held.as_secs_f64();
+        let due = (end.min(now) - first.max(since)) * limit / held;
         let came = admitted.saturating_sub(before) as f64;
         if due >= 1.0 && came < SHOWED_UP * due {
             self.turns = None;
@@ -98,34 +95,39 @@ impl Told {
     }
 
     /// The next turn, behind all others, of a call that takes this part of all places.
-    fn turn(&mut self, now: Instant, held: Duration, part: f64) -> Instant {
+    fn turn(&mut self, now: f64, held: f64, part: f64) -> f64 {
         let earliest = now + held;
         let (first, last) = match self.turns {
-            Some((first, last)) if last > now => (first.max(now), last + held.mul_f64(part.min(1.0))),
+            Some((first, last)) if last > now => (first.max(now), last + part.min(1.0) * held),
             _ => (earliest, earliest),
         };
-        let last = last.max(earliest).min(now + WAIT_MAX);
+        let last = last.clamp(earliest, now + WAIT_MAX.max(held));
         self.turns = Some((first, last));
-        last
+        last.min(now + WAIT_MAX)
     }
 
     /// How many times all places are needed by those before it who are refused at the same time.
-    fn rounds(&mut self, now: Instant, held: Duration, part: f64) -> u64 {
-        let together = self.together.filter(|(since, _)| now.saturating_duration_since(*since) < held);
-        let (since, before) = together.unwrap_or((now, 0.0));
-        self.together = Some((since, before + part));
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "it saturates, and is not negative"
-        )]
-        let rounds = before as u64;
-        rounds
+    fn rounds(&mut self, now: f64, held: f64, part: f64) -> u64 {
+        let (since, before) = self.together;
+        let (since, before) = if now - since < held { (since, before) } else { (now, 0.0) };
+        self.together = (since, before + part);
+        whole(before)
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "it saturates, and is not negative"
+)]
+fn whole(number: f64) -> u64 {
+    number as u64
 }
 
 #[cfg(all(test, not(pushback_loom)))]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::clock::ManualClock;
 

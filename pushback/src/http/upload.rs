@@ -30,8 +30,8 @@ pin_project! {
     /// long as it likes.
     #[derive(Debug)]
     pub struct RequestBody<Q> {
-        // What was read before the gauge was asked.
-        ahead: Option<Ahead>,
+        // What was read before the gauge was asked. Boxed, for most bodies are none, and requests are moved a few times.
+        ahead: Option<Box<Ahead>>,
         #[pin]
         coming: Coming<Q>,
         sender: Option<Box<Sender>>,
@@ -120,7 +120,7 @@ impl<Q> RequestBody<Q> {
 
     /// A body whose beginning was read.
     pub(super) fn begun(ahead: Ahead, body: Pin<Box<Q>>) -> Self {
-        RequestBody { ahead: Some(ahead), coming: Coming::Begun { body }, sender: None }
+        RequestBody { ahead: Some(Box::new(ahead)), coming: Coming::Begun { body }, sender: None }
     }
 
     /// The same, whose sender loses the place to somebody else if he stalls.

@@ -171,7 +171,7 @@ fn whoever_is_refused_in_a_rush_finds_a_place_when_told() {
 fn whoever_is_refused_in_a_second_of_three_times_what_can_be_done_mostly_finds_a_place_when_told() {
     for told in [Told::Seconds, Told::Milliseconds] {
         let kept = kept(8, told, WORK, &poisson(1_200.0, 1.0));
-        assert!(kept >= 0.75, "{told:?}: {kept}");
+        assert!(kept >= 0.7, "{told:?}: {kept}");
     }
 }
 

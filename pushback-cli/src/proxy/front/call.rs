@@ -53,10 +53,7 @@ impl Call {
 
     /// The answer's body, which sees to the rest of the call.
     pub(super) fn outgoing(&self, answered: Answered) -> Response<Outgoing> {
-        // Who asks for events is served until he leaves: that is the end of this work, and of no other.
-        let content_type = answered.headers().get(CONTENT_TYPE).map_or(&[][..], |value| value.as_bytes());
-        let is_endless = content_type.starts_with(b"text/event-stream");
-        let finishes = self.finishes.filter(|_| answered.body().holds_place() && !is_endless);
+        let finishes = self.finishes.filter(|_| is_to_be_finished(&answered));
         answered.map(|body| Outgoing { body: Some(body), finishes })
     }
 }
@@ -85,7 +82,9 @@ impl Drop for Call {
         runtime.spawn(async move {
             let answered: Result<Answered, Infallible> = layered.await;
             let Ok(answered) = answered;
-            read_on(answered.into_body(), finishes).await;
+            if is_to_be_finished(&answered) {
+                read_on(answered.into_body(), finishes).await;
+            }
         });
     }
 }
@@ -140,12 +139,16 @@ impl Drop for Outgoing {
     }
 }
 
+/// Whether there is more of it that holds its place, and that comes to an end by itself: who asks for events is served until he leaves, which
+/// is the end of that work, and of no other.
+fn is_to_be_finished(answered: &Answered) -> bool {
+    let content_type = answered.headers().get(CONTENT_TYPE).map_or(&[][..], |value| value.as_bytes());
+    answered.body().holds_place() && !content_type.starts_with(b"text/event-stream")
+}
+
 /// Reads what nobody wants, for the service to come to the end of its work.
 async fn read_on(mut body: ResponseBody<Answer>, time: Duration) {
     let mut read = 0;
-    if !body.holds_place() {
-        return;
-    }
     let reading = async {
         while let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
             read += frame.data_ref().map_or(0, |data| data.len() as u64);
