@@ -1,7 +1,8 @@
-//! Measurements, each beside a peer in the same run.
+//! Measurements; those of our own, beside a peer in the same run.
 
 mod goodput;
 mod layer;
+mod leave;
 mod primitives;
 mod proxy;
 mod served;
@@ -33,6 +34,8 @@ pub(crate) enum What {
         #[arg(long, value_name = "NAME")]
         service: Option<goodput::Service>,
     },
+    /// Which services notice that the client of a call has gone, and whether their work stops
+    Leave,
     /// What `pushback proxy` costs and does beside nginx, HAProxy and Envoy
     Proxy {
         /// How many interleaved rounds, 1 to 100
@@ -54,6 +57,7 @@ pub(crate) fn run(what: What) -> Result<(), String> {
         What::Sim => run_command(&mut cargo("bench --package pushback-lab --bench sim")),
         What::Auto => run_command(&mut cargo("bench --package pushback-lab --bench auto")),
         What::Goodput { seconds, service } => goodput::run(seconds, service),
+        What::Leave => leave::run(),
         What::Proxy { rounds, part } => proxy::run(rounds, part),
     }
 }
