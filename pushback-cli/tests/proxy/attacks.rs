@@ -52,12 +52,12 @@ where
     all
 }
 
-/// One of the proxy's metrics; 0 as long as there is none of this name.
+/// The sum of all of the proxy's metrics whose names begin so; 0 as long as there is none.
 async fn metric(proxy: &Proxy, name: &str) -> f64 {
     let mut scraper = Raw::connect(&proxy.admin).await;
     let all = scraper.get(&proxy.admin, "/metrics").await.expect("the admin listener answers").body;
-    let line = all.lines().find(|line| line.starts_with(name));
-    line.map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+    let lines = all.lines().filter(|line| line.starts_with(name));
+    lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
 }
 
 /// Requests that have a place.
