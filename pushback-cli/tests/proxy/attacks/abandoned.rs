@@ -60,7 +60,7 @@ where
     Once: Future<Output = ()> + Send + 'static,
 {
     let cheap = Honest::start(proxy, "/?ms=1", 2);
-    cheap.serve(50).await;
+    cheap.serve(20).await;
     let attacks = often(ATTACKS_A_SECOND, once);
     sleep(ATTACK).await;
     drop((attacks, cheap));
