@@ -62,10 +62,12 @@ impl Honest {
     /// What is served in a phase, and where the limit is in it.
     pub(super) async fn phase(&self, proxy: &Proxy) -> Phase {
         const LOOKS: u32 = 20;
+        let mut ticks = interval(PHASE / LOOKS);
+        ticks.tick().await; // which comes at once
         let before = self.served();
         let mut limits = 0.0;
         for _ in 0..LOOKS {
-            tokio::time::sleep(PHASE / LOOKS).await;
+            ticks.tick().await;
             limits += metric(proxy, super::LIMIT).await;
         }
         Phase { served: self.served() - before, limit: limits / f64::from(LOOKS) }
