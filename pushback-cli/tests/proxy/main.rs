@@ -1,5 +1,6 @@
 //! The proxy as its users run it: a process of its own, a real service, real clients, real signals.
 
+mod attacks;
 mod ending;
 mod failing;
 mod forwarding;

@@ -25,6 +25,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if target.path == "/running":
             return self.answer(f"{running}")
         length = self.upload()
+        if length is None:
+            self.close_connection = True
+            return None
+        is_late = target.path == "/late-body"
+        if is_late:
+            # Its head at once, and its body when the work is done.
+            self.send_response(200)
+            self.send_header("Content-Length", "4")
+            self.end_headers()
         with lock:
             running += 1
             most = max(most, running)
@@ -32,7 +41,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         time.sleep(float(asked.get("ms", 0)) / 1000)
         with lock:
             running -= 1
-        if target.path == "/headers":
+        if is_late:
+            self.wfile.write(b"done")
+        elif target.path == "/echo":
+            self.answer(self.body)
+        elif target.path == "/headers":
             self.answer("".join(f"{name}: {value}\n" for name, value in self.headers.items()).lower())
         elif target.path == "/most":
             self.answer(f"{most}")
@@ -57,17 +70,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
     do_POST = do_PUT = do_DELETE = do_GET
 
     def upload(self):
-        """Reads the body; gives its length."""
+        """Reads the body, and keeps it for those who want it back; gives its length, or nothing if its sender has left."""
+        keeps = urlsplit(self.path).path == "/echo"
+        self.body = b""
         if self.headers.get("Transfer-Encoding") == "chunked":
             total = 0
             while size := int(self.rfile.readline(), 16):
-                total += len(self.rfile.read(size))
+                part = self.rfile.read(size)
+                total += len(part)
+                self.body += part if keeps else b""
                 self.rfile.readline()
-            self.rfile.readline()
+            # Trailers, and the empty line behind them.
+            while self.rfile.readline().strip():
+                pass
             return total
         left = total = int(self.headers.get("Content-Length") or 0)
         while left:
-            left -= len(self.rfile.read(min(left, 65536)))
+            part = self.rfile.read(min(left, 65536))
+            if not part:
+                return None
+            left -= len(part)
+            self.body += part if keeps else b""
         return total
 
     def upgrade(self):
@@ -77,7 +100,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.close_connection = True
 
     def answer(self, text):
-        body = text.encode()
+        body = text if isinstance(text, bytes) else text.encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
