@@ -12,6 +12,7 @@ mod drops;
 mod honest;
 mod raw;
 mod readers;
+mod secure;
 mod streams;
 mod time_outs;
 
