@@ -3,9 +3,10 @@
 //! A request's way: `worker` accepts its connection, `door` looks at it, finds its `route` through the `site`, and asks the
 //! library's layer, which refuses it or lets `forward` send it to the `upstream`; `call` keeps its place when its client goes away.
 //!
-//! Arrows between the rooms point down: this and `reload`, then `admin`, `front`, `service`, `message`, `settings`.
+//! Arrows between the rooms point down: this and `reload`, then `admin`, `front`, `attended`, `service`, `message`, `settings`.
 
 mod admin;
+mod attended;
 mod flags;
 mod front;
 mod message;

@@ -4,6 +4,7 @@
 mod api;
 mod guard;
 mod listener;
+mod seats;
 
 use std::{
     net::SocketAddr,

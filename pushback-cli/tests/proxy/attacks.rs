@@ -12,7 +12,9 @@ mod drops;
 mod honest;
 mod raw;
 mod readers;
+mod secure;
 mod streams;
+mod time_outs;
 
 use std::{future::Future, time::Duration};
 

@@ -2,13 +2,17 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{
+    Router,
+    extract::Request,
+    http::StatusCode,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto,
+    rt::{TokioExecutor, TokioTimer},
     service::TowerToHyperService,
 };
-use pushback::http::Connections;
 use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -17,14 +21,19 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::failure::Failure;
+use super::seats::Seats;
+use crate::{
+    failure::Failure,
+    proxy::attended::{Attendant, Attended, Bounds, Server},
+};
 
 /// How many may be connected: probes, scrapers, people.
-const CONNECTIONS: u32 = 200;
+const CONNECTIONS: usize = 200;
 /// How much one of them may ask for at once over HTTP/2.
 const STREAMS: u32 = 8;
-/// How long a client may take for TLS, and for the head of a request.
-const HEAD_MAX: Duration = Duration::from_secs(10);
+/// How long a client may take for TLS, for the head of a request, and for the rest of it; and for the next one, or for what it was
+/// answered.
+const BOUNDS: Bounds = Bounds { head: Duration::from_secs(10), idle: Duration::from_secs(60) };
 /// After an accept that failed, for want of files perhaps.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -37,35 +46,50 @@ pub(super) async fn serve(
     let cannot_listen = |error| Failure::run(format!("cannot listen on {address} for the admin: {error}"));
     let listener = TcpListener::bind(address).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
-    let connections = Connections::at_most(CONNECTIONS).map_err(Failure::run)?;
     let tls = tls.map(TlsAcceptor::from);
+    let pages = pages.layer(middleware::from_fn(in_time));
+    let (attendant, mut seats) = (Attendant::new(), Seats::new(CONNECTIONS));
     tokio::spawn(async move {
         loop {
-            let next = connections.next().await;
             let Ok((stream, _)) = listener.accept().await else {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             };
-            let (io, pages, tls) = (next.hold(stream), pages.clone(), tls.clone());
-            tokio::spawn(async move {
+            let seat = seats.next().await;
+            let attended = attendant.begin(BOUNDS);
+            let initiative = attended.initiative();
+            let (pages, tls) = (pages.clone(), tls.clone());
+            let task = tokio::spawn(async move {
+                let _seat = seat;
                 match tls {
-                    None => one(io, pages).await,
+                    None => one(attended, stream, pages).await,
                     Some(tls) => {
-                        if let Ok(Ok(io)) = timeout(HEAD_MAX, tls.accept(io)).await {
-                            one(io, pages).await;
+                        if let Ok(Ok(stream)) = timeout(BOUNDS.head, tls.accept(stream)).await {
+                            one(attended, stream, pages).await;
                         }
                     }
                 }
             });
+            seats.take(initiative, task.abort_handle());
         }
     });
     Ok(address)
 }
 
-async fn one<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static>(io: Io, pages: Router) {
-    let mut server = auto::Builder::new(TokioExecutor::new());
-    server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_MAX);
+/// The pages are there at once, so whatever takes longer waits for its client.
+async fn in_time(request: Request, next: Next) -> Response {
+    timeout(BOUNDS.head, next.run(request)).await.unwrap_or_else(|_| {
+        (StatusCode::REQUEST_TIMEOUT, "the request did not come to its end\n").into_response()
+    })
+}
+
+async fn one<Io>(attended: Attended, io: Io, pages: Router)
+where
+    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut server = Server::new(TokioExecutor::new());
+    server.http1().timer(TokioTimer::new()).header_read_timeout(BOUNDS.head);
     server.http2().max_concurrent_streams(STREAMS);
     // A client that broke off is nobody's concern.
-    let _ = server.serve_connection(TokioIo::new(io), TowerToHyperService::new(pages)).await;
+    let _ = attended.serve(server, io, TowerToHyperService::new(pages)).await;
 }

@@ -2,19 +2,14 @@
 
 use std::time::Duration;
 
-use hyper_util::{
-    rt::{TokioExecutor, TokioTimer},
-    server::conn::auto,
-};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use crate::proxy::settings::Clients;
-
-pub(super) type Server = auto::Builder<TokioExecutor>;
+use crate::proxy::{attended::Server, settings::Clients};
 
 /// Without `pipeline_flush`: with it, hyper buffers an answer without a bound while its client does not read, and closes without
 /// having written its last answer if bytes are left that it will not read.
 pub(super) fn server(clients: &Clients) -> Server {
-    let mut server = auto::Builder::new(TokioExecutor::new());
+    let mut server = Server::new(TokioExecutor::new());
     server
         .http1()
         .timer(TokioTimer::new())

@@ -14,10 +14,11 @@ use tokio_rustls::TlsAcceptor;
 use super::{
     draining::Draining,
     route::{Route, is_ambiguous},
-    server::{self, Server},
+    server,
 };
 use crate::{
     proxy::{
+        attended::Server,
         message::{claims::Claims, error::Error, own::Own},
         service::upstream::Upstream,
         settings::{GaugeSettings, Identity, RouteSettings, ServiceSettings, Settings},

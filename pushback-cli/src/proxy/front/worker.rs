@@ -2,7 +2,6 @@
 //! that they share.
 
 use std::{
-    future::Future,
     io,
     net::{IpAddr, TcpListener},
     sync::Arc,
@@ -10,13 +9,20 @@ use std::{
     time::Duration,
 };
 
-use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
 use pushback::http::{Connections, NextConnection, see_slow_readers};
-use tokio::{net::TcpStream, runtime, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    runtime,
+    time::timeout,
+};
 use tracing::{debug, warn};
 
 use super::{door::Door, site::Sites};
-use crate::proxy::message::client::Client;
+use crate::proxy::{
+    attended::{Attendant, Attended, Bounds, Server},
+    message::client::Client,
+};
 
 /// How long a client may take to agree on TLS; below the time that a drain waits.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
@@ -58,7 +64,7 @@ async fn work(worker: usize, listener: TcpListener, sites: Arc<Sites>, connectio
         Ok(listener) => listener,
         Err(error) => return warn!(%error, "a worker cannot listen"),
     };
-    let serving = Serving { worker, sites, graceful: GracefulShutdown::new() };
+    let serving = Serving { worker, sites, attendant: Attendant::new() };
     let accepting = async {
         loop {
             let next = connections.next().await; // pauses at the cap
@@ -81,7 +87,7 @@ async fn work(worker: usize, listener: TcpListener, sites: Arc<Sites>, connectio
         serving.serve(connections.next().await, stream, peer.ip());
     }
     drop(listener);
-    serving.graceful.shutdown().await;
+    serving.attendant.end_all().await;
 }
 
 /// The next connection, if there is one already.
@@ -98,7 +104,7 @@ async fn accept_now(listener: &tokio::net::TcpListener) -> Option<(TcpStream, st
 struct Serving {
     worker: usize,
     sites: Arc<Sites>,
-    graceful: GracefulShutdown,
+    attendant: Attendant,
 }
 
 impl Serving {
@@ -112,14 +118,12 @@ impl Serving {
         let client = Client::new(peer, site.tls.is_some(), Arc::clone(&self.sites.own));
         let door = Door::new(&self.sites, client, io.progress(), self.worker);
         let server = site.server.clone();
-        let watcher = self.graceful.watcher();
+        let clients = &site.settings.clients;
+        let attended = self.attendant.begin(Bounds { head: clients.head, idle: clients.idle });
         match site.tls.clone() {
-            None => {
-                let connection = server.serve_connection_with_upgrades(TokioIo::new(io), door).into_owned();
-                tokio::spawn(told(watcher.watch(connection), peer));
-            }
+            None => drop(tokio::spawn(told(attended, server, io, door, peer))),
             Some(tls) => {
-                let patience = site.settings.clients.head.min(HANDSHAKE_MAX);
+                let patience = clients.head.min(HANDSHAKE_MAX);
                 let draining = self.sites.draining.clone();
                 tokio::spawn(async move {
                     let accepted = tokio::select! {
@@ -127,10 +131,7 @@ impl Serving {
                         () = draining.wants_the_end() => return, // nothing was asked yet
                     };
                     match accepted {
-                        Ok(Ok(io)) => {
-                            let connection = server.serve_connection_with_upgrades(TokioIo::new(io), door);
-                            told(watcher.watch(connection.into_owned()), peer).await;
-                        }
+                        Ok(Ok(io)) => told(attended, server, io, door, peer).await,
                         Ok(Err(error)) => debug!(%peer, %error, "a client does not speak TLS as we do"),
                         Err(_) => debug!(%peer, "a client does not come to an end with TLS"),
                     }
@@ -141,8 +142,11 @@ impl Serving {
 }
 
 /// Serves it, and says why it broke, if it did.
-async fn told<E: std::fmt::Display>(connection: impl Future<Output = Result<(), E>>, peer: IpAddr) {
-    if let Err(error) = connection.await {
+async fn told<Io>(attended: Attended, server: Server, io: Io, door: Door, peer: IpAddr)
+where
+    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    if let Err(error) = attended.serve(server, io, door).await {
         debug!(%peer, %error, "a connection broke");
     }
 }

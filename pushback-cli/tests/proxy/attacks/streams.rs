@@ -41,9 +41,18 @@ pub(super) struct Streams {
 impl Streams {
     /// Also what ends with the connection.
     pub(super) async fn connect(address: &str) -> (Self, JoinHandle<()>) {
+        Streams::connect_as(address, |_| ()).await
+    }
+
+    /// The same, with other habits.
+    pub(super) async fn connect_as(
+        address: &str,
+        prepare: impl FnOnce(&mut http2::Builder<TokioExecutor>),
+    ) -> (Self, JoinHandle<()>) {
         let stream = TcpStream::connect(address).await.expect("somebody listens");
-        let (client, connection) =
-            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        let mut client = http2::Builder::new(TokioExecutor::new());
+        prepare(&mut client);
+        let (client, connection) = client.handshake(TokioIo::new(stream)).await.unwrap();
         let ended = tokio::spawn(async move {
             let _ = connection.await;
         });
