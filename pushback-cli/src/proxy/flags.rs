@@ -52,11 +52,11 @@ pub(crate) struct Arguments {
     /// How long a client may make no progress with a body, sending or reading, 1ms to 24h
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = settings::stall, allow_hyphen_values = true)]
     stall: Duration,
-    /// How many bytes a second a client must send of a body while the service waits for it, 0 to 1073741824; 0 for any
+    /// How many bytes a second a client must send of a body while the service waits for it, 0 to 1073741824; 0 accepts any rate
     #[arg(long, value_name = "BYTES", default_value = "4096", value_parser = settings::least_rate, allow_hyphen_values = true)]
     least_rate: u32,
-    /// What becomes of a call whose client goes away: the service finishes it and its place stays taken, or it is cancelled and its
-    /// place is free at once, for services that stop then
+    /// What becomes of a call whose client goes away: it is finished and keeps its place until then; or it is cancelled and its place is
+    /// free at once, for services that stop when they are told
     #[arg(long, value_name = "HOW", default_value = "finish")]
     on_leave: OnLeave,
     /// Where health, metrics and gauges are served: /healthz, /readyz, /metrics, /api/gauges. A loopback address; "off" for none

@@ -33,6 +33,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             # Its head at once, and its body when the work is done.
             self.send_response(200)
             self.send_header("Content-Length", "4")
+            self.send_header("Content-Type", asked.get("type", "text/plain"))
             self.end_headers()
         with lock:
             running += 1

@@ -60,6 +60,25 @@ fn the_access_log_has_a_line_for_each_request_which_no_client_can_forge() {
 }
 
 #[test]
+fn the_access_log_has_a_line_for_a_client_that_has_left_and_a_metric_says_what_it_left_behind() {
+    let service = Service::start();
+    let mut proxy = Proxy::start_as(&service.url(), &["--access-log", "--log", "json"], |command| {
+        command.stderr(Stdio::piped());
+    });
+    let mut log = proxy.log();
+    let leaving = send(&proxy.address, "GET /?ms=1000 HTTP/1.1\r\nHost: a\r\n\r\n");
+    proxy.holds(1.0);
+    drop(leaving);
+    let mut line = String::new();
+    log.read_line(&mut line).unwrap();
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&line["left"], &line["asked"]), (&true.into(), &"/?ms=1000".into()), "{line}");
+    assert!((proxy.metric("pushback_left_in_flight") - 1.0).abs() < f64::EPSILON);
+    proxy.holds(0.0);
+    assert!(proxy.metric("pushback_left_in_flight").abs() < f64::EPSILON);
+}
+
+#[test]
 fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();

@@ -31,7 +31,8 @@ use crate::{
 /// | the caller goes away before the head, once the service has the whole request, or before the end of a gRPC call; gRPC `CANCELLED`, and `DEADLINE_EXCEEDED` where the caller set the deadline (`grpc-timeout`) | `Cancelled` |
 /// | the caller goes away in the middle of his request | `Ignore` |
 ///
-/// A handler that knows better says so: an [`Outcome`] in the response's extensions goes before all of this but the third line.
+/// A handler that knows better says so: an [`Outcome`] in the response's extensions goes before the status, but not before a sender who
+/// failed or a body that breaks off. With axum: `(Extension(Outcome::Ignore), body)`.
 ///
 /// ```
 /// use pushback::{Arrival, PressureGauge, Priority, http::{BackpressureLayer, Classify}};

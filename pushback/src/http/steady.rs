@@ -5,9 +5,10 @@ use std::{io, os::fd::AsFd};
 /// How much of what is sent may lie in the system before the network takes it.
 const UNSENT_MAX: u32 = 32 << 10;
 
-/// Has a connection's socket take no more than 32 KiB that the network cannot take yet, instead of megabytes: then a steady
-/// reader is seen to make progress, however slow he is, and is not taken for one that has
-/// [stalled](super::BackpressureLayer::stall). It costs nothing where readers are fast, and saves memory where they are not.
+/// Has a connection's socket take no more than 32 KiB that the network cannot take yet, instead of megabytes. Then a steady reader is seen
+/// to make progress who takes some tens of KiB in the time of [`stall`](super::BackpressureLayer::stall), where without this he needs
+/// megabytes; for slower ones there is [`Backpressure::over`](super::Backpressure::over), in an accept loop of one's own. It costs
+/// little where readers are fast, and saves memory where they are not.
 ///
 /// ```
 /// use axum::{Router, serve::ListenerExt};

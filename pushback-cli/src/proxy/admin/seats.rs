@@ -13,11 +13,11 @@ use crate::proxy::attended::Initiative;
 /// Until it is looked again whether somebody has nothing to do, while all have.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// If all are delivered, the connection on which it has been the client's turn for longest is closed for the next one: clients that
+/// If all are taken, the connection on which it has been the client's turn for longest is closed for the next one: clients that
 /// stay and say nothing must not keep a probe from its answer.
 pub(super) struct Seats {
     free: Arc<Semaphore>,
-    delivered: Vec<Guest>,
+    taken: Vec<Guest>,
 }
 
 struct Guest {
@@ -30,7 +30,7 @@ pub(super) struct Seat(#[expect(dead_code, reason = "it is held")] OwnedSemaphor
 
 impl Seats {
     pub(super) fn new(count: usize) -> Self {
-        Seats { free: Arc::new(Semaphore::new(count)), delivered: Vec::new() }
+        Seats { free: Arc::new(Semaphore::new(count)), taken: Vec::new() }
     }
 
     /// Makes room if there is none. Waits only while it is our turn on every connection.
@@ -49,12 +49,12 @@ impl Seats {
 
     /// Whose task has a seat.
     pub(super) fn take(&mut self, initiative: Arc<Initiative>, task: AbortHandle) {
-        self.delivered.retain(|guest| !guest.task.is_finished());
-        self.delivered.push(Guest { initiative, task });
+        self.taken.retain(|guest| !guest.task.is_finished());
+        self.taken.push(Guest { initiative, task });
     }
 
     fn close_one(&self) {
-        let here = self.delivered.iter().filter(|guest| !guest.task.is_finished());
+        let here = self.taken.iter().filter(|guest| !guest.task.is_finished());
         let waiting = here.filter_map(|guest| Some((guest.initiative.client_s_since()?, &guest.task)));
         if let Some((_, task)) = waiting.min_by_key(|(since, _)| *since) {
             task.abort();

@@ -1,4 +1,4 @@
-//! The access log: a line for each request, when the head of its answer is there.
+//! The access log: a line for each request, when the head of its answer is there, or its client has gone.
 
 use std::{net::IpAddr, time::Instant};
 
@@ -25,6 +25,22 @@ impl Line {
         Line { method, asked, client: client.first_unknown(request.headers(), trust), came: now() }
     }
 
+    /// The client has gone before there was an answer.
+    pub(super) fn left(&self) {
+        tracing::info!(
+            target: "access",
+            client = %self.client,
+            method = self.method.as_str(),
+            asked = %self.asked,
+            left = true,
+            milliseconds = self.milliseconds(),
+        );
+    }
+
+    fn milliseconds(&self) -> f64 {
+        now().saturating_duration_since(self.came).as_secs_f64() * 1000.0
+    }
+
     /// Written by tracing, which escapes what a client made up.
     pub(super) fn write(&self, answered: &Answered) {
         let proxy_status = answered.headers().get(PROXY_STATUS).and_then(|status| status.to_str().ok());
@@ -36,7 +52,7 @@ impl Line {
             status = answered.status().as_u16(),
             refused = answered.body().refused().map(|reason| reason.as_str()),
             proxy_status,
-            milliseconds = now().saturating_duration_since(self.came).as_secs_f64() * 1000.0,
+            milliseconds = self.milliseconds(),
         );
     }
 }

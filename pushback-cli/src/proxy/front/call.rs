@@ -53,8 +53,9 @@ impl Call {
 
     /// The answer's body, which sees to the rest of the call.
     pub(super) fn outgoing(&self, answered: Answered) -> Response<Outgoing> {
-        let finishes = self.finishes.filter(|_| is_to_be_finished(&answered));
-        answered.map(|body| Outgoing { body: Some(body), finishes })
+        let finishes = self.finishes.filter(|_| answered.body().holds_place());
+        let most = reads_on(&answered);
+        answered.map(|body| Outgoing { body: Some(body), finishes: finishes.map(|time| (time, most)) })
     }
 }
 
@@ -80,11 +81,11 @@ impl Drop for Call {
             return;
         }
         runtime.spawn(async move {
+            let _left = Left::new();
             let answered: Result<Answered, Infallible> = layered.await;
             let Ok(answered) = answered;
-            if is_to_be_finished(&answered) {
-                read_on(answered.into_body(), finishes).await;
-            }
+            let most = reads_on(&answered);
+            read_on(answered.into_body(), finishes, most).await;
         });
     }
 }
@@ -93,7 +94,8 @@ impl Drop for Call {
 pub(in crate::proxy) struct Outgoing {
     /// Until it has come to its end.
     body: Option<ResponseBody<Answer>>,
-    finishes: Option<Duration>,
+    /// If it is finished when its client has gone: for how long it is read then, and how many bytes of it.
+    finishes: Option<(Duration, u64)>,
 }
 
 /// An answer of the proxy's own.
@@ -131,31 +133,50 @@ impl Body for Outgoing {
 /// The client has gone in the middle of its answer.
 impl Drop for Outgoing {
     fn drop(&mut self) {
-        let Some((body, finishes)) = self.body.take().zip(self.finishes) else { return };
+        let Some((body, (time, most))) = self.body.take().zip(self.finishes) else { return };
         let Ok(runtime) = Handle::try_current() else { return };
         if body.holds_place() && !std::thread::panicking() {
-            runtime.spawn(read_on(body, finishes));
+            runtime.spawn(async move {
+                let _left = Left::new();
+                read_on(body, time, most).await;
+            });
         }
     }
 }
 
-/// Whether there is more of it that holds its place, and that comes to an end by itself: who asks for events is served until he leaves, which
-/// is the end of that work, and of no other.
-fn is_to_be_finished(answered: &Answered) -> bool {
+/// How many bytes of an answer are still read when nobody wants it. A stream of events has no end of its own, so it is read to its next event:
+/// then its service is writing.
+fn reads_on(answered: &Answered) -> u64 {
     let content_type = answered.headers().get(CONTENT_TYPE).map_or(&[][..], |value| value.as_bytes());
-    answered.body().holds_place() && !content_type.starts_with(b"text/event-stream")
+    if content_type.starts_with(b"text/event-stream") { 0 } else { READ_ON_MAX }
 }
 
 /// Reads what nobody wants, for the service to come to the end of its work.
-async fn read_on(mut body: ResponseBody<Answer>, time: Duration) {
+async fn read_on(mut body: ResponseBody<Answer>, time: Duration, most: u64) {
     let mut read = 0;
     let reading = async {
-        while let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-            read += frame.data_ref().map_or(0, |data| data.len() as u64);
-            if read > READ_ON_MAX {
+        while body.holds_place() && read <= most {
+            let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await else {
                 return;
-            }
+            };
+            read += frame.data_ref().map_or(0, |data| data.len() as u64);
         }
     };
     let _ = tokio::time::timeout(time, reading).await;
+}
+
+/// Counts as a call that is finished for nobody, until it is dropped.
+struct Left;
+
+impl Left {
+    fn new() -> Self {
+        metrics::gauge!("pushback_left_in_flight").increment(1);
+        Left
+    }
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        metrics::gauge!("pushback_left_in_flight").decrement(1);
+    }
 }

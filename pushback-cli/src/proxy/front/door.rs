@@ -130,13 +130,21 @@ impl Future for Passing {
         if self.is_h1 && is_last {
             answered.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        if let Some(line) = &self.line {
+        if let Some(line) = self.line.take() {
             line.write(&answered);
         }
         Poll::Ready(Ok(match &self.state {
             State::Asked(call) => call.outgoing(answered),
             State::Answered(_) => answered.map(Outgoing::from),
         }))
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        if let Some(line) = &self.line {
+            line.left();
+        }
     }
 }
 

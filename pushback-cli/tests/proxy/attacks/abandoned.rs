@@ -25,6 +25,7 @@ const ATTACK: Duration = Duration::from_secs(4);
 const STAYS: Duration = Duration::from_millis(6);
 const DEAR: &str = "/?ms=500";
 const DEAR_BODY: &str = "/late-body?ms=500";
+const DEAR_EVENT: &str = "/late-body?ms=500&type=text/event-stream";
 
 /// Over HTTP/1, by a reset of its connection.
 async fn leave(address: String) {
@@ -34,8 +35,8 @@ async fn leave(address: String) {
 }
 
 /// The same, when the head of the answer is there.
-async fn leave_after_the_head(address: String) {
-    let mut client = Raw::send(&address, request(&address, DEAR_BODY).as_bytes()).await;
+async fn leave_after_the_head(address: String, path: &str) {
+    let mut client = Raw::send(&address, request(&address, path).as_bytes()).await;
     let _ = client.head().await;
     client.reset();
 }
@@ -92,11 +93,13 @@ async fn clients_that_leave_early_do_not_fill_the_service_above_its_limit() {
 
 #[tokio::test]
 async fn clients_that_leave_after_the_head_do_not_fill_the_service_above_its_limit() {
-    let service = Service::start();
-    let proxy = proxy_to(&service.url());
-    let address = proxy.address.clone();
-    attack(&proxy, move || leave_after_the_head(address.clone())).await;
-    assert_within_the_limit(most(&service));
+    for path in [DEAR_BODY, DEAR_EVENT] {
+        let service = Service::start();
+        let proxy = proxy_to(&service.url());
+        let address = proxy.address.clone();
+        attack(&proxy, move || leave_after_the_head(address.clone(), path)).await;
+        assert_within_the_limit(most(&service));
+    }
 }
 
 #[tokio::test]
