@@ -178,7 +178,7 @@ impl BackpressureLayer {
     ///
     /// So a request whose body is no longer takes a place only when it is all there, and clients that send drop by drop take none. Of a
     /// longer body, the rest is read by the service, at the [`least_rate`](Self::least_rate) at least. Of a gRPC call, the first message is
-    /// enough. A request that would be refused anyway is refused before its body is read.
+    /// enough, and it is waited for a second at most, for in a stream the service may speak first. A request that would be refused anyway is refused before its body is read.
     ///
     /// All requests of a layer together may have 64 MiB read ahead; above that, gauges are asked at once. Say 0 where a service
     /// answers requests of another kind than gRPC part by part.

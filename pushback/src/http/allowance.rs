@@ -11,6 +11,7 @@ use super::patrol::{Forfeit, Patrol, Peer, Stalled, Watch};
 #[derive(Debug)]
 pub(super) struct Allowance {
     patrol: Arc<Patrol>,
+    peer: Peer,
     /// While the sender is awaited.
     watch: Option<Watch>,
     sweeps_left: u32,
@@ -20,12 +21,18 @@ pub(super) struct Allowance {
 
 impl Allowance {
     pub(super) fn new(patrol: &Arc<Patrol>) -> Self {
-        Allowance { patrol: Arc::clone(patrol), watch: None, sweeps_left: patrol.patience(), bytes: 0 }
+        let (patrol, sweeps_left) = (Arc::clone(patrol), patrol.patience());
+        Allowance { patrol, peer: Peer::Sender, watch: None, sweeps_left, bytes: 0 }
+    }
+
+    /// The same for a sender who need not send anything: so many sweeps, and nobody has stalled.
+    pub(super) fn brief(patrol: &Arc<Patrol>, sweeps: u32) -> Self {
+        Allowance { peer: Peer::Idle, sweeps_left: sweeps, ..Allowance::new(patrol) }
     }
 
     /// The next part is not there yet. Whoever polls now is woken when the stock is used up.
     pub(super) fn awaits(&mut self, cx: &Context<'_>) -> Result<(), Stalled> {
-        let new = || Watch::for_sweeps(&self.patrol, Peer::Sender, Forfeit::default(), self.sweeps_left);
+        let new = || Watch::for_sweeps(&self.patrol, self.peer, Forfeit::default(), self.sweeps_left);
         self.watch.get_or_insert_with(new).wake_when_stalled(cx)
     }
 

@@ -120,11 +120,12 @@ enum Claim {
 }
 
 impl<S: Service<Request<RequestBody<Q>>>, Q> ResponseFuture<S, Q> {
-    /// Whether the request has a place now: it was admitted, and its response is not there yet.
-    pub fn holds_place(&self) -> bool {
+    /// Whether the request holds a place and is all there, so that its service can come to an end with it though its caller has gone.
+    pub fn can_be_finished(&self) -> bool {
         match &self.state {
             State::Readying { call, .. } | State::Running { call, .. } => {
-                !matches!(call.claim, Claim::Nothing)
+                let is_whole = call.upload.as_ref().is_none_or(|upload| upload.sending() == Sending::Ended);
+                is_whole && !matches!(call.claim, Claim::Nothing)
             }
             _ => false,
         }

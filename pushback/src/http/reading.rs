@@ -20,6 +20,8 @@ use super::{
     upload::{RequestBody, SenderStalled},
 };
 
+/// How many sweeps the first message of gRPC is waited for: hardly a second. In a stream, the service may be the one to speak first.
+const GRPC_SWEEPS: u32 = 2;
 /// What stands before a message of gRPC: a flag, and its length in four bytes.
 const GRPC_PREFIX: usize = 5;
 
@@ -53,11 +55,13 @@ where
     Q: Body<Data = Bytes, Error: Into<BoxError>>,
 {
     pub(super) fn new(request: Request<Q>, bytes: usize, total: &ReadAhead, patrol: &Arc<Patrol>) -> Self {
+        let is_grpc = is_grpc(request.headers());
+        let allowance = if is_grpc { Allowance::brief(patrol, GRPC_SWEEPS) } else { Allowance::new(patrol) };
         Reading {
-            enough: Enough { bytes, or_a_message: is_grpc(request.headers()) },
+            enough: Enough { bytes, or_a_message: is_grpc },
             version: request.version(),
             request: Some(request.map(Box::pin)),
-            allowance: Allowance::new(patrol),
+            allowance,
             first: None,
             all: BytesMut::new(),
             stored: total.begin(),
@@ -78,6 +82,9 @@ where
             let part = body.as_mut().poll_frame(cx);
             let is_over = body.is_end_stream();
             if part.is_pending() && self.allowance.awaits(cx).is_err() {
+                if self.enough.or_a_message {
+                    return Poll::Ready(Ok(self.end(None, false))); // it is the service's turn to speak first
+                }
                 return Poll::Ready(Err(SenderFailed(SenderStalled.into())));
             }
             let part = ready!(part).transpose().map_err(|error| SenderFailed(error.into()))?;

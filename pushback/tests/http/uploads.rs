@@ -369,6 +369,22 @@ fn of_a_grpc_call_the_first_message_is_enough() {
     }
 }
 
+/// In a stream of gRPC, the service may be the one to speak first.
+#[test]
+fn a_grpc_call_that_says_nothing_is_handed_over_after_a_moment() {
+    let clock = ManualClock::new();
+    let gauge = PressureGauge::builder().limit(1).clock(clock.clone()).build().unwrap();
+    let hands = Hands::default();
+    let (_sender, body) = Channel::<Bytes>::new(8);
+    let mut service = BackpressureLayer::new(gauge).layer(hands.clone());
+    let request = Request::post("/").header(header::CONTENT_TYPE, "application/grpc").body(body).unwrap();
+    let mut call = Task::new(service.call(request));
+    assert!(call.poll().is_pending() && hands.0.lock().unwrap().is_none());
+    clock.advance(Duration::from_millis(1_100));
+    assert!(call.poll_if_rung().is_pending());
+    assert!(hands.0.lock().unwrap().is_some(), "the service has it");
+}
+
 #[test]
 fn what_was_read_ahead_is_handed_over_as_it_came() {
     for (parts, trailers, body_buffer) in [

@@ -28,6 +28,15 @@ use crate::proxy::{service::answer::Answer, settings::OnLeave};
 /// How much of an answer is still read when nobody wants it. A service that sends more than that is writing, and so hears of the
 /// end of its connection.
 const READ_ON_MAX: u64 = 1 << 20;
+/// For how long the next part of a stream is waited for that nobody wants.
+const STREAM_MAX: Duration = Duration::from_secs(10);
+
+/// For how long an answer is read on at most, and how much of it.
+#[derive(Debug, Clone, Copy)]
+struct ReadsOn {
+    time: Duration,
+    bytes: u64,
+}
 
 /// What the layer answers.
 pub(super) type Answered = Response<ResponseBody<Answer>>;
@@ -54,8 +63,8 @@ impl Call {
     /// The answer's body, which sees to the rest of the call.
     pub(super) fn outgoing(&self, answered: Answered) -> Response<Outgoing> {
         let finishes = self.finishes.filter(|_| answered.body().holds_place());
-        let most = reads_on(&answered);
-        answered.map(|body| Outgoing { body: Some(body), finishes: finishes.map(|time| (time, most)) })
+        let reads_on = finishes.map(|time| reads_on(&answered, time));
+        answered.map(|body| Outgoing { body: Some(body), reads_on })
     }
 }
 
@@ -77,15 +86,15 @@ impl Drop for Call {
     fn drop(&mut self) {
         let Some((layered, finishes)) = self.layered.take().zip(self.finishes) else { return };
         let Ok(runtime) = Handle::try_current() else { return };
-        if !layered.holds_place() || std::thread::panicking() {
+        if !layered.can_be_finished() || std::thread::panicking() {
             return;
         }
         runtime.spawn(async move {
             let _left = Left::new();
             let answered: Result<Answered, Infallible> = layered.await;
             let Ok(answered) = answered;
-            let most = reads_on(&answered);
-            read_on(answered.into_body(), finishes, most).await;
+            let reads_on = reads_on(&answered, finishes);
+            read_on(answered.into_body(), reads_on).await;
         });
     }
 }
@@ -94,14 +103,14 @@ impl Drop for Call {
 pub(in crate::proxy) struct Outgoing {
     /// Until it has come to its end.
     body: Option<ResponseBody<Answer>>,
-    /// If it is finished when its client has gone: for how long it is read then, and how many bytes of it.
-    finishes: Option<(Duration, u64)>,
+    /// If it is finished when its client has gone.
+    reads_on: Option<ReadsOn>,
 }
 
 /// An answer of the proxy's own.
 impl From<ResponseBody<Answer>> for Outgoing {
     fn from(body: ResponseBody<Answer>) -> Self {
-        Outgoing { body: Some(body), finishes: None }
+        Outgoing { body: Some(body), reads_on: None }
     }
 }
 
@@ -133,36 +142,43 @@ impl Body for Outgoing {
 /// The client has gone in the middle of its answer.
 impl Drop for Outgoing {
     fn drop(&mut self) {
-        let Some((body, (time, most))) = self.body.take().zip(self.finishes) else { return };
+        let Some((body, reads_on)) = self.body.take().zip(self.reads_on) else { return };
         let Ok(runtime) = Handle::try_current() else { return };
         if body.holds_place() && !std::thread::panicking() {
             runtime.spawn(async move {
                 let _left = Left::new();
-                read_on(body, time, most).await;
+                read_on(body, reads_on).await;
             });
         }
     }
 }
 
-/// How many bytes of an answer are still read when nobody wants it. A stream of events has no end of its own, so it is read to its next event:
-/// then its service is writing.
-fn reads_on(answered: &Answered) -> u64 {
+/// How much of an answer is still read when nobody wants it. Streams of events or of gRPC have no end of their own, so they are read to their
+/// next part, when their service is writing, and not for long.
+fn reads_on(answered: &Answered, time: Duration) -> ReadsOn {
     let content_type = answered.headers().get(CONTENT_TYPE).map_or(&[][..], |value| value.as_bytes());
-    if content_type.starts_with(b"text/event-stream") { 0 } else { READ_ON_MAX }
+    let is = |name: &str| {
+        content_type.get(..name.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    if is("text/event-stream") || is("application/grpc") {
+        ReadsOn { time: time.min(STREAM_MAX), bytes: 0 }
+    } else {
+        ReadsOn { time, bytes: READ_ON_MAX }
+    }
 }
 
 /// Reads what nobody wants, for the service to come to the end of its work.
-async fn read_on(mut body: ResponseBody<Answer>, time: Duration, most: u64) {
+async fn read_on(mut body: ResponseBody<Answer>, most: ReadsOn) {
     let mut read = 0;
     let reading = async {
-        while body.holds_place() && read <= most {
+        while body.holds_place() && read <= most.bytes {
             let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await else {
                 return;
             };
             read += frame.data_ref().map_or(0, |data| data.len() as u64);
         }
     };
-    let _ = tokio::time::timeout(time, reading).await;
+    let _ = tokio::time::timeout(most.time, reading).await;
 }
 
 /// Counts as a call that is finished for nobody, until it is dropped.

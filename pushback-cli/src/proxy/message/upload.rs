@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -14,7 +14,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use pushback::http::RequestBody;
 
-use super::claims::Claims;
+use super::{claims::Claims, error::Error};
 use crate::proxy::now::now;
 
 /// A request's body as the layer gives it.
@@ -36,9 +36,15 @@ pub(in crate::proxy) struct Handover {
     part_after: AtomicU64,
     /// Whether the next part is not there yet, which is the sender's doing and not the service's.
     is_awaited: AtomicBool,
+    /// What was wrong with it, which an exchange over HTTP/2 does not tell.
+    failed: OnceLock<Error>,
 }
 
 impl Handover {
+    pub(in crate::proxy) fn failed(&self) -> Option<Error> {
+        self.failed.get().copied()
+    }
+
     /// When the service was last given anything, or `None` while it is the sender who is waited for.
     pub(in crate::proxy) fn given(&self) -> Option<Instant> {
         let part_after = Duration::from_nanos(self.part_after.load(Ordering::Relaxed));
@@ -56,8 +62,12 @@ impl Handover {
 
 impl Upload {
     pub(in crate::proxy) fn new(body: Asking, claims: Arc<Claims>) -> Self {
-        let new =
-            || Handover { began: now(), part_after: AtomicU64::new(0), is_awaited: AtomicBool::new(false) };
+        let new = || Handover {
+            began: now(),
+            part_after: AtomicU64::new(0),
+            is_awaited: AtomicBool::new(false),
+            failed: OnceLock::new(),
+        };
         let handover = (!body.is_end_stream()).then(|| Arc::new(new()));
         Upload { body, claims, handover }
     }
@@ -93,6 +103,9 @@ impl Body for Upload {
         let part = Pin::new(&mut self.body).poll_frame(cx);
         if let Some(handover) = &self.handover {
             handover.note(&part);
+            if let Poll::Ready(Some(Err(error))) = &part {
+                let _ = handover.failed.set(Error::of_sender(&**error));
+            }
         }
         part.map(|part| part.map(|part| part.map(|frame| self.proper(frame))))
     }

@@ -26,6 +26,11 @@ use crate::proxy::message::{error::Error, upload::Upload};
 /// that went without a word would take all calls along until TCP gives up.
 const PING_EVERY: Duration = Duration::from_secs(5);
 
+/// How much of an answer may be on its way that its reader has not taken. The connection has room for that of all streams together, or a few who
+/// do not read would keep all others on it from their answers.
+const STREAM_WINDOW: u32 = 256 << 10;
+const CONNECTION_WINDOW: u32 = 1 << 30;
+
 /// A worker's one connection. How many streams it may have is the service's word; calls above that wait.
 pub(super) struct Streams {
     address: Address,
@@ -107,6 +112,7 @@ where
 {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder.timer(TokioTimer::new()).keep_alive_interval(PING_EVERY).keep_alive_timeout(PING_EVERY);
+    builder.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
     let handshake = builder.handshake(TokioIo::new(stream)).await;
     let (sender, connection) = handshake.map_err(|error| error_of(&error))?;
     tokio::spawn(async move {

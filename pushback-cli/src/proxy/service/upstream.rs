@@ -58,7 +58,7 @@ impl Upstream {
         let mut until = now() + answer_max;
         loop {
             if let Ok(answered) = timeout_at(until.into(), &mut exchange).await {
-                return answered;
+                return answered.map_err(|error| handover.failed().unwrap_or(error));
             }
             match handover.given().map(|given| given + answer_max) {
                 Some(end) if end <= now() => return Err(Error::TooSlow),

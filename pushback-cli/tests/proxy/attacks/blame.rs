@@ -8,7 +8,7 @@ use tokio::{
     time::{interval, sleep},
 };
 
-use super::{LIMIT, metric, nobody_holds_a_place, raw::Raw, streams::Streams, within};
+use super::{LIMIT, counted::Counted, metric, nobody_holds_a_place, raw::Raw, streams::Streams, within};
 use crate::support::{Proxy, Service};
 
 const OVERLOAD: &str = "pushback_ended_total{gauge=\"upstream\",outcome=\"overload\"}";
@@ -135,4 +135,20 @@ async fn a_steady_upload_may_take_longer_than_the_service_may_for_its_answer() {
     }
     let answer = client.answer().await.unwrap_or_else(|error| panic!("{error} after {sent} bytes"));
     assert_eq!((answer.status, answer.body), (200, format!("POST / {length}")), "after {sent} bytes");
+}
+
+/// Over HTTP/2 to the service, a sender's fault used to be told as the service's: 502, which gRPC callers take for a reason to try again.
+#[tokio::test]
+async fn a_sender_who_stalls_is_told_so_whatever_the_service_speaks() {
+    let (service, h2c) = (Service::start(), Counted::start().await);
+    for url in [&service.url(), &h2c.url] {
+        let proxy = Proxy::start(url, &["--stall", "300ms"]);
+        let half = format!(
+            "POST /?ms=1000 HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n{}",
+            "x".repeat(100_000)
+        );
+        let mut client = Raw::send(&proxy.address, half.as_bytes()).await;
+        assert_eq!(client.answer().await.unwrap().status, 408, "{url}");
+        assert!(metric(&proxy, OVERLOAD).await < 1.0, "{url}");
+    }
 }
