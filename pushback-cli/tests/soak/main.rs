@@ -62,7 +62,7 @@ async fn all_attacks_at_once_are_hardly_noticed_and_leave_nothing_behind() {
         let done = attackers.stop().await;
         soaked.waits_for("no places of attackers", |figures| figures.in_flight_beside_honest() < 1.0).await;
         phases.push(Phase { memory: soaked.memory(), ..attacked });
-        println!("{phases:?}\n{done:?}");
+        println!("{:?}\n{done:?}", &phases[phases.len() - 2..]);
     }
     soaked.waits_for_files(files + FILES_MORE).await;
     honest.stop().await;
@@ -88,13 +88,15 @@ struct Phase {
     limit: f64,
     /// KiB that the proxy has resident when all is over.
     memory: f64,
+    /// How long the proxy and these clients have waited for a processor, all their threads together.
+    waited: Duration,
 }
 
 /// What becomes of honest calls in a phase.
 async fn phase(is_attacked: bool, soaked: &Soaked, honest: &Honest) -> Phase {
     let mut ticks = interval(LOOK);
     ticks.tick().await; // which comes at once
-    let before = honest.answers();
+    let (before, waited_before) = (honest.answers(), soaked.waited());
     let mut limit = f64::INFINITY;
     for look in 0..LOOKS {
         if is_attacked {
@@ -103,13 +105,17 @@ async fn phase(is_attacked: bool, soaked: &Soaked, honest: &Honest) -> Phase {
         ticks.tick().await;
         limit = limit.min(soaked.figures().await.limit());
     }
-    Phase { is_attacked, answers: honest.answers() - before, limit, memory: soaked.memory() }
+    let (answers, waited) = (honest.answers() - before, soaked.waited() - waited_before);
+    Phase { is_attacked, answers, limit, memory: soaked.memory(), waited }
 }
 
 /// What the attack has bent.
 fn compare(phases: &[Phase]) -> Vec<String> {
     let (with, without): (Vec<_>, Vec<_>) = phases.iter().partition(|phase| phase.is_attacked);
     let served = |phases: &[&Phase]| phases.iter().map(|phase| f64::from(phase.answers.in_time)).sum::<f64>();
+    let waited = |phases: &[&Phase]| phases.iter().map(|phase| phase.waited).sum::<Duration>();
+    // A miss is told apart by it from a machine that had no processor for this.
+    println!("waited for a processor: {:?} without, {:?} with", waited(&without), waited(&with));
     let [first, .., last] = without[..] else { panic!("there are two turns at least") };
     let mut wrong = Vec::new();
     // The second, for what lasts longer than the attack would be missed by the first.

@@ -6,6 +6,7 @@ use std::{
     path::PathBuf,
     process::Stdio,
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -77,6 +78,20 @@ impl Soaked {
         let status = fs::read_to_string(format!("/proc/{}/status", self.proxy.process())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it is running");
         line.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
+    }
+
+    /// For how long the threads of the proxy and of this program have been ready to run and had no processor.
+    pub(crate) fn waited(&self) -> Duration {
+        let waited = |process: u32| {
+            let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+            let lines =
+                threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("schedstat")).ok());
+            lines
+                .filter_map(|line| line.split(' ').nth(1)?.parse().ok())
+                .map(Duration::from_nanos)
+                .sum::<Duration>()
+        };
+        waited(self.proxy.process()) + waited(std::process::id())
     }
 
     /// Ends it, and says what is wrong with that, and with what it has said in all its time.

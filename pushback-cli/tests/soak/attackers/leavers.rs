@@ -19,10 +19,10 @@ const RESETS: u32 = 100;
 
 pub(super) fn start(attackers: &mut Attackers, address: &str) {
     let second = Duration::from_secs(1);
-    attackers.add("calls left", 2, second / 10, |address| leave(address, DEAR), address);
-    attackers.add("calls left after the head", 2, second / 10, leave_after_the_head, address);
-    attackers.add("streams left", 2, second / 10, |address| leave_a_stream(address, DEAR), address);
-    attackers.add("streams left after the head", 2, second / 10, leave_a_stream_after_the_head, address);
+    attackers.add("calls left", 2, second / 5, |address| leave(address, DEAR), address);
+    attackers.add("calls left after the head", 2, second / 5, leave_after_the_head, address);
+    attackers.add("streams left", 2, second / 5, |address| leave_a_stream(address, DEAR), address);
+    attackers.add("streams left after the head", 2, second / 5, leave_a_stream_after_the_head, address);
     attackers.add("calls left beside the honest", 1, second, |address| leave(address, DEAR_BESIDE), address);
     let attack = |address| leave_a_stream(address, DEAR_BESIDE);
     attackers.add("streams left beside the honest", 1, second, attack, address);
@@ -33,7 +33,7 @@ pub(super) fn start(attackers: &mut Attackers, address: &str) {
         |address| reset_rapidly(address, DEAR),
         address,
     );
-    attackers.add("rapid resets", 1, second / 2, |address| reset_rapidly(address, "/"), address);
+    attackers.add("rapid resets", 1, second, |address| reset_rapidly(address, "/"), address);
 }
 
 async fn leave(address: String, path: &str) {

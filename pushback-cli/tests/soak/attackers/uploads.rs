@@ -9,8 +9,8 @@ use super::Attackers;
 use crate::{raw::Raw, streams::Streams};
 
 /// How often a drop comes, and how many of them.
-const DROP: Duration = Duration::from_millis(200);
-const DROPS: u32 = 100;
+const DROP: Duration = Duration::from_millis(400);
+const DROPS: u32 = 50;
 /// How many clients send drop by drop in each way.
 const SLOW: u32 = 20;
 /// The same by streams of one connection.
