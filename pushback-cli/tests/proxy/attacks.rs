@@ -15,23 +15,18 @@ mod readers;
 mod secure;
 mod streams;
 mod time_outs;
+mod within;
 
 use std::{future::Future, time::Duration};
 
 use tempfile::TempDir;
 use tokio::{
     task::JoinSet,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{MissedTickBehavior, interval},
 };
 
-use self::raw::Raw;
+use self::{raw::Raw, within::within};
 use crate::support::Proxy;
-
-/// Waits for something that must not take longer.
-async fn within<T>(bound: Duration, what: &str, future: impl Future<Output = T>) -> T {
-    let Ok(done) = timeout(bound, future).await else { panic!("after {bound:?}, there is not yet: {what}") };
-    done
-}
 
 /// Does something so often a second, whether or not it has come to its end the last time, until this is dropped.
 #[must_use = "an attack ends when this is dropped"]

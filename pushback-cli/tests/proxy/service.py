@@ -50,6 +50,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer("".join(f"{name}: {value}\n" for name, value in self.headers.items()).lower())
         elif target.path == "/most":
             self.answer(f"{most}")
+        elif target.path == "/unavailable":
+            self.answer("too much for it", 503)
         elif target.path == "/close":
             self.close_connection = True
         elif target.path == "/garbage":
@@ -100,9 +102,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.connection.sendall(data.upper())
         self.close_connection = True
 
-    def answer(self, text):
+    def answer(self, text, status=200):
         body = text if isinstance(text, bytes) else text.encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
