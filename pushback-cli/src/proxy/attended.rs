@@ -68,6 +68,10 @@ impl Attendant {
     }
 }
 
+/// Holds up whoever waits for the end of all connections, for as long as something is left to do for one that is gone.
+#[derive(Clone)]
+pub(super) struct Keep(#[expect(dead_code, reason = "it is held")] Arc<watch::Receiver<()>>);
+
 /// A connection until its end, or until it has become something else.
 pub(super) struct Attended {
     initiative: Arc<Initiative>,
@@ -80,6 +84,11 @@ impl Attended {
     /// Whose turn it is on this connection.
     pub(super) fn initiative(&self) -> Arc<Initiative> {
         Arc::clone(&self.initiative)
+    }
+
+    /// For what may be left to do when it is gone.
+    pub(super) fn keep(&self) -> Keep {
+        Keep(Arc::new(self.end.clone()))
     }
 
     /// Serves it to its end. An error says why it broke, unless that was a time-out.

@@ -2,7 +2,7 @@
 
 use std::{io::Write, sync::mpsc, thread};
 
-use crate::support::{Proxy, Service, get, read, request, send};
+use crate::support::{Proxy, Service, get, head, read, request, send};
 
 /// Calls on one connection until an answer says that it ends; gives how many were sent and served.
 fn call_on(address: &str, tell: &mpsc::Sender<()>) -> (u32, u32) {
@@ -61,6 +61,25 @@ fn while_it_drains_it_is_alive_and_not_ready() {
     assert_eq!(get(&proxy.admin, "/healthz").status, 200);
     assert_eq!(read(&mut slow).status, 200, "what runs is finished");
     assert_eq!(proxy.end().0, 0);
+}
+
+/// Or the next proxy would let in as many again as the service may have, beside those.
+#[test]
+fn a_drain_waits_for_what_clients_left_behind() {
+    let service = Service::start();
+    for path in ["/?ms=1500", "/late-body?ms=1500"] {
+        let mut proxy = Proxy::start(&service.url(), &[]);
+        let mut leaving = send(&proxy.address, &request(&proxy.address, path));
+        proxy.holds(1.0);
+        if path.starts_with("/late") {
+            head(&mut leaving);
+        }
+        drop(leaving);
+        proxy.signal("-TERM");
+        proxy.says("draining, 1 in flight");
+        assert_eq!(proxy.end().0, 0);
+        assert_eq!(service.ask("/running"), "0", "it ended before the service had: {path}");
+    }
 }
 
 #[test]

@@ -23,7 +23,7 @@ use pushback::http::{ResponseBody, ResponseFuture};
 use tokio::runtime::Handle;
 
 use super::{forward::Forward, route::Route};
-use crate::proxy::{service::answer::Answer, settings::OnLeave};
+use crate::proxy::{attended::Keep, service::answer::Answer, settings::OnLeave};
 
 /// How much of an answer is still read when nobody wants it. A service that sends more than that is writing, and so hears of the
 /// end of its connection.
@@ -46,12 +46,12 @@ type Layered = ResponseFuture<Forward, Incoming>;
 pub(super) struct Call {
     layered: Option<Pin<Box<Layered>>>,
     /// If it is finished when its client has gone: for how long its answer is read then.
-    finishes: Option<Duration>,
+    finishes: Option<(Duration, Keep)>,
 }
 
 impl Call {
-    pub(super) fn new(layered: Layered, route: &Route) -> Self {
-        let finishes = (route.on_leave == OnLeave::Finish).then_some(route.timeout);
+    pub(super) fn new(layered: Layered, route: &Route, keep: &Keep) -> Self {
+        let finishes = (route.on_leave == OnLeave::Finish).then(|| (route.timeout, keep.clone()));
         Call { layered: Some(Box::pin(layered)), finishes }
     }
 
@@ -62,8 +62,8 @@ impl Call {
 
     /// The answer's body, which sees to the rest of the call.
     pub(super) fn outgoing(&self, answered: Answered) -> Response<Outgoing> {
-        let finishes = self.finishes.filter(|_| answered.body().holds_place());
-        let reads_on = finishes.map(|time| reads_on(&answered, time));
+        let finishes = self.finishes.as_ref().filter(|_| answered.body().holds_place());
+        let reads_on = finishes.map(|(time, keep)| (reads_on(&answered, *time), keep.clone()));
         answered.map(|body| Outgoing { body: Some(body), reads_on })
     }
 }
@@ -84,16 +84,16 @@ impl Future for Call {
 /// The client has gone before there was an answer. How long the service may take for that is bounded as ever.
 impl Drop for Call {
     fn drop(&mut self) {
-        let Some((layered, finishes)) = self.layered.take().zip(self.finishes) else { return };
+        let Some((layered, (time, keep))) = self.layered.take().zip(self.finishes.take()) else { return };
         let Ok(runtime) = Handle::try_current() else { return };
         if !layered.can_be_finished() || std::thread::panicking() {
             return;
         }
         runtime.spawn(async move {
-            let _left = Left::new();
+            let _left = Left::new(keep);
             let answered: Result<Answered, Infallible> = layered.await;
             let Ok(answered) = answered;
-            let reads_on = reads_on(&answered, finishes);
+            let reads_on = reads_on(&answered, time);
             read_on(answered.into_body(), reads_on).await;
         });
     }
@@ -104,7 +104,7 @@ pub(in crate::proxy) struct Outgoing {
     /// Until it has come to its end.
     body: Option<ResponseBody<Answer>>,
     /// If it is finished when its client has gone.
-    reads_on: Option<ReadsOn>,
+    reads_on: Option<(ReadsOn, Keep)>,
 }
 
 /// An answer of the proxy's own.
@@ -142,11 +142,11 @@ impl Body for Outgoing {
 /// The client has gone in the middle of its answer.
 impl Drop for Outgoing {
     fn drop(&mut self) {
-        let Some((body, reads_on)) = self.body.take().zip(self.reads_on) else { return };
+        let Some((body, (reads_on, keep))) = self.body.take().zip(self.reads_on.take()) else { return };
         let Ok(runtime) = Handle::try_current() else { return };
         if body.holds_place() && !std::thread::panicking() {
             runtime.spawn(async move {
-                let _left = Left::new();
+                let _left = Left::new(keep);
                 read_on(body, reads_on).await;
             });
         }
@@ -181,13 +181,13 @@ async fn read_on(mut body: ResponseBody<Answer>, most: ReadsOn) {
     let _ = tokio::time::timeout(most.time, reading).await;
 }
 
-/// Counts as a call that is finished for nobody, until it is dropped.
-struct Left;
+/// Counts as a call that is finished for nobody, and holds up the end of the proxy, until it is dropped.
+struct Left(#[expect(dead_code, reason = "it is held")] Keep);
 
 impl Left {
-    fn new() -> Self {
+    fn new(keep: Keep) -> Self {
         metrics::gauge!("pushback_left_in_flight").increment(1);
-        Left
+        Left(keep)
     }
 }
 

@@ -26,6 +26,7 @@ use super::{
     site::{Site, Sites},
 };
 use crate::proxy::{
+    attended::Keep,
     message::{
         client::Client,
         error::{Error, PROXY_STATUS, REFUSED},
@@ -40,13 +41,21 @@ pub(super) struct Door {
     client: Arc<Client>,
     /// What the connection's socket takes.
     progress: Progress,
+    /// For calls that are finished when it is gone.
+    keep: Keep,
     /// Whose connections to the services are used.
     worker: usize,
 }
 
 impl Door {
-    pub(super) fn new(sites: &Arc<Sites>, client: Client, progress: Progress, worker: usize) -> Self {
-        Door { sites: Arc::clone(sites), client: Arc::new(client), progress, worker }
+    pub(super) fn new(
+        sites: &Arc<Sites>,
+        client: Client,
+        progress: Progress,
+        keep: Keep,
+        worker: usize,
+    ) -> Self {
+        Door { sites: Arc::clone(sites), client: Arc::new(client), progress, keep, worker }
     }
 
     fn ask(&self, site: &Site, mut request: Request<Incoming>, is_known_hop: bool) -> Result<Call, Error> {
@@ -59,7 +68,7 @@ impl Door {
         let forward = Forward::new(route, &site.claims, &self.client, self.worker);
         let layer = if is_known_hop { &route.trusting } else { &route.layer };
         let layered = layer.layer(forward).over(self.progress.clone()).call(request);
-        Ok(Call::new(layered, route))
+        Ok(Call::new(layered, route, &self.keep))
     }
 }
 

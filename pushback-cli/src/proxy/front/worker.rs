@@ -116,10 +116,10 @@ impl Serving {
         let io = next.hold(stream);
         let site = self.sites.now();
         let client = Client::new(peer, site.tls.is_some(), Arc::clone(&self.sites.own));
-        let door = Door::new(&self.sites, client, io.progress(), self.worker);
         let server = site.server.clone();
         let clients = &site.settings.clients;
         let attended = self.attendant.begin(Bounds { head: clients.head, idle: clients.idle });
+        let door = Door::new(&self.sites, client, io.progress(), attended.keep(), self.worker);
         match site.tls.clone() {
             None => drop(tokio::spawn(told(attended, server, io, door, peer))),
             Some(tls) => {
