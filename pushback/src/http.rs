@@ -193,6 +193,12 @@ impl BackpressureLayer {
         Ok(BackpressureLayer::with(Settings { body_buffer: bytes, ..self.settings }))
     }
 
+    /// The service does not speak gRPC, so a request that calls itself gRPC is read ahead like any other. Say so where it is true, or
+    /// anybody takes a place with the five bytes of an empty message.
+    pub fn no_grpc(self) -> Self {
+        BackpressureLayer::with(Settings { speaks_grpc: false, ..self.settings })
+    }
+
     fn with(settings: Settings) -> Self {
         BackpressureLayer { shared: Arc::new(Shared::new(&settings)), settings }
     }

@@ -15,7 +15,6 @@ use super::{
     BoxError,
     ahead::{Ahead, ReadAhead, Stored},
     allowance::Allowance,
-    classify::is_grpc,
     patrol::Patrol,
     upload::{RequestBody, SenderStalled},
 };
@@ -54,8 +53,13 @@ impl<Q> Reading<Q>
 where
     Q: Body<Data = Bytes, Error: Into<BoxError>>,
 {
-    pub(super) fn new(request: Request<Q>, bytes: usize, total: &ReadAhead, patrol: &Arc<Patrol>) -> Self {
-        let is_grpc = is_grpc(request.headers());
+    pub(super) fn new(
+        request: Request<Q>,
+        bytes: usize,
+        is_grpc: bool,
+        total: &ReadAhead,
+        patrol: &Arc<Patrol>,
+    ) -> Self {
         let allowance = if is_grpc { Allowance::brief(patrol, GRPC_SWEEPS) } else { Allowance::new(patrol) };
         Reading {
             enough: Enough { bytes, or_a_message: is_grpc },

@@ -9,7 +9,7 @@ use http_body::Body;
 use super::{
     BoxError, Classify, Hold, Reply, RequestBody, RequestHead,
     ahead::ReadAhead,
-    classify::Asks,
+    classify::{Asks, is_grpc},
     hold_time::HoldTime,
     linger::{Lingering, is_still_sending, linger},
     patrol::Patrol,
@@ -49,6 +49,7 @@ pub(super) struct Settings {
     pub(super) stall: Duration,
     pub(super) least_rate: u32,
     pub(super) body_buffer: usize,
+    pub(super) speaks_grpc: bool,
     pub(super) classify: Classify,
     pub(super) reply: Reply,
 }
@@ -57,7 +58,7 @@ impl Settings {
     pub(super) fn new(gauge: PressureGauge, over: Over) -> Self {
         let (hold, classify, reply) = (Hold::default(), Classify::new(), Reply::new());
         let (stall, least_rate, body_buffer) = (STALL, LEAST_RATE, BODY_BUFFER);
-        Settings { gauge, over, hold, stall, least_rate, body_buffer, classify, reply }
+        Settings { gauge, over, hold, stall, least_rate, body_buffer, speaks_grpc: true, classify, reply }
     }
 }
 
@@ -72,16 +73,18 @@ pub(super) struct Shared {
     lingering: Lingering,
     /// How much of a body is read before the gauge is asked.
     enough: usize,
+    speaks_grpc: bool,
     ahead: ReadAhead,
 }
 
 impl Shared {
     pub(super) fn new(settings: &Settings) -> Self {
-        let Settings { gauge, over, hold, stall, least_rate, body_buffer, classify, reply } =
+        let Settings { gauge, over, hold, stall, least_rate, body_buffer, speaks_grpc, classify, reply } =
             settings.clone();
         Shared {
             patrol: Patrol::new(&gauge, stall, least_rate),
             enough: body_buffer,
+            speaks_grpc,
             ahead: ReadAhead::default(),
             gauge,
             over,
@@ -110,7 +113,8 @@ impl Shared {
     where
         Q: Body<Data = Bytes, Error: Into<BoxError>>,
     {
-        Reading::new(request, self.enough, &self.ahead, &self.patrol)
+        let is_grpc = self.speaks_grpc && is_grpc(request.headers());
+        Reading::new(request, self.enough, is_grpc, &self.ahead, &self.patrol)
     }
 
     /// What this request is told; what it still sends is read and forgotten.

@@ -345,11 +345,15 @@ async fn a_sender_that_stalls_before_it_has_a_place_is_told_so_and_no_handler_ru
 /// A stream of gRPC waits for an answer before it goes on: to wait for more than its first message would be to wait for ever.
 #[test]
 fn of_a_grpc_call_the_first_message_is_enough() {
-    for (content_type, asks) in [("application/grpc", true), ("application/json", false)] {
-        let gauge = PressureGauge::new(1);
+    let speaks = BackpressureLayer::new(PressureGauge::new(9));
+    for (layer, content_type, asks) in [
+        (speaks.clone(), "application/grpc", true),
+        (speaks.clone(), "application/json", false),
+        (speaks.no_grpc(), "application/grpc", false),
+    ] {
         let hands = Hands::default();
         let (mut sender, body) = Channel::<Bytes>::new(8);
-        let mut service = BackpressureLayer::new(gauge).layer(hands.clone());
+        let mut service = layer.layer(hands.clone());
         let request = Request::post("/").header(header::CONTENT_TYPE, content_type).body(body).unwrap();
         let mut call = Task::new(service.call(request));
         assert!(call.poll().is_pending() && hands.0.lock().unwrap().is_none());

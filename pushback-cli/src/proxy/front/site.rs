@@ -197,6 +197,8 @@ fn layer(
     let layer = layer.hold(route.hold).classify(classify).least_rate(route.least_rate);
     let body_buffer = usize::try_from(settings.clients.body_buffer).unwrap_or(usize::MAX);
     let layer = layer.body_buffer(body_buffer).map_err(|error| error.to_string())?;
+    // gRPC goes over HTTP/2 alone, so to other services a request that calls itself so is none.
+    let layer = if route.service.origin.is_h2() { layer } else { layer.no_grpc() };
     let layer = match route.refuse_with {
         None => layer,
         Some(status) => layer.reply(Reply::new().status(status).map_err(|error| error.to_string())?),

@@ -70,6 +70,13 @@ async fn long_bodies_that_come_drop_by_drop_take_no_place() {
     Attacked::start().by_connections("Content-Length: 10000000", b"x").await;
 }
 
+/// Five bytes are an empty message of gRPC, which this service does not speak.
+#[tokio::test]
+async fn what_calls_itself_grpc_takes_no_place_before_a_service_that_does_not_speak_it() {
+    let framing = "Content-Length: 10000000\r\nContent-Type: application/grpc";
+    Attacked::start().by_connections(framing, b"\0\0\0\0\0").await;
+}
+
 #[tokio::test]
 async fn chunks_that_come_drop_by_drop_take_no_place() {
     Attacked::start().by_connections("Transfer-Encoding: chunked", b"1\r\nx\r\n").await;
