@@ -172,8 +172,9 @@ impl Notes {
     fn refused(&self, refused: Refused<'_>, now: impl FnOnce() -> Instant) {
         let Refused { reason, priority, method, path } = refused;
         self.by_priority[priority as usize].refused.fetch_add(1, Ordering::Relaxed);
-        // Where refusals come so fast that they stand in each other's way, one of them is as good as another.
-        let Ok(mut refusals) = self.refusals.try_lock() else { return };
+        // Refusals wait for each other here, for as long as a count takes, or the page would show fewer than there were. Only while
+        // somebody watches.
+        let mut refusals = locked(&self.refusals);
         let path = path.char_indices().nth(PATH_MAX).map_or(path, |(end, _)| &path[..end]);
         let same = refusals.iter().rposition(|other| {
             (other.reason, other.priority, &*other.method, &*other.path) == (reason, priority, method, path)

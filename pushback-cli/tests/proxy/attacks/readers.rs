@@ -1,6 +1,7 @@
 //! A reader keeps its place for as long as it reads, however slowly, and no longer.
 
 use std::{
+    convert::Infallible,
     io::{BufRead, BufReader},
     process::Stdio,
     sync::mpsc,
@@ -8,7 +9,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{interval, timeout};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Request, Response, body::Incoming, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{
+    net::TcpListener,
+    time::{interval, timeout},
+};
 
 use super::{IN_FLIGHT, metric, raw::Raw, within};
 use crate::support::{Proxy, Service, request};
@@ -83,4 +91,34 @@ async fn a_reader_that_reads_nothing_loses_its_place_and_is_counted_and_logged()
 
 fn log_lines(log: BufReader<impl std::io::Read>) -> impl Iterator<Item = String> {
     log.lines().map_while(Result::ok)
+}
+
+/// All calls of a worker share one connection to such a service, and a few readers who did not read stopped it for all others.
+#[tokio::test]
+async fn readers_who_do_not_read_stop_nobody_else_before_a_service_over_http2() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("h2c://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let serve = service_fn(async |asked: Request<Incoming>| {
+                let length = asked.uri().path()[1..].parse().unwrap();
+                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(vec![b'x'; length]))))
+            });
+            let connection = http2::Builder::new(TokioExecutor::new());
+            tokio::spawn(connection.serve_connection(TokioIo::new(stream), serve));
+        }
+    });
+    let proxy = Proxy::start(&url, &["--limit", "50", "--workers", "1"]);
+    let mut idle = Vec::new();
+    for _ in 0..8 {
+        let mut client = Raw::connect_narrow(&proxy.address).await;
+        client.write(request(&proxy.address, "/20000000").as_bytes()).await.unwrap();
+        client.head().await.unwrap();
+        idle.push(client);
+    }
+    for _ in 0..5 {
+        let mut honest = Raw::send(&proxy.address, request(&proxy.address, "/200000").as_bytes()).await;
+        let answer = within(Duration::from_secs(3), "an answer", honest.answer()).await.unwrap();
+        assert_eq!((answer.status, answer.body.len()), (200, 200_000));
+    }
 }
