@@ -21,8 +21,8 @@ use crate::settings::BuildError;
 ///
 /// 1. *Does the service say that it is too much?* Where more than 2 % were overloaded or given up by their callers, the limit goes
 ///    a tenth below the calls in flight at that time, and a ceiling stays there for a while. Callers who give up count only where
-///    calls take more than 1.5 times b, for anybody can leave a service that is well. Where all were given up, the service
-///    stands still; then the limit stays, or grows to the calls that will be answered in time when it is back.
+///    calls take more than 1.5 times b, for anybody can leave a service that is well; as long as b is not known, they always
+///    count. Where all were given up, the service stands still; then the limit stays, or grows to the calls that will be answered in time when it is back.
 /// 2. *Is anybody refused?* If not, the limit only keeps some distance: twice the most in flight, and not more than four times.
 /// 3. *Do calls queue?* With R their mean time and b the time of a call that does not queue, `k = L · b / R` calls run and the others
 ///    queue. The limit goes to `1.5 k + 2 √k`, enough for a service of many workers not to wait for work.

@@ -183,8 +183,9 @@ impl Rule {
 
     /// What the service says by itself, and callers by giving up.
     fn obey(&mut self, seen: &Seen) -> Option<Decision> {
-        // Whoever wants to can leave at any time. It is a sign only where calls, those who left among them, take long.
-        let is_slow = self.base.is_none_or(|base| seen.time > SLOW * base);
+        // Whoever wants to can leave at any time. It is a sign only where calls, those who left among them, take long; or as long as nobody
+        // knows how long a call takes that does not queue.
+        let is_slow = !self.is_base_sure || self.base.is_none_or(|base| seen.time > SLOW * base);
         let cancelled = if is_slow { seen.cancelled } else { 0.0 };
         if cancelled < TOO_MUCH {
             self.rate += (seen.lasted / 5.0).min(1.0) * (seen.rate - self.rate);
