@@ -4,6 +4,7 @@ mod acquire;
 mod adaptive;
 #[cfg(feature = "http")]
 mod answered;
+mod awaiting_client;
 mod builder;
 mod core;
 mod drain;
@@ -29,6 +30,8 @@ use std::time::Duration;
 use std::{fmt, sync::Arc, time::Instant};
 
 pub use acquire::Acquire;
+#[cfg(feature = "http")]
+pub(crate) use awaiting_client::{AwaitingClient, Client};
 pub use builder::Builder;
 pub use drain::Drain;
 pub use permit::{OwnedPermit, Permit};

@@ -88,8 +88,11 @@ pub struct Sample {
     pub began: Duration,
     /// When it ended.
     pub ended: Duration,
-    /// The places that were taken right after it was admitted, its own among them: 1 or more.
+    /// The places that were taken right after it was admitted, its own among them: 1 or more. Calls that waited for their client then, to
+    /// send or to read on, are not among them.
     pub in_flight: u32,
+    /// The places that such calls keep from others when it ends.
+    pub awaiting_client: u32,
     /// How it went. [`Outcome::Ignore`] is never shown to a controller.
     pub outcome: Outcome,
     /// What the gauge had counted by the time it ended.

@@ -1,10 +1,10 @@
 //! The admission word: the whole state that a call without a line meets, in one atomic integer.
 //!
 //! ```text
-//!  63            34   33   32                    0
+//!  63            36   35   34                    0
 //! ┌────────────────┬──────┬───────────────────────┐
-//! │ admitted, mod  │ gate │ free places + 2^32    │
-//! │ 2^30           │ open │ (below 2^32: a debt)  │
+//! │ admitted, mod  │ gate │ free places + 2^34    │
+//! │ 2^28           │ open │ (below 2^34: a debt)  │
 //! └────────────────┴──────┴───────────────────────┘
 //! ```
 //!
@@ -18,17 +18,17 @@
 //! limit that moves, which takes all places at once and runs alone.
 //!
 //! Every `u32` is a legal limit and a legal cost. The sum of the costs in flight never exceeds the largest limit or the largest
-//! cost there ever was, so the free places stay within ±(2^32 - 1), and the biased field can neither borrow nor carry. The
-//! admitted count stands at the top, where it wraps without touching anything; `half_turns` counts how often.
+//! cost there ever was, and once more as much by calls that take a lent place back (`gauge/awaiting_client.rs`). So the free places stay
+//! within ±2^33, and the biased field can neither borrow nor carry. The admitted count stands at the top, where it wraps without touching anything; `half_turns` counts how often.
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
-const BIAS: u64 = 1 << 32;
-const FREE: u64 = (1 << 33) - 1;
-const GATE: u64 = 1 << 33;
-const ONE_ADMITTED: u64 = 1 << 34;
+const BIAS: u64 = 1 << 34;
+const FREE: u64 = (1 << 35) - 1;
+const GATE: u64 = 1 << 35;
+const ONE_ADMITTED: u64 = 1 << 36;
 /// How many admissions make the count's highest bit change.
-const HALF_TURN: u64 = 1 << 29;
+const HALF_TURN: u64 = 1 << 27;
 
 /// The places of one gauge: how many there are, how many are taken.
 #[derive(Debug)]
@@ -107,6 +107,12 @@ impl Slots {
     pub(crate) fn give_back(&self, cost: u32) -> Gate {
         let before = self.word.fetch_add(u64::from(cost), Ordering::Release);
         if before & GATE != 0 { Gate::Open } else { Gate::Shut }
+    }
+
+    /// Takes `cost` places back that a call has lent to others, whether they are free or not: what is not free is a debt.
+    #[cfg(feature = "http")]
+    pub(crate) fn take_back(&self, cost: u32) {
+        self.word.fetch_sub(u64::from(cost), Ordering::AcqRel);
     }
 
     /// Lets calls take places without the line. The caller holds the line's lock.
@@ -244,7 +250,7 @@ mod tests {
         for turn in 0..5_u64 {
             let edge = (turn + 1) * HALF_TURN;
             let short = edge - 3;
-            slots.word.store(GATE | (BIAS + 1) | (short << 34), Ordering::Relaxed);
+            slots.word.store(GATE | (BIAS + 1) | (short << 36), Ordering::Relaxed);
             slots.half_turns.store(turn, Ordering::Relaxed);
             for step in 1..=6 {
                 assert!(slots.take(1));
@@ -258,7 +264,7 @@ mod tests {
     #[test]
     fn a_half_turn_not_yet_counted_is_seen_in_the_word() {
         let slots = Slots::new(1);
-        slots.word.store(GATE | (BIAS + 1) | (HALF_TURN << 34), Ordering::Relaxed);
+        slots.word.store(GATE | (BIAS + 1) | (HALF_TURN << 36), Ordering::Relaxed);
         assert_eq!(slots.admitted(), HALF_TURN, "the taker was interrupted before it counted");
         slots.half_turns.store(1, Ordering::Relaxed);
         assert_eq!(slots.admitted(), HALF_TURN);

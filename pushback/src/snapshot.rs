@@ -18,6 +18,9 @@ pub struct Snapshot {
     pub limit: u32,
     /// How many places are taken. Above `limit` only while the debt of a lowered limit is being paid.
     pub in_flight: u32,
+    /// How many places belong to calls that wait for their client, to send or to read on, where the limit moves; 0 where it is fixed, for
+    /// there nothing depends on it. Those that wait for a reader lend their place, and are not in flight meanwhile.
+    pub awaiting_client: u32,
     /// How many calls wait in line.
     pub in_line: u32,
     /// How long the call that came first among those in line has waited.

@@ -13,6 +13,7 @@ mod honest;
 mod raw;
 mod readers;
 mod secure;
+mod slow_clients;
 mod streams;
 mod time_outs;
 mod within;

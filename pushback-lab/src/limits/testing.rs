@@ -43,6 +43,7 @@ impl Bench {
             began: Duration::from_secs_f64(self.now - time),
             ended: Duration::from_secs_f64(self.now),
             in_flight,
+            awaiting_client: 0,
             outcome,
             totals: Totals::default(),
         };

@@ -11,6 +11,7 @@ use std::{
 };
 
 use super::{
+    awaiting_client::Awaiting,
     held::{Began, Held, Measure},
     sampling::{Pace, Sampling},
 };
@@ -31,6 +32,8 @@ pub(crate) struct Adaptive {
     timed: AtomicU64,
     unshown: AtomicU64,
     bounds: RangeInclusive<u32>,
+    /// Places for which the service does nothing.
+    pub(super) awaiting: Awaiting,
     learning: Mutex<Learning>,
 }
 
@@ -82,6 +85,7 @@ impl Adaptive {
             began,
             bounds: learning.controller.bounds(),
             sampling,
+            awaiting: Awaiting::none(),
             timed: AtomicU64::new(0),
             unshown: AtomicU64::new(0),
             learning: Mutex::new(learning),
@@ -134,7 +138,8 @@ impl Adaptive {
         // Under the lock, so that they never go back.
         let (admitted, refused) = counted();
         let totals = self.totals(admitted, refused);
-        let sample = Sample { began, ended, in_flight, outcome, totals };
+        let awaiting_client = self.awaiting.kept();
+        let sample = Sample { began, ended, in_flight, awaiting_client, outcome, totals };
         if let Some(sampling) = &self.sampling {
             sampling.follow(&mut learning.pace, ended, admitted);
         }

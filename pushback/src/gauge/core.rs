@@ -224,7 +224,8 @@ impl Core {
     /// are not timed everything stays in registers.
     #[inline(never)]
     fn time(&self, adaptive: &Adaptive) -> (Began, u32) {
-        let in_flight = u32::try_from(self.slots.in_flight().max(0)).unwrap_or(u32::MAX);
+        let taken = u32::try_from(self.slots.in_flight().max(0)).unwrap_or(u32::MAX);
+        let in_flight = taken.saturating_sub(adaptive.awaiting.kept());
         // What a call asks for beyond the limit is no sign that the limit is too small.
         (adaptive.begin(self.clock.now()), in_flight.min(self.slots.limit()))
     }

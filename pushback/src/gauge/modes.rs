@@ -2,7 +2,7 @@
 
 use crate::sync::{AtomicU32, Ordering};
 
-/// Changed under the lock only, read without it.
+/// Changed under the lock only, read without it, in one order with what is lent (`awaiting_client.rs`).
 #[derive(Debug)]
 pub(crate) struct Modes(AtomicU32);
 
@@ -28,14 +28,14 @@ impl Modes {
     }
 
     pub(crate) fn is(&self, mode: Mode) -> bool {
-        self.0.load(Ordering::Acquire) & mode.0 != 0
+        self.0.load(Ordering::SeqCst) & mode.0 != 0
     }
 
     pub(crate) fn set(&self, mode: Mode) {
-        self.0.fetch_or(mode.0, Ordering::Release);
+        self.0.fetch_or(mode.0, Ordering::SeqCst);
     }
 
     pub(crate) fn clear(&self, mode: Mode) {
-        self.0.fetch_and(!mode.0, Ordering::Release);
+        self.0.fetch_and(!mode.0, Ordering::SeqCst);
     }
 }

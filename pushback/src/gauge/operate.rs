@@ -4,7 +4,7 @@
 use std::time::Instant;
 use std::{sync::Arc, task::Waker};
 
-use super::{adaptive::Move, core::Core, locked::Locked, modes::Mode};
+use super::{adaptive::Move, awaiting_client::Awaiting, core::Core, locked::Locked, modes::Mode};
 use crate::{rejected::Reason, snapshot::Snapshot, telemetry};
 
 impl Core {
@@ -97,6 +97,7 @@ impl Core {
             name: self.name,
             limit,
             in_flight: u32::try_from(in_flight.max(0)).unwrap_or(u32::MAX),
+            awaiting_client: self.awaiting_client(),
             in_line: locked.map_or(0, |locked| u32::try_from(locked.queue.len()).unwrap_or(u32::MAX)),
             oldest_wait: locked
                 .and_then(|locked| locked.queue.oldest())
@@ -116,6 +117,18 @@ impl Core {
     }
 
     pub(super) fn is_idle(&self, locked: &Locked) -> bool {
-        self.slots.in_flight() <= 0 && locked.phantoms() == 0
+        // First what is lent: a place that is taken back is in flight before it is lent no more.
+        self.lent() == 0 && self.slots.in_flight() <= 0 && locked.phantoms() == 0
+    }
+
+    fn awaiting_client(&self) -> u32 {
+        let awaiting = self.adaptive.as_ref().map(|adaptive| &adaptive.awaiting);
+        let kept = awaiting.map_or(0, Awaiting::kept);
+        kept.saturating_add(u32::try_from(self.lent()).unwrap_or(u32::MAX))
+    }
+
+    /// Places lent to others: their calls go on.
+    fn lent(&self) -> u64 {
+        self.adaptive.as_ref().map_or(0, |adaptive| adaptive.awaiting.lent())
     }
 }

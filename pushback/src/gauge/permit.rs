@@ -85,6 +85,13 @@ impl OwnedPermit {
         &self.gauge
     }
 
+    /// How many places it is about when the call waits for its client: none if it runs beside the limit, or that is fixed.
+    #[cfg(feature = "http")]
+    pub(crate) fn places_that_move(&self) -> u32 {
+        let is_within = self.held.standing() == crate::outcome::Standing::Real;
+        if is_within && self.gauge.core.adaptive.is_some() { self.cost() } else { 0 }
+    }
+
     /// Whether a dry run lets the call run beside the limit.
     #[cfg(feature = "dashboard")]
     pub(crate) fn is_phantom(&self) -> bool {

@@ -15,6 +15,7 @@ impl PressureGauge {
     /// |---|---|
     /// | `pushback_limit` | how many places there are |
     /// | `pushback_in_flight` | how many are taken |
+    /// | `pushback_awaiting_client` | places of calls that wait for their client, where the limit moves |
     /// | `pushback_in_line` | how many calls wait |
     /// | `pushback_oldest_wait_seconds` | how long the one that came first among them has waited |
     /// | `pushback_admitted_total` | calls admitted |
@@ -37,6 +38,7 @@ impl PressureGauge {
         let name = snapshot.name;
         gauge!("pushback_limit", "gauge" => name).set(snapshot.limit);
         gauge!("pushback_in_flight", "gauge" => name).set(snapshot.in_flight);
+        gauge!("pushback_awaiting_client", "gauge" => name).set(snapshot.awaiting_client);
         gauge!("pushback_in_line", "gauge" => name).set(snapshot.in_line);
         gauge!("pushback_oldest_wait_seconds", "gauge" => name).set(snapshot.oldest_wait.unwrap_or_default());
         counter!("pushback_admitted_total", "gauge" => name).absolute(snapshot.admitted);
@@ -70,6 +72,10 @@ fn ended(snapshot: &Snapshot) -> [(&'static str, u64); 3] {
 fn describe() {
     describe_gauge!("pushback_limit", "How many places there are.");
     describe_gauge!("pushback_in_flight", "How many places are taken.");
+    describe_gauge!(
+        "pushback_awaiting_client",
+        "Places of calls that wait for their client, where the limit moves."
+    );
     describe_gauge!("pushback_in_line", "How many calls wait.");
     describe_gauge!(
         "pushback_oldest_wait_seconds",

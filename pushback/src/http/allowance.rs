@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, task::Context};
 
-use super::patrol::{Forfeit, Patrol, Peer, Stalled, Watch};
+use super::patrol::{Patrol, Stalled, Watch};
 
 /// A sender's stock, in sweeps of the patrol. It begins full, and is never more than that.
 ///
@@ -11,7 +11,8 @@ use super::patrol::{Forfeit, Patrol, Peer, Stalled, Watch};
 #[derive(Debug)]
 pub(super) struct Allowance {
     patrol: Arc<Patrol>,
-    peer: Peer,
+    /// How many places wait for the sender; nothing, if he need not send anything.
+    places: Option<u32>,
     /// While the sender is awaited.
     watch: Option<Watch>,
     sweeps_left: u32,
@@ -20,19 +21,23 @@ pub(super) struct Allowance {
 }
 
 impl Allowance {
-    pub(super) fn new(patrol: &Arc<Patrol>) -> Self {
+    /// While he is awaited, so many places wait.
+    pub(super) fn new(patrol: &Arc<Patrol>, places: u32) -> Self {
         let (patrol, sweeps_left) = (Arc::clone(patrol), patrol.patience());
-        Allowance { patrol, peer: Peer::Sender, watch: None, sweeps_left, bytes: 0 }
+        Allowance { patrol, places: Some(places), watch: None, sweeps_left, bytes: 0 }
     }
 
     /// The same for a sender who need not send anything: so many sweeps, and nobody has stalled.
     pub(super) fn brief(patrol: &Arc<Patrol>, sweeps: u32) -> Self {
-        Allowance { peer: Peer::Idle, sweeps_left: sweeps, ..Allowance::new(patrol) }
+        Allowance { places: None, sweeps_left: sweeps, ..Allowance::new(patrol, 0) }
     }
 
     /// The next part is not there yet. Whoever polls now is woken when the stock is used up.
     pub(super) fn awaits(&mut self, cx: &Context<'_>) -> Result<(), Stalled> {
-        let new = || Watch::for_sweeps(&self.patrol, self.peer, Forfeit::default(), self.sweeps_left);
+        let new = || match self.places {
+            Some(places) => Watch::sender(&self.patrol, places, self.sweeps_left),
+            None => Watch::idle(&self.patrol, self.sweeps_left),
+        };
         self.watch.get_or_insert_with(new).wake_when_stalled(cx)
     }
 

@@ -194,6 +194,7 @@ where
         asks: Asks,
     ) -> Self {
         asks.note_admitted(&permit);
+        let places = permit.places_that_move();
         let mut permit = Taken::new(permit, shared.hold_time());
         // Until there is a response's head, being dropped means that the caller went away. In the middle of an upload that says
         // nothing about the service.
@@ -207,7 +208,7 @@ where
             Claim::Permit(permit)
         };
         let came = shared.gauge.wants_times().then(|| shared.gauge.now());
-        let upload = is_coming.then(|| Upload::new(&shared.patrol, came));
+        let upload = is_coming.then(|| Upload::new(&shared.patrol, came, places));
         let grpc = GrpcCall::of(&request);
         let request = match &upload {
             Some(upload) => request.map(|body| body.watched(upload)),

@@ -28,7 +28,8 @@ use crate::{
 #[non_exhaustive]
 pub enum Hold {
     /// To the last byte of the response's body. A reader that stalls loses the place: see
-    /// [`BackpressureLayer::stall`](super::BackpressureLayer::stall).
+    /// [`BackpressureLayer::stall`](super::BackpressureLayer::stall). Under a limit that moves, an answer that waits for its reader lends
+    /// its place to others meanwhile, and takes it back when he reads on.
     #[default]
     Body,
     /// To the response's head.

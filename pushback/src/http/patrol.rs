@@ -20,7 +20,7 @@ use slab::Slab;
 use super::{hold_time::Taken, progress::Progress};
 use crate::{
     clock::{Alarm, Ring},
-    gauge::{PressureGauge, thread_stripe},
+    gauge::{AwaitingClient, Client, PressureGauge, thread_stripe},
     outcome::Outcome,
     sync::{Mutex, MutexGuard, locked},
     telemetry,
@@ -74,6 +74,8 @@ struct Entry {
 /// What goes to others, or ends, when the peer has stalled.
 #[derive(Default)]
 pub(super) struct Forfeit {
+    /// While the call that holds the place waits for the peer. Before the permit, so that it goes first.
+    pub(super) awaiting: Option<AwaitingClient>,
     pub(super) permit: Option<Taken>,
     pub(super) body: Option<Arc<dyn Abort>>,
     /// Of the peer's connection, if what that takes counts as a step.
@@ -118,6 +120,11 @@ impl Patrol {
         self.bytes_in_sweep
     }
 
+    /// So many places wait for their client from now on, if that matters.
+    fn await_client(&self, places: u32, client: Client) -> Option<AwaitingClient> {
+        if places == 0 { None } else { self.gauge.await_client(places, client) }
+    }
+
     /// By the gauge's clock.
     pub(super) fn now(&self) -> Instant {
         self.gauge.now()
@@ -152,6 +159,10 @@ impl Patrol {
 }
 
 impl Entry {
+    fn unless_stalled(&mut self) -> Result<&mut Self, Stalled> {
+        if self.awaited == Awaited::Stalled { Err(Stalled) } else { Ok(self) }
+    }
+
     /// Whether its connection has taken anything since the last sweep.
     fn has_moved(&mut self) -> bool {
         let taken = self.held.progress.as_ref().map_or(0, Progress::bytes);
@@ -183,6 +194,8 @@ pub(super) struct Stalled;
 /// What the patrol knows of. Dropping it ends that, and gives back the place that it holds.
 pub(super) struct Watch {
     patrol: Arc<Patrol>,
+    /// How many places wait for the reader.
+    places: u32,
     shard: usize,
     key: usize,
 }
@@ -190,41 +203,62 @@ pub(super) struct Watch {
 impl Watch {
     /// The peer is awaited from now on, for as long as a peer may take.
     pub(super) fn reader(patrol: &Arc<Patrol>, held: Forfeit) -> Self {
-        Watch::for_sweeps(patrol, Peer::Reader, held, patrol.patience)
+        let places = held.permit.as_ref().map_or(0, |permit| permit.places_that_move());
+        let awaiting = patrol.await_client(places, Client::Reads);
+        Watch::new(patrol, Peer::Reader, places, Forfeit { awaiting, ..held }, patrol.patience)
+    }
+
+    /// Who sends a body for which so many places wait.
+    pub(super) fn sender(patrol: &Arc<Patrol>, places: u32, sweeps_left: u32) -> Self {
+        let awaiting = patrol.await_client(places, Client::Sends);
+        Watch::new(patrol, Peer::Sender, places, Forfeit { awaiting, ..Forfeit::default() }, sweeps_left)
     }
 
     /// Nothing is held, and for the first step there is no more time than this.
     pub(super) fn at_most(patrol: &Arc<Patrol>, time: Duration) -> Self {
-        Watch::for_sweeps(patrol, Peer::Idle, Forfeit::default(), sweeps(time, patrol.period))
+        Watch::idle(patrol, sweeps(time, patrol.period))
     }
 
-    pub(super) fn for_sweeps(patrol: &Arc<Patrol>, peer: Peer, held: Forfeit, sweeps_left: u32) -> Self {
+    /// The same, for so many sweeps.
+    pub(super) fn idle(patrol: &Arc<Patrol>, sweeps_left: u32) -> Self {
+        Watch::new(patrol, Peer::Idle, 0, Forfeit::default(), sweeps_left)
+    }
+
+    fn new(patrol: &Arc<Patrol>, peer: Peer, places: u32, held: Forfeit, sweeps_left: u32) -> Self {
         let shard = thread_stripe() % SHARDS;
         let awaited = Awaited::Peer { sweeps_left };
         let key = patrol.shard(shard).insert(Entry { peer, held, taken: 0, awaited, waker: None });
         patrol.arm();
-        Watch { patrol: Arc::clone(patrol), shard, key }
+        Watch { patrol: Arc::clone(patrol), places, shard, key }
     }
 
     /// The peer took a step, and now it is our turn.
     pub(super) fn awaits_us(&self) -> Result<(), Stalled> {
-        self.step(Awaited::Us)
+        let ended = {
+            let mut entries = self.patrol.shard(self.shard);
+            let entry = entries[self.key].unless_stalled()?;
+            entry.awaited = Awaited::Us;
+            entry.held.awaiting.take()
+        };
+        drop(ended);
+        Ok(())
     }
 
     /// The peer got what it waited for, and now it is its turn.
     pub(super) fn awaits_peer(&self) -> Result<(), Stalled> {
-        self.step(Awaited::Peer { sweeps_left: self.patrol.patience })?;
+        let is_waiting = {
+            let mut entries = self.patrol.shard(self.shard);
+            let entry = entries[self.key].unless_stalled()?;
+            entry.awaited = Awaited::Peer { sweeps_left: self.patrol.patience };
+            entry.held.awaiting.is_some()
+        };
         self.patrol.arm();
-        Ok(())
-    }
-
-    fn step(&self, next: Awaited) -> Result<(), Stalled> {
-        let mut entries = self.patrol.shard(self.shard);
-        let entry = &mut entries[self.key];
-        if entry.awaited == Awaited::Stalled {
-            return Err(Stalled);
+        if !is_waiting {
+            let mut awaiting = self.patrol.await_client(self.places, Client::Reads); // outside of the lock, for it may wake others
+            if let Ok(entry) = self.patrol.shard(self.shard)[self.key].unless_stalled() {
+                entry.held.awaiting = awaiting.take();
+            }
         }
-        entry.awaited = next;
         Ok(())
     }
 
@@ -240,10 +274,7 @@ impl Watch {
     pub(super) fn wake_when_stalled(&self, cx: &Context<'_>) -> Result<(), Stalled> {
         let mut waker = Some(cx.waker().clone()); // cloned outside of the lock, as the old one is dropped
         let mut entries = self.patrol.shard(self.shard);
-        let entry = &mut entries[self.key];
-        if entry.awaited == Awaited::Stalled {
-            return Err(Stalled);
-        }
+        let entry = entries[self.key].unless_stalled()?;
         std::mem::swap(&mut entry.waker, &mut waker);
         drop(entries);
         Ok(())
@@ -327,7 +358,8 @@ impl Patrol {
             return;
         }
         let mut bodies = Vec::new();
-        for Forfeit { permit, body, .. } in held {
+        for Forfeit { awaiting, permit, body, .. } in held {
+            drop(awaiting);
             drop(permit);
             bodies.extend(body);
         }

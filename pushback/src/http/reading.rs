@@ -60,7 +60,8 @@ where
         total: &ReadAhead,
         patrol: &Arc<Patrol>,
     ) -> Self {
-        let allowance = if is_grpc { Allowance::brief(patrol, GRPC_SWEEPS) } else { Allowance::new(patrol) };
+        let allowance =
+            if is_grpc { Allowance::brief(patrol, GRPC_SWEEPS) } else { Allowance::new(patrol, 0) };
         Reading {
             enough: Enough { bytes, or_a_message: is_grpc },
             version: request.version(),

@@ -66,15 +66,18 @@ pub(super) struct Upload {
     came: Option<Instant>,
     /// How long after it came the last part of the body was handed over, in nanoseconds.
     part_after: AtomicU64,
+    /// How many places wait while the sender is awaited.
+    places: u32,
     state: AtomicU8,
     is_answered: AtomicU8,
 }
 
 impl Upload {
-    pub(super) fn new(patrol: &Arc<Patrol>, came: Option<Instant>) -> Arc<Self> {
+    pub(super) fn new(patrol: &Arc<Patrol>, came: Option<Instant>, places: u32) -> Arc<Self> {
         Arc::new(Upload {
             patrol: Arc::clone(patrol),
             came,
+            places,
             part_after: AtomicU64::new(0),
             state: AtomicU8::new(Sending::Coming as u8),
             is_answered: AtomicU8::new(0),
@@ -125,7 +128,7 @@ impl<Q> RequestBody<Q> {
 
     /// The same, whose sender loses the place to somebody else if he stalls.
     pub(super) fn watched(self, upload: &Arc<Upload>) -> Self {
-        let allowance = Allowance::new(&upload.patrol);
+        let allowance = Allowance::new(&upload.patrol, upload.places);
         RequestBody { sender: Some(Box::new(Sender { upload: Arc::clone(upload), allowance })), ..self }
     }
 }

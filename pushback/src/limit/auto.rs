@@ -36,6 +36,10 @@ use crate::settings::BuildError;
 /// only be measured while calls queue, a dip goes on to fewer until less is done. When half as many in flight take as long as
 /// before, it is not our queue that makes them slow: then that is b, and the limit doubles until calls queue.
 ///
+/// In flight are those for which the service works. An answer that waits for its reader has lent its place, ten times as many as the
+/// limit at most; while an upload that waits for its sender, or an answer beyond those, keeps more than a tenth of the places, the limit does
+/// not grow.
+///
 /// It begins by doubling with each round of calls, until they get slower.
 ///
 /// Where it goes wrong: a service whose break-down is sudden is broken down now and then, to find out whether it still does that; with

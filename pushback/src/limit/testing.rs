@@ -9,7 +9,14 @@ use crate::outcome::Outcome;
 pub(super) fn sample(began: f64, time: f64, in_flight: u32) -> Sample {
     let began = Duration::from_secs_f64(began);
     let ended = began + Duration::from_secs_f64(time);
-    Sample { began, ended, in_flight, outcome: Outcome::Success, totals: Totals::default() }
+    Sample {
+        began,
+        ended,
+        in_flight,
+        awaiting_client: 0,
+        outcome: Outcome::Success,
+        totals: Totals::default(),
+    }
 }
 
 /// Late enough for a first call that took long.

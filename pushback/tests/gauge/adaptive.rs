@@ -94,7 +94,7 @@ fn each_call_that_ended_is_told_once_with_its_times_and_whom_it_met() {
     let told = |began, ended, in_flight, outcome| {
         let (began, ended) = (ms(began), ms(ended));
         let totals = Totals { admitted: 2, refused: 1, timed: 2, unshown: 0 };
-        (Sample { began, ended, in_flight, outcome, totals }, 4.0)
+        (Sample { began, ended, in_flight, awaiting_client: 0, outcome, totals }, 4.0)
     };
     assert_eq!(limit.seen(), [told(5, 15, 2, Outcome::Overload), told(0, 16, 1, Outcome::Success)]);
 }

@@ -135,6 +135,7 @@ mod tests {
             is_censored: false,
             in_flight,
             peak: in_flight,
+            kept: 0.0,
             is_full: true,
             rate,
             overloaded: 0.0,

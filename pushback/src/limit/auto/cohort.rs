@@ -55,6 +55,8 @@ pub(super) struct Cohort {
     /// Times and places taken of those that are back.
     back: Vec<(f64, u32)>,
     peak: u32,
+    /// The most places that calls kept which waited for their client.
+    kept: u32,
     overloads: Group,
     cancelled: Group,
     left_early: f64,
@@ -91,6 +93,8 @@ pub(super) struct Seen {
     /// Mean and largest number of places that they saw taken.
     pub(super) in_flight: f64,
     pub(super) peak: f64,
+    /// How many places were kept by calls that waited for their client.
+    pub(super) kept: f64,
     /// Whether anybody was refused, or the last place was taken.
     pub(super) is_full: bool,
     /// Calls admitted a second while they went in, which is what completes a second where the limit is filled.
@@ -126,6 +130,7 @@ impl Cohort {
             last: (0.0, 0),
             back: Vec::new(),
             peak: 0,
+            kept: 0,
             overloads: Group::default(),
             cancelled: Group::default(),
             left_early: 0.0,
@@ -191,6 +196,7 @@ impl Cohort {
             self.last = (began, in_flight);
         }
         self.peak = self.peak.max(in_flight);
+        self.kept = self.kept.max(sample.awaiting_client);
         match sample.outcome {
             Outcome::Overload => return self.overloads.add(time, in_flight),
             // Whoever went away before an answer could be there does not say that it was late.
@@ -234,6 +240,7 @@ impl Cohort {
             is_censored: missing > 0.0,
             in_flight,
             peak: f64::from(self.peak),
+            kept: f64::from(self.kept),
             is_full: was_refused || f64::from(self.peak) >= limit,
             rate: admitted / (intake.ended - first).max(1e-6),
             overloaded: self.overloads.calls / calls,

@@ -16,6 +16,8 @@ use crate::limit::Decision;
 const TOO_MUCH: f64 = 0.02;
 /// The limit goes so far below the calls in flight then.
 const BELOW: f64 = 0.9;
+/// Above this part of places that calls keep which wait for their client, the limit does not grow.
+const KEPT: f64 = 0.1;
 /// For how long the ceiling stays there, in seconds.
 const QUIET: f64 = 1.0;
 /// Callers who give up are a sign only where calls take so many times as long as one that does not queue.
@@ -145,6 +147,16 @@ impl Rule {
     }
 
     pub(super) fn decide(&mut self, seen: &Seen, cohort: &Cohort) -> Decision {
+        let decision = self.judge(seen, cohort);
+        if decision.limit > seen.limit && seen.kept > KEPT * seen.limit {
+            let why =
+                format!("{:.0} places wait for their clients, so more would not show: stays", seen.kept);
+            return because(seen.limit, "clients", why);
+        }
+        decision
+    }
+
+    fn judge(&mut self, seen: &Seen, cohort: &Cohort) -> Decision {
         let passed = (seen.now - self.judged).max(0.0);
         self.judged = seen.now;
         self.peak = (self.peak * (1.0 - passed / 20.0).max(0.0)).max(seen.peak);
@@ -246,7 +258,7 @@ impl Rule {
             _ => 0.0,
         };
         let wanted = seen.limit.max(distance);
-        let limit = wanted.min(4.0 * self.peak + 10.0).min(self.ceiling.limit().max(seen.limit));
+        let limit = wanted.min(4.0 * self.peak + 10.0 + seen.kept).min(self.ceiling.limit().max(seen.limit));
         let why = if limit > seen.limit {
             "nobody refused: grew to twice the most in flight"
         } else if limit < seen.limit {
