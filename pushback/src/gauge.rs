@@ -4,6 +4,8 @@ mod acquire;
 mod adaptive;
 #[cfg(feature = "http")]
 mod answered;
+mod awaiting;
+#[cfg(feature = "http")]
 mod awaiting_client;
 mod builder;
 mod core;

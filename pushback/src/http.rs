@@ -37,6 +37,7 @@ mod progress;
 mod reading;
 mod refusal;
 mod reply;
+mod room;
 mod sending;
 mod shared;
 #[cfg(unix)]
@@ -180,7 +181,8 @@ impl BackpressureLayer {
     /// longer body, the rest is read by the service, at the [`least_rate`](Self::least_rate) at least. Of a gRPC call, the first message is
     /// enough, and it is waited for a second at most, for in a stream the service may speak first. A request that would be refused anyway is refused before its body is read.
     ///
-    /// All requests of a layer together may have 64 MiB read ahead; above that, gauges are asked at once. Say 0 where a service
+    /// All requests of a process together may have 64 MiB read ahead. When that is used up, whoever has waited longest for the rest of a
+    /// body is answered with 408, and makes room for the others. Say 0 where a service
     /// answers requests of another kind than gRPC part by part.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    awaiting_client::Awaiting,
+    awaiting::Awaiting,
     held::{Began, Held, Measure},
     sampling::{Pace, Sampling},
 };

@@ -5,44 +5,15 @@
 //! lends its place to others meanwhile; it takes it back, at once and as a debt, when its reader is there again. An upload lends
 //! nothing, for all of its work may be still to come.
 
-#[cfg(feature = "http")]
 use std::sync::Arc;
 
-#[cfg(feature = "http")]
-use super::{PressureGauge, core::Core, modes::Mode};
-#[cfg(feature = "http")]
-use crate::slots::Gate;
-use crate::sync::{AtomicU64, Ordering};
+use super::{PressureGauge, awaiting::Awaiting, core::Core, modes::Mode};
+use crate::{slots::Gate, sync::Ordering};
 
 /// How many times the limit may be lent at most. If all readers came back at once, so many calls would run beside the limit.
-#[cfg(feature = "http")]
 const LENT_MAX: u64 = 10;
 
-/// The places of such calls.
-#[derive(Debug)]
-pub(super) struct Awaiting {
-    lent: AtomicU64,
-    kept: AtomicU64,
-}
-
-impl Awaiting {
-    pub(super) fn none() -> Self {
-        Awaiting { lent: AtomicU64::new(0), kept: AtomicU64::new(0) }
-    }
-
-    /// Those that others may have meanwhile.
-    pub(super) fn lent(&self) -> u64 {
-        self.lent.load(Ordering::SeqCst)
-    }
-
-    /// Those that nobody else has.
-    pub(super) fn kept(&self) -> u32 {
-        u32::try_from(self.kept.load(Ordering::Relaxed)).unwrap_or(u32::MAX)
-    }
-}
-
 /// Whom a call awaits.
-#[cfg(feature = "http")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Client {
     Reads,
@@ -50,14 +21,12 @@ pub(crate) enum Client {
 }
 
 /// A call waits for its client as long as this lives. It must go before the call's permit does.
-#[cfg(feature = "http")]
 pub(crate) struct AwaitingClient {
     core: Arc<Core>,
     cost: u32,
     is_lent: bool,
 }
 
-#[cfg(feature = "http")]
 impl PressureGauge {
     /// A call of this cost waits for its client from now on; nothing, if the limit is fixed. It may wake others, so no lock must be
     /// held.
@@ -72,7 +41,6 @@ impl PressureGauge {
     }
 }
 
-#[cfg(feature = "http")]
 impl Core {
     fn lend(self: &Arc<Self>, awaiting: &Awaiting, cost: u32) -> bool {
         // First this, and then the question whether the gauge is closed: who waits for its drain looks in the other order, so that
@@ -97,7 +65,6 @@ impl Core {
     }
 }
 
-#[cfg(feature = "http")]
 impl Drop for AwaitingClient {
     fn drop(&mut self) {
         let Some(adaptive) = &self.core.adaptive else { return };
@@ -111,7 +78,7 @@ impl Drop for AwaitingClient {
     }
 }
 
-#[cfg(all(test, feature = "http", not(pushback_loom)))]
+#[cfg(all(test, not(pushback_loom)))]
 mod tests {
     use super::*;
     use crate::limit::Auto;

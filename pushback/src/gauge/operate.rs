@@ -4,7 +4,7 @@
 use std::time::Instant;
 use std::{sync::Arc, task::Waker};
 
-use super::{adaptive::Move, awaiting_client::Awaiting, core::Core, locked::Locked, modes::Mode};
+use super::{adaptive::Move, awaiting::Awaiting, core::Core, locked::Locked, modes::Mode};
 use crate::{rejected::Reason, snapshot::Snapshot, telemetry};
 
 impl Core {

@@ -41,6 +41,11 @@ impl Allowance {
         self.watch.get_or_insert_with(new).wake_when_stalled(cx)
     }
 
+    /// Whose patience it is.
+    pub(super) fn patrol(&self) -> &Patrol {
+        &self.patrol
+    }
+
     /// So many bytes came. Without a least rate, any progress fills the stock.
     pub(super) fn came(&mut self, bytes: usize) {
         if let Some(watch) = self.watch.take() {

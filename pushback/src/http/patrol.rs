@@ -111,6 +111,11 @@ impl Patrol {
         })
     }
 
+    /// Counts a sender who was cut off before a sweep found him.
+    pub(super) fn a_sender_stalled(&self) {
+        telemetry::stalled(self.gauge.name(), 0, 1);
+    }
+
     /// How many sweeps a peer may take for a step.
     pub(super) fn patience(&self) -> u32 {
         self.patience

@@ -13,9 +13,10 @@ use http_body::{Body, Frame};
 
 use super::{
     BoxError,
-    ahead::{Ahead, ReadAhead, Stored},
+    ahead::Ahead,
     allowance::Allowance,
     patrol::Patrol,
+    room::{Room, Stored},
     upload::{RequestBody, SenderStalled},
 };
 
@@ -53,13 +54,7 @@ impl<Q> Reading<Q>
 where
     Q: Body<Data = Bytes, Error: Into<BoxError>>,
 {
-    pub(super) fn new(
-        request: Request<Q>,
-        bytes: usize,
-        is_grpc: bool,
-        total: &ReadAhead,
-        patrol: &Arc<Patrol>,
-    ) -> Self {
+    pub(super) fn new(request: Request<Q>, bytes: usize, is_grpc: bool, patrol: &Arc<Patrol>) -> Self {
         let allowance =
             if is_grpc { Allowance::brief(patrol, GRPC_SWEEPS) } else { Allowance::new(patrol, 0) };
         Reading {
@@ -69,7 +64,7 @@ where
             allowance,
             first: None,
             all: BytesMut::new(),
-            stored: total.begin(),
+            stored: Room::of_process().begin(),
         }
     }
 
@@ -82,6 +77,10 @@ where
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Request<RequestBody<Q>>, SenderFailed>> {
+        if self.stored.goes_on().is_err() {
+            self.allowance.patrol().a_sender_stalled();
+            return Poll::Ready(Err(SenderFailed(SenderStalled.into())));
+        }
         loop {
             let body = self.request.as_mut().expect("a body that was read is read again").body_mut();
             let part = body.as_mut().poll_frame(cx);
@@ -91,6 +90,9 @@ where
                     return Poll::Ready(Ok(self.end(None, false))); // it is the service's turn to speak first
                 }
                 return Poll::Ready(Err(SenderFailed(SenderStalled.into())));
+            }
+            if part.is_pending() {
+                self.stored.waits(cx);
             }
             let part = ready!(part).transpose().map_err(|error| SenderFailed(error.into()))?;
             let data = match part.map(Frame::into_data) {

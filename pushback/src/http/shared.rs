@@ -8,7 +8,6 @@ use http_body::Body;
 
 use super::{
     BoxError, Classify, Hold, Reply, RequestBody, RequestHead,
-    ahead::ReadAhead,
     classify::{Asks, is_grpc},
     hold_time::HoldTime,
     linger::{Lingering, is_still_sending, linger},
@@ -74,7 +73,6 @@ pub(super) struct Shared {
     /// How much of a body is read before the gauge is asked.
     enough: usize,
     speaks_grpc: bool,
-    ahead: ReadAhead,
 }
 
 impl Shared {
@@ -85,7 +83,6 @@ impl Shared {
             patrol: Patrol::new(&gauge, stall, least_rate),
             enough: body_buffer,
             speaks_grpc,
-            ahead: ReadAhead::default(),
             gauge,
             over,
             hold,
@@ -114,7 +111,7 @@ impl Shared {
         Q: Body<Data = Bytes, Error: Into<BoxError>>,
     {
         let is_grpc = self.speaks_grpc && is_grpc(request.headers());
-        Reading::new(request, self.enough, is_grpc, &self.ahead, &self.patrol)
+        Reading::new(request, self.enough, is_grpc, &self.patrol)
     }
 
     /// What this request is told; what it still sends is read and forgotten.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::interval;
 
-use super::{IN_FLIGHT, honest::Honest, metric, raw::Raw, streams::Streams};
+use super::{IN_FLIGHT, honest::Honest, metric, raw::Raw, streams::Streams, within};
 use crate::support::{Proxy, Service};
 
 const SLOW: usize = 200;
@@ -102,6 +102,38 @@ async fn streams_whose_bodies_come_drop_by_drop_take_no_place() {
             for parts in &slow {
                 let _ = parts.send(Bytes::from_static(b"x")); // whoever was refused has nobody who takes it
             }
+        })
+        .await;
+}
+
+/// More than may be read ahead of all bodies together, and nothing after that.
+#[tokio::test]
+async fn bodies_that_fill_the_room_to_read_ahead_take_no_place_and_keep_nobody_from_having_his_read() {
+    const CONNECTIONS: usize = 6;
+    const STREAMS: usize = 200;
+    const SENT: usize = 60_000;
+    let attacked = Attacked::start();
+    let mut slow = Vec::new();
+    let mut told = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let (streams, _ended) = Streams::connect(&attacked.proxy.address).await;
+        for _ in 0..STREAMS {
+            let (parts, answer) = streams.post(SENT + 1);
+            let _ = parts.send(Bytes::from(vec![b'x'; SENT]));
+            told.push(tokio::spawn(answer));
+            slow.push(parts);
+        }
+    }
+    // Those who came first make room for the others.
+    let first = within(Duration::from_secs(10), "an answer to one of them", told.swap_remove(0)).await;
+    assert_eq!(first.unwrap().unwrap().status(), 408);
+    attacked
+        .honest_clients_notice_nothing(async || {
+            let mut client = Raw::connect(&attacked.proxy.address).await;
+            let upload =
+                format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\n{}", "x".repeat(9_000));
+            client.write(upload.as_bytes()).await.unwrap();
+            assert_eq!(client.answer().await.unwrap().status, 200);
         })
         .await;
 }
