@@ -83,7 +83,7 @@ impl HoldTime {
         let mut measuring = locked(&self.measuring);
         let Some(began) = measuring.began else { return mean };
         let takes = now.saturating_duration_since(began);
-        if known.is_some() && takes > LONG * mean {
+        if takes > LONG * mean {
             measuring.began = None;
             drop(measuring);
             self.learn(takes);

@@ -232,7 +232,8 @@ impl Watch {
     fn new(patrol: &Arc<Patrol>, peer: Peer, places: u32, held: Forfeit, sweeps_left: u32) -> Self {
         let shard = thread_stripe() % SHARDS;
         let awaited = Awaited::Peer { sweeps_left };
-        let key = patrol.shard(shard).insert(Entry { peer, held, taken: 0, awaited, waker: None });
+        let taken = held.progress.as_ref().map_or(0, Progress::bytes);
+        let key = patrol.shard(shard).insert(Entry { peer, held, taken, awaited, waker: None });
         patrol.arm();
         Watch { patrol: Arc::clone(patrol), places, shard, key }
     }
