@@ -3,6 +3,7 @@
 //! Telling the time and waking later are one trait, because a clock of one kind with a timer of another is a mistake
 //! nobody should be able to make: with a [`ManualClock`], a longest wait ends when the test says so.
 
+mod guarded;
 mod manual;
 mod system;
 
@@ -12,6 +13,7 @@ use std::{
     time::Instant,
 };
 
+pub(crate) use guarded::Guarded;
 pub use manual::ManualClock;
 pub use system::SystemClock;
 
@@ -23,7 +25,8 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The time now. It never goes back.
     fn now(&self) -> Instant;
 
-    /// Calls [`Alarm::ring`] at `when`, or as soon after it as can be. It must not ring before this method returns.
+    /// Calls [`Alarm::ring`] at `when`, or as soon after it as can be. It must not ring before this method returns. Of several alarms for
+    /// [the same](Alarm::is_for_the_same) gauge, it is enough to ring the earliest: it sets the next one when that has rung.
     fn ring_at(&self, when: Instant, alarm: Alarm);
 }
 
@@ -44,6 +47,20 @@ pub(crate) trait Ring: Send + Sync {
 impl Alarm {
     pub(crate) fn new(sleeper: Weak<dyn Ring>, when: Instant) -> Self {
         Alarm { sleeper, when }
+    }
+
+    /// Whether both wake the same gauge, or the same part of it.
+    pub fn is_for_the_same(&self, other: &Alarm) -> bool {
+        self.sleeper_address() == other.sleeper_address()
+    }
+
+    fn sleeper_address(&self) -> usize {
+        self.sleeper.as_ptr().cast::<()>() as usize
+    }
+
+    /// Whether there is nobody left to ring up.
+    fn is_in_vain(&self) -> bool {
+        self.sleeper.strong_count() == 0
     }
 
     /// Rings; does nothing if the gauge is gone.

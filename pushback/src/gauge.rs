@@ -350,8 +350,8 @@ impl PressureGauge {
 
     /// Wakes somebody later, by the gauge's own clock.
     #[cfg(feature = "http")]
-    pub(crate) fn ring_at(&self, when: Instant, alarm: crate::clock::Alarm) {
-        self.core.clock.ring_at(when, alarm);
+    pub(crate) fn ring_at(&self, when: Instant, alarm: crate::clock::Alarm) -> bool {
+        self.core.clock.ring_at(when, alarm)
     }
 
     /// When the next call in line will have waited long enough, for those who drive the time themselves.

@@ -4,10 +4,9 @@
 
 #[cfg(feature = "http")]
 use std::time::Duration;
-#[cfg(any(feature = "metrics", feature = "tracing"))]
 use std::time::Instant;
 
-use crate::{clock::Clock, rejected::Rejected};
+use crate::rejected::Rejected;
 
 /// A call was refused.
 #[inline]
@@ -79,25 +78,25 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    pub(crate) fn begins(clock: &dyn Clock) -> Self {
-        let _ = clock;
+    pub(crate) fn begins(now: impl FnOnce() -> Instant) -> Self {
+        let _ = &now;
         Waiting {
             #[cfg(any(feature = "metrics", feature = "tracing"))]
-            since: clock.now(),
+            since: now(),
         }
     }
 
     /// The wait is over: with a place, or with a refusal.
-    pub(crate) fn ends(self, gauge: &'static str, clock: &dyn Clock, result: &'static str) {
+    pub(crate) fn ends(self, gauge: &'static str, now: impl Fn() -> Instant, result: &'static str) {
         #[cfg(any(feature = "metrics", feature = "tracing"))]
         {
-            let waited = clock.now().saturating_duration_since(self.since);
+            let waited = now().saturating_duration_since(self.since);
             #[cfg(feature = "metrics")]
             metrics::histogram!("pushback_time_in_line_seconds", "gauge" => gauge, "result" => result)
                 .record(waited);
             #[cfg(feature = "tracing")]
             tracing::trace!(target: "pushback", gauge, result, ?waited, "waited in line");
         }
-        let _ = (gauge, clock, result);
+        let _ = (gauge, &now, result);
     }
 }

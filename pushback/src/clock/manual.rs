@@ -80,7 +80,13 @@ impl Clock for ManualClock {
     }
 
     fn ring_at(&self, when: Instant, alarm: Alarm) {
-        self.lock().alarms.push((when, alarm));
+        let mut hands = self.lock();
+        let before = hands.alarms.iter().position(|(_, before)| before.is_for_the_same(&alarm));
+        match before {
+            Some(index) if hands.alarms[index].0 <= when => (),
+            Some(index) => hands.alarms[index] = (when, alarm),
+            None => hands.alarms.push((when, alarm)),
+        }
     }
 }
 

@@ -69,7 +69,7 @@ impl<'gauge> Acquire<'gauge> {
             Entry::Refused(reason) => Err(core.rejection(reason)),
             Entry::Waiting(ticket) => {
                 if let State::New = self.state {
-                    self.state = State::InLine(ticket, Waiting::begins(&**core.clock));
+                    self.state = State::InLine(ticket, Waiting::begins(|| core.clock.now()));
                 }
                 return Poll::Pending;
             }
@@ -84,7 +84,7 @@ impl Acquire<'_> {
     #[inline]
     fn waited(&self, result: &'static str) {
         if let State::InLine(_, waiting) = self.state {
-            waiting.ends(self.gauge.name(), &**self.gauge.core.clock, result);
+            waiting.ends(self.gauge.name(), || self.gauge.core.clock.now(), result);
         }
     }
 }

@@ -3,13 +3,13 @@
 //! Admitting without a line is [`Slots::take`] and nothing else. What concerns the line goes through
 //! [`Core::with_line`], which settles what follows from it.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, task::Waker, time::Instant};
+use std::{sync::Arc, task::Waker, time::Instant};
 
 #[cfg(feature = "dashboard")]
 use crate::notebook::Notebook;
 use crate::{
     arrival::{Arrival, Priority},
-    clock::Clock,
+    clock::{Clock, Guarded},
     gauge::{
         adaptive::{Adaptive, Failed},
         held::{Began, Held},
@@ -51,7 +51,7 @@ pub(crate) struct Core {
 
     pub(super) ended: EndedTally,
     pub(super) line: Line,
-    pub(super) clock: AssertUnwindSafe<Arc<dyn Clock>>,
+    pub(super) clock: Guarded,
 }
 
 #[cfg(all(target_pointer_width = "64", not(pushback_loom)))]
@@ -89,6 +89,7 @@ impl Core {
         line: Line,
         clock: Arc<dyn Clock>,
     ) -> Arc<Core> {
+        let clock = Guarded::new(clock);
         let adaptive =
             moves.map(|(controller, seed)| Box::new(Adaptive::new(controller, limit, clock.now(), seed)));
         Arc::new(Core {
@@ -100,7 +101,7 @@ impl Core {
             ended: EndedTally::new(),
             name,
             line,
-            clock: AssertUnwindSafe(clock),
+            clock,
             locked: Mutex::new(None),
             #[cfg(feature = "dashboard")]
             notebook: Notebook::new(),
@@ -141,7 +142,7 @@ impl Core {
                 return Err(Reason::DeadlinePassed);
             }
             // Whoever is to go or to be served by now does not stand in anybody's way.
-            core.serve_line(locked, now);
+            core.serve(locked, now);
             if core.slots.take_if_free(core.need(cost), cost) {
                 return Ok(Turn::Now(Standing::Real));
             }

@@ -1,7 +1,6 @@
 //! What changes under the gauge's lock, beside the line.
 
 use std::{
-    collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
     task::Waker,
     time::Instant,
@@ -16,8 +15,8 @@ pub(crate) struct Locked {
     pub(crate) drains: Drains,
     /// What a dry run counted, if there ever was one.
     rehearsal: Option<Box<Rehearsal>>,
-    /// The alarms that are set and have not rung.
-    pub(crate) alarms: BTreeSet<Instant>,
+    /// The earliest alarm that is set and has not rung.
+    pub(crate) alarm: Option<Instant>,
     pub(crate) faults: u64,
     /// The number of the move that is in force, if the limit moves.
     pub(crate) moved: u64,

@@ -5,12 +5,12 @@ use std::time::Instant;
 use std::{sync::Arc, task::Waker};
 
 use super::{adaptive::Move, awaiting::Awaiting, core::Core, locked::Locked, modes::Mode};
-use crate::{rejected::Reason, snapshot::Snapshot, telemetry};
+use crate::{snapshot::Snapshot, telemetry};
 
 impl Core {
     pub(crate) fn set_limit(self: &Arc<Self>, limit: u32) {
         let before = match &self.adaptive {
-            None => self.with_line(|core, locked, _| core.change_limit(locked, limit)),
+            None => self.with_line(|core, _, _| core.change_limit(limit)),
             Some(adaptive) => self.move_limit(&adaptive.set(limit, self.clock.now())),
         };
         telemetry::limit_set(self.name, before, limit);
@@ -23,17 +23,13 @@ impl Core {
                 return core.slots.limit();
             }
             locked.moved = next.number;
-            core.change_limit(locked, next.limit)
+            core.change_limit(next.limit)
         })
     }
 
-    fn change_limit(&self, locked: &mut Locked, limit: u32) -> u32 {
+    fn change_limit(&self, limit: u32) -> u32 {
         let before = self.slots.limit();
         self.slots.set_limit(limit);
-        // Who can never fit again must not stand in the way of the others.
-        for ticket in locked.queue.above(self.cost_max()) {
-            self.decide(locked, ticket, Err(Reason::CostAboveLimit));
-        }
         before
     }
 
@@ -112,7 +108,7 @@ impl Core {
             why,
             dry_run: locked.and_then(|locked| locked.dry_run(self.modes.is(Mode::DRY_RUN))),
             // More places came back than were taken: that cannot be.
-            faults: locked.map_or(0, |locked| locked.faults) + u64::from(in_flight < 0),
+            faults: locked.map_or(0, |locked| locked.faults) + self.clock.faults() + u64::from(in_flight < 0),
         }
     }
 

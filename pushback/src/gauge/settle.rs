@@ -5,9 +5,7 @@
 //! gauge is not closed, and a drain ends when nothing is left.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Weak},
-    thread,
     time::Instant,
 };
 
@@ -19,6 +17,9 @@ use crate::{
     rejected::Reason,
     sync::{MutexGuard, Ordering},
 };
+
+/// How many calls are decided while nobody else has the lock: a line may be as long as a million, and takes a tenth of a second then.
+const AT_ONCE: usize = 256;
 
 impl Core {
     #[cold]
@@ -35,15 +36,9 @@ impl Core {
             self.refused.widen();
             self.modes.set(Mode::WIDE);
         }
-        let locked = guard.get_or_insert_default();
-        let answer = change(self, locked, now);
-        self.settle(locked, now);
-        let alarm = self.alarm_due(locked, now);
-        let wakes = std::mem::take(&mut locked.wakes);
-        drop(guard);
-        let panics = u64::from(alarm.is_some_and(|when| self.set_alarm(when).is_err())) + wakes.wake();
-        if panics > 0 {
-            self.count_faults(panics);
+        let answer = change(self, guard.get_or_insert_default(), now);
+        while !self.settle(guard, now) {
+            guard = self.lock();
         }
         answer
     }
@@ -67,21 +62,44 @@ impl Core {
         self.lock().get_or_insert_default().faults += faults;
     }
 
-    fn settle(&self, locked: &mut Locked, now: Instant) {
-        if self.modes.is(Mode::CLOSED) {
-            self.end_line(locked);
+    /// Whether nothing more follows. If much does, others have the lock in between.
+    fn settle(self: &Arc<Self>, mut guard: MutexGuard<'_, Option<Box<Locked>>>, now: Instant) -> bool {
+        let locked = guard.get_or_insert_default();
+        let is_settled = if self.modes.is(Mode::CLOSED) {
+            self.end_line(locked, AT_ONCE)
         } else {
-            self.serve_line(locked, now);
-        }
+            self.serve(locked, now)
+        };
         self.room.store(self.room(locked), Ordering::Relaxed);
+        let alarm = self.alarm_due(locked, now);
+        let wakes = std::mem::take(&mut locked.wakes);
+        drop(guard);
+        if let Some(when) = alarm {
+            self.set_alarm(when);
+        }
+        let panics = wakes.wake();
+        if panics > 0 {
+            self.count_faults(panics);
+        }
+        is_settled
     }
 
-    pub(super) fn serve_line(&self, locked: &mut Locked, now: Instant) {
-        self.refuse_expired(locked, now);
+    /// Whoever is to go goes, and whoever is next and fits has its turn. Says whether those were all.
+    pub(super) fn serve(&self, locked: &mut Locked, now: Instant) -> bool {
+        self.refuse_expired(locked, now, AT_ONCE)
+            && self.refuse_impossible(locked, AT_ONCE)
+            && self.serve_line(locked, AT_ONCE)
+    }
+
+    fn serve_line(&self, locked: &mut Locked, at_most: usize) -> bool {
         if !locked.queue.is_empty() {
             self.slots.shut_gate();
         }
-        while let Some((ticket, cost)) = locked.queue.front() {
+        for _ in 0..at_most {
+            let Some((ticket, cost)) = locked.queue.front() else {
+                self.slots.open_gate();
+                return true;
+            };
             if self.slots.take_for_front(self.need(cost), cost) {
                 self.decide(locked, ticket, Ok(Standing::Real));
             } else if self.modes.is(Mode::DRY_RUN) {
@@ -89,20 +107,24 @@ impl Core {
                 locked.rehearsal().begin_phantom(None);
                 self.decide(locked, ticket, Ok(Standing::Phantom));
             } else {
-                return;
+                return true;
             }
         }
-        self.slots.open_gate();
+        false
     }
 
-    fn end_line(&self, locked: &mut Locked) {
+    fn end_line(&self, locked: &mut Locked, at_most: usize) -> bool {
         self.slots.shut_gate();
-        while let Some((ticket, _)) = locked.queue.front() {
+        for _ in 0..at_most {
+            let Some((ticket, _)) = locked.queue.front() else {
+                if self.is_idle(locked) {
+                    locked.drains.wake_all(&mut locked.wakes);
+                }
+                return true;
+            };
             self.decide(locked, ticket, Err(Reason::Closed));
         }
-        if self.is_idle(locked) {
-            locked.drains.wake_all(&mut locked.wakes);
-        }
+        false
     }
 
     pub(super) fn decide(&self, locked: &mut Locked, ticket: Ticket, verdict: Verdict) {
@@ -114,33 +136,42 @@ impl Core {
         }
     }
 
-    /// When an alarm must be set, because the next expiry comes before all that are set. One whose time has come does
+    /// When an alarm must be set, because the next expiry comes before the one that is. One whose time has come does
     /// not count: if it has not rung by now, perhaps it never will.
     fn alarm_due(&self, locked: &mut Locked, now: Instant) -> Option<Instant> {
         let next = locked.queue.next_expiry()?;
-        while locked.alarms.first().is_some_and(|set| *set <= now) {
-            locked.alarms.pop_first();
-        }
-        if locked.alarms.first().is_some_and(|set| *set <= next) {
+        if locked.alarm.is_some_and(|set| set > now && set <= next) {
             return None;
         }
-        locked.alarms.insert(next);
+        locked.alarm = Some(next);
         Some(next)
     }
 
-    fn set_alarm(self: &Arc<Self>, when: Instant) -> thread::Result<()> {
+    fn set_alarm(self: &Arc<Self>, when: Instant) {
         let me = Arc::downgrade(self) as Weak<dyn Ring>; // an alarm must not keep the gauge alive
-        catch_unwind(AssertUnwindSafe(|| self.clock.ring_at(when, Alarm::new(me, when))))
+        self.clock.ring_at(when, Alarm::new(me, when));
     }
 
     pub(crate) fn expire(self: &Arc<Self>, now: Instant) {
-        self.with_line(|core, locked, _| core.refuse_expired(locked, now));
+        while !self.with_line(|core, locked, _| core.refuse_expired(locked, now, AT_ONCE)) {}
     }
 
-    fn refuse_expired(&self, locked: &mut Locked, now: Instant) {
-        while let Some((ticket, reason)) = locked.queue.expired(now) {
+    /// Those who have waited too long go, of so many at most; says whether that were all.
+    fn refuse_expired(&self, locked: &mut Locked, now: Instant, at_most: usize) -> bool {
+        for _ in 0..at_most {
+            let Some((ticket, reason)) = locked.queue.expired(now) else { return true };
             self.decide(locked, ticket, Err(reason));
         }
+        false
+    }
+
+    /// Those who can never fit must not stand in the way of others.
+    fn refuse_impossible(&self, locked: &mut Locked, at_most: usize) -> bool {
+        for _ in 0..at_most {
+            let Some(ticket) = locked.queue.above(self.cost_max()) else { return true };
+            self.decide(locked, ticket, Err(Reason::CostAboveLimit));
+        }
+        false
     }
 
     /// When the next call in line will have waited long enough.
@@ -152,6 +183,10 @@ impl Core {
 impl Ring for Core {
     fn ring(self: Arc<Self>, when: Instant) {
         // Settling refuses whose time is up, and sets the next alarm.
-        self.with_line(|_, locked, _| locked.alarms.remove(&when));
+        self.with_line(|_, locked, _| {
+            if locked.alarm == Some(when) {
+                locked.alarm = None;
+            }
+        });
     }
 }

@@ -38,6 +38,8 @@ pub(crate) struct Queue {
     waiting: BTreeMap<Ticket, Waiter>,
     /// The waiting that have an expiry, soonest first.
     expiries: BTreeSet<(Instant, Ticket)>,
+    /// The waiting that cost more than one place, by cost.
+    dear: BTreeSet<(u32, Ticket)>,
     decided: BTreeMap<Ticket, Verdict>,
     handed_out: u64,
     left: u64,
@@ -49,6 +51,9 @@ impl Queue {
         self.handed_out += 1;
         if let Some((when, _)) = waiter.expiry {
             self.expiries.insert((when, ticket));
+        }
+        if waiter.cost > 1 {
+            self.dear.insert((waiter.cost, ticket));
         }
         self.waiting.insert(ticket, waiter);
         ticket
@@ -99,9 +104,12 @@ impl Queue {
         expiry.map(|(_, reason)| (*ticket, reason))
     }
 
-    /// The waiters that cost more than this limit has.
-    pub(crate) fn above(&self, limit: u32) -> Vec<Ticket> {
-        self.waiting.iter().filter(|(_, waiter)| waiter.cost > limit).map(|(ticket, _)| *ticket).collect()
+    /// A waiter that costs more than this limit has.
+    pub(crate) fn above(&self, limit: u32) -> Option<Ticket> {
+        match limit {
+            0 => self.waiting.first_key_value().map(|(ticket, _)| *ticket),
+            limit => self.dear.last().filter(|(cost, _)| *cost > limit).map(|(_, ticket)| *ticket),
+        }
     }
 
     /// Takes a waiter out of the line with a verdict that its caller will fetch; gives who is to be woken for it.
@@ -133,6 +141,9 @@ impl Queue {
         let waiter = self.waiting.remove(&ticket)?;
         if let Some((when, _)) = waiter.expiry {
             self.expiries.remove(&(when, ticket));
+        }
+        if waiter.cost > 1 {
+            self.dear.remove(&(waiter.cost, ticket));
         }
         Some(waiter)
     }
