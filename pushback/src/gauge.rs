@@ -18,6 +18,7 @@ mod locked;
 mod models;
 mod modes;
 mod operate;
+mod pacing;
 mod permit;
 #[cfg(feature = "metrics")]
 mod publish;
@@ -26,6 +27,7 @@ mod sampling;
 mod settle;
 mod tally;
 mod thread_waker;
+mod turn;
 
 #[cfg(feature = "http")]
 use std::time::Duration;

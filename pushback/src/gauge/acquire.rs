@@ -12,6 +12,7 @@ use super::{
     core::Entry,
     permit::OwnedPermit,
     thread_waker::{self, block_on},
+    turn,
 };
 use crate::{arrival::Arrival, line::queue::Ticket, rejected::Rejected, telemetry::Waiting};
 
@@ -94,7 +95,13 @@ impl Future for Acquire<'_> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.advance(|| cx.waker().clone())
+        if matches!(self.state, State::New) && turn::is_over() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let answer = self.advance(|| cx.waker().clone());
+        turn::goes_on(answer.is_ready());
+        answer
     }
 }
 

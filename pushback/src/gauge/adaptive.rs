@@ -23,6 +23,9 @@ use crate::{
     sync::{AtomicU64, Mutex, MutexGuard, Ordering, locked},
 };
 
+/// No call takes so long that a limit should learn from it; a clock that jumps would say so.
+const TIME_MAX: Duration = Duration::from_secs(24 * 3600);
+
 /// What a gauge has whose limit moves.
 pub(crate) struct Adaptive {
     /// The gauge was built then, by its own clock.
@@ -49,6 +52,8 @@ struct Learning {
     pace: Pace,
     /// If it looks at fewer in flight, who sees to its end.
     rest: Option<Arc<dyn Ring>>,
+    /// If only some calls are timed, who sees to it that this ends.
+    pacing: Option<Arc<dyn Ring>>,
 }
 
 /// A limit that the gauge is to have. They are numbered, so that of two that come from two threads at once the later stays.
@@ -80,6 +85,7 @@ impl Adaptive {
             last: None,
             pace: Pace::default(),
             rest: None,
+            pacing: None,
         };
         Adaptive {
             began,
@@ -134,6 +140,10 @@ impl Adaptive {
             Measure::Began(began) => began,
             Measure::Took(took) => ended.saturating_sub(took),
         };
+        if ended.saturating_sub(began) > TIME_MAX {
+            self.unshown.fetch_add(1, Ordering::Relaxed);
+            return Ok(None);
+        }
         let mut learning = self.lock();
         // Under the lock, so that they never go back.
         let (admitted, refused) = counted();
@@ -197,6 +207,27 @@ impl Adaptive {
     /// The most that the limit may become by itself.
     pub(super) fn limit_max(&self) -> u32 {
         *self.bounds.end()
+    }
+
+    /// Whether from now on only some calls are timed, and nobody sees to that yet.
+    pub(super) fn begins_to_pace(&self) -> bool {
+        self.sampling.as_ref().is_some_and(|sampling| !sampling.is_of_all()) && self.lock().pacing.is_none()
+    }
+
+    pub(super) fn keep_pacing(&self, pacing: Arc<dyn Ring>) {
+        self.lock().pacing = Some(pacing);
+    }
+
+    /// Looks at how many are admitted without waiting for one that is timed. Whether still only some are.
+    pub(super) fn looks_at_pace(&self, now: Instant, admitted: u64) -> bool {
+        let Some(sampling) = &self.sampling else { return false };
+        let mut learning = self.lock();
+        sampling.follow(&mut learning.pace, self.since(now), admitted);
+        let goes_on = !sampling.is_of_all();
+        if !goes_on {
+            learning.pacing = None;
+        }
+        goes_on
     }
 
     pub(super) fn keep(&self, rest: Arc<dyn Ring>) {

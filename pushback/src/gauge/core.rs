@@ -275,6 +275,9 @@ impl Core {
             }
             Err(Failed) => self.count_faults(1),
         }
+        if adaptive.begins_to_pace() {
+            self.look_after_pace(adaptive);
+        }
     }
 
     #[inline(never)]

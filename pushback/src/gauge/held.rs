@@ -111,8 +111,9 @@ impl Held {
     }
 }
 
+/// What would not fit counts as the most that does.
 fn timed(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) << TIME_AT
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).min(u64::MAX >> TIME_AT) << TIME_AT
 }
 
 const SUCCESS: u64 = SAID >> OUTCOME_AT | Outcome::Success as u64;

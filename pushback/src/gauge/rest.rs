@@ -39,7 +39,7 @@ impl Core {
     }
 
     /// Whether nothing is in flight, and how many calls were admitted.
-    fn at_rest(&self) -> (bool, u64) {
+    pub(super) fn at_rest(&self) -> (bool, u64) {
         let _locked = self.lock();
         let (in_flight, admitted) = self.slots.in_flight_and_admitted();
         (in_flight <= 0, admitted)

@@ -36,6 +36,11 @@ impl Sampling {
         Sampling { mask: AtomicU32::new(0), state: seed.map(AtomicU64::new) }
     }
 
+    /// Whether each call is timed.
+    pub(super) fn is_of_all(&self) -> bool {
+        self.mask.load(Ordering::Relaxed) == 0
+    }
+
     /// Whether the call that is being admitted is timed.
     #[inline]
     pub(super) fn chooses(&self) -> bool {

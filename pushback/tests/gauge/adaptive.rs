@@ -11,7 +11,7 @@ use std::{
 
 use pushback::{
     Arrival, BuildError, Line, ManualClock, Outcome, PressureGauge, Reason,
-    limit::{Controller, Decision, Limit, Sample, Start, Totals, Vegas},
+    limit::{Auto, Controller, Decision, Limit, Sample, Start, Totals, Vegas},
 };
 
 /// Decides what it is told to, and keeps what it is told.
@@ -314,4 +314,26 @@ fn a_look_ends_when_the_load_does() {
     gauge.set_limit(7);
     clock.advance(Duration::from_secs(5));
     assert_eq!(gauge.snapshot().limit, 7, "an operator's word stays");
+}
+
+/// Of a million a second one in hundreds is timed. When five a second come after that, all of them are.
+#[test]
+fn a_load_that_falls_is_seen_within_two_seconds() {
+    let clock = ManualClock::new();
+    let gauge = PressureGauge::builder().limit(Auto::new()).seed(1).clock(clock.clone()).build().unwrap();
+    for _ in 0..1_000 {
+        for _ in 0..1_000 {
+            drop(gauge.try_acquire().unwrap());
+        }
+        clock.advance(Duration::from_millis(1));
+    }
+    clock.advance(Duration::from_secs(2));
+    let timed = || gauge.snapshot().why.unwrap().timed;
+    let before = timed();
+    assert!(before < 500_000, "{before} of a million were timed");
+    for _ in 0..10 {
+        drop(gauge.try_acquire().unwrap());
+        clock.advance(Duration::from_millis(200));
+    }
+    assert_eq!(timed() - before, 10);
 }

@@ -4,6 +4,7 @@ mod adaptive;
 mod admit;
 mod line;
 mod operate;
+mod others;
 mod outsiders;
 #[path = "../support/mod.rs"]
 mod support;

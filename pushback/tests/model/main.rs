@@ -156,7 +156,12 @@ impl Run {
         let arrival = arrival.priority(PRIORITIES[level]);
         let mut task = Task::new(self.gauge.acquire_for(arrival).into_owned());
         let expected = self.model.acquire(id, cost, level, deadline, self.clock.now());
-        match (task.poll(), expected) {
+        let answer = match task.poll() {
+            // It may have been asked to let other tasks go first, and then it is woken at once.
+            Poll::Pending => task.poll_if_rung(),
+            answered => answered,
+        };
+        match (answer, expected) {
             (Poll::Pending, None) => self.tasks.push((id, task)),
             (Poll::Ready(answer), Some(expected)) => self.take(id, answer, expected),
             (answer, expected) => panic!("seed {}: {answer:?} instead of {expected:?}", self.seed),

@@ -53,6 +53,8 @@ impl Simulation<'_> {
             let acquire = self.gauge.acquire_for(arrival).into_owned();
             self.call(index).state = State::InLine(acquire);
             self.poll_line(index);
+            // Once more: who is answered often is asked to let others go first, and here there are none.
+            self.poll_line(index);
         } else {
             let admitted = self.gauge.try_acquire_for(arrival).map(Permit::into_owned);
             match admitted {
