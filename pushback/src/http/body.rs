@@ -48,6 +48,8 @@ pin_project! {
             text: Option<Bytes>,
             why: Unserved,
         },
+        /// It broke off, and whoever reads on finds its end.
+        Broken,
     }
 }
 
@@ -92,7 +94,7 @@ impl<B> ResponseBody<B> {
         match &self.kind {
             Kind::Plain { held, .. } => held.is_some(),
             Kind::Stream { stream } => stream.holds_place(),
-            Kind::Own { .. } => false,
+            Kind::Own { .. } | Kind::Broken => false,
         }
     }
 
@@ -146,8 +148,12 @@ where
     type Error = BoxError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Part> {
-        match self.project().kind.project() {
-            KindProjection::Own { text, .. } => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+        let mut kind = self.project().kind;
+        let part = match kind.as_mut().project() {
+            KindProjection::Own { text, .. } => {
+                return Poll::Ready(text.take().map(|text| Ok(Frame::data(text))));
+            }
+            KindProjection::Broken => return Poll::Ready(None),
             KindProjection::Stream { stream } => stream.poll_frame(cx),
             KindProjection::Plain { body, held: None } => body.poll_frame(cx).map_err(Into::into),
             KindProjection::Plain { mut body, held } => {
@@ -159,7 +165,11 @@ where
                     Err(Stalled) => Poll::Ready(Some(Err(ReaderStalled.into()))),
                 }
             }
+        };
+        if matches!(part, Poll::Ready(Some(Err(_)))) {
+            kind.set(Kind::Broken);
         }
+        part
     }
 
     fn is_end_stream(&self) -> bool {
@@ -167,6 +177,7 @@ where
             Kind::Plain { body, .. } => body.is_end_stream(),
             Kind::Stream { stream } => stream.is_end_stream(),
             Kind::Own { text, .. } => text.is_none(),
+            Kind::Broken => true,
         }
     }
 
@@ -175,6 +186,7 @@ where
             Kind::Plain { body, .. } => body.size_hint(),
             Kind::Stream { stream } => stream.size_hint(),
             Kind::Own { text, .. } => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
+            Kind::Broken => SizeHint::with_exact(0),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
-    patrol::{Patrol, Stalled, Watch},
+    patrol::{Patrol, Side, Watch},
     progress::Progress,
 };
 use crate::{
@@ -202,13 +202,25 @@ impl<Io> Connection<Io> {
     }
 
     /// Something moved, or it did not: then whoever polls is woken when that has lasted too long.
-    fn look<T>(&self, moved: Poll<io::Result<T>>, cx: &Context<'_>) -> Poll<io::Result<T>> {
-        let is_idle =
-            if moved.is_pending() { self.watch.wake_when_stalled(cx) } else { self.watch.awaits_peer() };
-        match is_idle {
-            Err(Stalled) if moved.is_pending() => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            _ => moved,
+    fn look<T>(&self, side: Side, moved: Poll<io::Result<T>>, cx: &Context<'_>) -> Poll<io::Result<T>> {
+        if moved.is_ready() {
+            let _ = self.watch.awaits_peer(); // once it was idle for too long it stays so, and what has moved counts all the same
+            return moved;
         }
+        self.look_for_idleness(side, moved, cx)
+    }
+
+    /// The same for what moves nothing when it is done.
+    fn look_for_idleness<T>(
+        &self,
+        side: Side,
+        done: Poll<io::Result<T>>,
+        cx: &Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if done.is_pending() && self.watch.wake_when_stalled_from(side, cx).is_err() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        done
     }
 }
 
@@ -219,7 +231,7 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Connection<Io> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.io).poll_read(cx, buffer);
-        self.look(read, cx)
+        self.look(Side::Reads, read, cx)
     }
 }
 
@@ -227,7 +239,7 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Connection<Io> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write(cx, bytes);
         self.note(&written);
-        self.look(written, cx)
+        self.look(Side::Writes, written, cx)
     }
 
     fn poll_write_vectored(
@@ -237,7 +249,7 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Connection<Io> {
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
         self.note(&written);
-        self.look(written, cx)
+        self.look(Side::Writes, written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -245,11 +257,13 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Connection<Io> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.look_for_idleness(Side::Writes, flushed, cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        let shut = Pin::new(&mut self.io).poll_shutdown(cx);
+        self.look_for_idleness(Side::Writes, shut, cx)
     }
 }
 
@@ -344,6 +358,26 @@ mod tests {
         let (answer, waited) = read(&mut slow, &clock).await;
         assert_eq!(answer.unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert!((300..=302).contains(&waited.as_secs()), "what was written counts too: {waited:?}");
+    }
+
+    /// Behind `tokio::io::split`, one task writes and another reads.
+    #[tokio::test]
+    async fn who_reads_and_who_writes_are_both_woken_when_a_connection_is_idle() {
+        let clock = ManualClock::new();
+        let (both, _client) = connection(&clock).await;
+        let (mut reads, mut writes) = tokio::io::split(both);
+        let reader = tokio::spawn(async move { reads.read_u8().await.map(drop) });
+        let writer = tokio::spawn(async move { writes.write_all(&[0; 200]).await });
+        let idle = async {
+            loop {
+                tokio::task::yield_now().await;
+                clock.advance(Duration::from_millis(500));
+            }
+        };
+        let ended = async { (reader.await.unwrap(), writer.await.unwrap()) };
+        let (read, written) = tokio::select! { ended = ended => ended, () = idle => unreachable!() };
+        let timed_out = |answer: io::Result<()>| answer.unwrap_err().kind() == io::ErrorKind::TimedOut;
+        assert!(timed_out(read) && timed_out(written));
     }
 
     #[test]

@@ -68,7 +68,8 @@ struct Entry {
     /// What the connection had taken at the last sweep.
     taken: u64,
     awaited: Awaited,
-    waker: Option<Waker>,
+    /// Of who sends or reads, and of who writes: they may be two tasks.
+    wakers: [Option<Waker>; 2],
 }
 
 /// What goes to others, or ends, when the peer has stalled.
@@ -188,6 +189,13 @@ impl fmt::Debug for Patrol {
     }
 }
 
+/// Who waits for the peer of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Reads,
+    Writes,
+}
+
 /// The peer has made no progress for longer than it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stalled;
@@ -229,7 +237,7 @@ impl Watch {
         let shard = thread_stripe() % SHARDS;
         let awaited = Awaited::Peer { sweeps_left };
         let taken = held.progress.as_ref().map_or(0, Progress::bytes);
-        let key = patrol.shard(shard).insert(Entry { peer, held, taken, awaited, waker: None });
+        let key = patrol.shard(shard).insert(Entry { peer, held, taken, awaited, wakers: [None, None] });
         patrol.arm();
         Watch { patrol: Arc::clone(patrol), places, shard, key }
     }
@@ -274,10 +282,15 @@ impl Watch {
 
     /// Whoever polls now is woken when the peer has stalled.
     pub(super) fn wake_when_stalled(&self, cx: &Context<'_>) -> Result<(), Stalled> {
+        self.wake_when_stalled_from(Side::Reads, cx)
+    }
+
+    /// The same for one of the two sides that wait for a peer.
+    pub(super) fn wake_when_stalled_from(&self, side: Side, cx: &Context<'_>) -> Result<(), Stalled> {
         let mut waker = Some(cx.waker().clone()); // cloned outside of the lock, as the old one is dropped
         let mut entries = self.patrol.shard(self.shard);
         let entry = entries[self.key].unless_stalled()?;
-        std::mem::swap(&mut entry.waker, &mut waker);
+        std::mem::swap(&mut entry.wakers[side as usize], &mut waker);
         drop(entries);
         Ok(())
     }
@@ -331,7 +344,7 @@ impl Ring for Patrol {
                         readers += u64::from(entry.peer == Peer::Reader);
                         senders += u64::from(entry.peer == Peer::Sender);
                         held.push(std::mem::take(&mut entry.held));
-                        wakers.extend(entry.waker.take());
+                        wakers.extend(entry.wakers.iter_mut().filter_map(Option::take));
                     }
                     Awaited::Peer { sweeps_left } => {
                         *sweeps_left -= 1;

@@ -21,7 +21,8 @@ pub(super) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) form: Form,
     pub(super) reason: Reason,
-    pub(super) wait: Wait,
+    /// When to ask again, if that makes sense.
+    pub(super) wait: Option<Wait>,
     /// It never fits, however often it is tried.
     pub(super) is_final: bool,
     /// It asks for the head alone.
@@ -107,8 +108,8 @@ impl Refusal {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         // RFC 6585 forbids caches to keep a 429; any other status could be kept if somebody says how long.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if self.comes_back() {
-            headers.insert(RETRY_AFTER, HeaderValue::from(self.wait.seconds));
+        if let Some(wait) = self.wait {
+            headers.insert(RETRY_AFTER, HeaderValue::from(wait.seconds));
         }
         response
     }
@@ -123,16 +124,10 @@ impl Refusal {
         if self.is_final {
             // Whatever cannot be read as a time says: never.
             headers.insert(PUSHBACK, HeaderValue::from_static("-1"));
-        } else if self.comes_back() {
-            headers.insert(PUSHBACK, HeaderValue::from(self.wait.milliseconds));
+        } else if let Some(wait) = self.wait {
+            headers.insert(PUSHBACK, HeaderValue::from(wait.milliseconds));
         }
         response
-    }
-
-    /// Whether it makes sense to ask this server again: not for what never fits, not when nobody waits any more, and not
-    /// when the server is going away, where whoever asks again at once reaches another one.
-    fn comes_back(self) -> bool {
-        !self.is_final && !matches!(self.reason, Reason::DeadlinePassed | Reason::Closed)
     }
 
     fn grpc_status(self) -> HeaderValue {

@@ -126,13 +126,18 @@ impl Replier {
         request: &RequestHead<'_>,
         asks: Asks,
     ) -> Refusal {
+        // Under a limit of 0 nothing fits, which is an operator's doing and will pass.
+        let is_final = rejected.reason == Reason::CostAboveLimit && rejected.limit > 0;
+        // It makes no sense to ask this server again for what never fits, when nobody waits any more, and when the server is going away,
+        // where whoever asks again at once reaches another one. Such callers stand in nobody's way.
+        let comes_back = !is_final && !matches!(rejected.reason, Reason::DeadlinePassed | Reason::Closed);
+        let wait = || self.turns.wait(gauge, asks.arrival.places(), rejected.limit);
         Refusal {
             status: self.reply.statuses[rejected.reason.index()],
             form: Form::asked_for(request),
             reason: rejected.reason,
-            wait: self.turns.wait(gauge, asks.arrival.places(), rejected.limit),
-            // Under a limit of 0 nothing fits, which is an operator's doing and will pass.
-            is_final: rejected.reason == Reason::CostAboveLimit && rejected.limit > 0,
+            wait: comes_back.then(wait),
+            is_final,
             is_head: *request.method == Method::HEAD,
             closes: rejected.reason == Reason::Closed && request.version < Version::HTTP_2,
             is_quota: self.reply.is_quota,

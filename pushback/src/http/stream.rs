@@ -10,10 +10,12 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    thread,
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use tokio::runtime::Handle;
 
 use super::{
     BoxError,
@@ -36,6 +38,8 @@ pub(super) struct Stream<B> {
 /// Where the body lies, until it has ended or was ended.
 struct Slot<B> {
     body: Mutex<Option<Pin<Box<B>>>>,
+    /// Where it came from.
+    runtime: Option<Handle>,
 }
 
 impl<B> Slot<B> {
@@ -44,17 +48,27 @@ impl<B> Slot<B> {
     }
 }
 
-impl<B: Send> Abort for Slot<B> {
+impl<B: Send + 'static> Abort for Slot<B> {
     fn abort(&self) {
         // Whoever polls it now ends it when it looks for its place.
-        let body = self.body.try_lock().ok().and_then(|mut body| body.take());
-        drop(body); // other people's code, outside of the lock
+        let Some(body) = self.body.try_lock().ok().and_then(|mut body| body.take()) else { return };
+        // What is dropped with it is other people's code, which may take its time or ask for its runtime. It must not run here, where the
+        // alarms of all gauges ring.
+        match &self.runtime {
+            Some(runtime) => {
+                // Entered, for a runtime that has ended drops it at once.
+                let _entered = runtime.enter();
+                drop(runtime.spawn(async move { drop(body) }));
+            }
+            None => drop(thread::Builder::new().name("pushback-drop".into()).spawn(move || drop(body))),
+        }
     }
 }
 
 impl<B: Body + Send + 'static> Stream<B> {
     pub(super) fn new(body: B, patrol: &Arc<Patrol>, held: Forfeit, trailers_tell: Option<GrpcCall>) -> Self {
-        let slot = Arc::new(Slot { body: Mutex::new(Some(Box::pin(body))) });
+        let runtime = Handle::try_current().ok();
+        let slot = Arc::new(Slot { body: Mutex::new(Some(Box::pin(body))), runtime });
         let held = Forfeit { body: Some(Arc::clone(&slot) as Arc<dyn Abort>), ..held };
         let watch = Watch::reader(patrol, held);
         Stream { slot, rest: Bytes::new(), held: Some(Holding { watch, trailers_tell }) }

@@ -49,6 +49,8 @@ pin_project! {
         Begun {
             body: Pin<Box<Q>>,
         },
+        // It broke off, and whoever reads on finds its end.
+        Broken,
     }
 }
 
@@ -136,16 +138,24 @@ impl<Q> RequestBody<Q> {
 impl<Q: Body> RequestBody<Q> {
     /// Whether anything is still to come from the sender.
     pub(super) fn is_coming(&self) -> bool {
-        !self.ahead.as_ref().is_some_and(|ahead| ahead.is_whole) && !self.coming.body().is_end_stream()
+        !self.ahead.as_ref().is_some_and(|ahead| ahead.is_whole) && !self.coming.is_over()
     }
 }
 
 impl<Q> Coming<Q> {
-    fn body(&self) -> &Q {
+    /// Unless it broke off.
+    fn body(&self) -> Option<&Q> {
         match self {
-            Coming::Unread { body } => body,
-            Coming::Begun { body } => body,
+            Coming::Unread { body } => Some(body),
+            Coming::Begun { body } => Some(body),
+            Coming::Broken => None,
         }
+    }
+}
+
+impl<Q: Body> Coming<Q> {
+    fn is_over(&self) -> bool {
+        self.body().is_none_or(Body::is_end_stream)
     }
 }
 
@@ -195,36 +205,46 @@ where
                 None => *this.ahead = None,
             }
         }
-        let mut body = match this.coming.project() {
-            ComingProjection::Unread { body } => body,
-            ComingProjection::Begun { body } => body.as_mut(),
+        let mut coming = this.coming;
+        let (mut part, is_over) = {
+            let mut body = match coming.as_mut().project() {
+                ComingProjection::Unread { body } => body,
+                ComingProjection::Begun { body } => body.as_mut(),
+                ComingProjection::Broken => return Poll::Ready(None),
+            };
+            (body.as_mut().poll_frame(cx).map_err(Into::into), body.is_end_stream())
         };
-        let part = body.as_mut().poll_frame(cx).map_err(Into::into);
-        let Some(sender) = this.sender else { return part };
-        match &part {
-            Poll::Ready(part) => sender.came(part.as_ref(), body.is_end_stream()),
-            Poll::Pending if sender.is_awaited(cx).is_err() => {
-                sender.upload.is(Sending::Failed);
-                return Poll::Ready(Some(Err(SenderStalled.into())));
+        if let Some(sender) = this.sender {
+            match &part {
+                Poll::Ready(part) => sender.came(part.as_ref(), is_over),
+                Poll::Pending if sender.is_awaited(cx).is_err() => {
+                    sender.upload.is(Sending::Failed);
+                    part = Poll::Ready(Some(Err(SenderStalled.into())));
+                }
+                Poll::Pending => (),
             }
-            Poll::Pending => (),
+        }
+        if matches!(part, Poll::Ready(Some(Err(_)))) {
+            coming.set(Coming::Broken);
+            *this.sender = None;
         }
         part
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.ahead {
-            Some(ahead) => ahead.is_empty() && (ahead.is_whole || self.coming.body().is_end_stream()),
-            None => self.coming.body().is_end_stream(),
+            Some(ahead) => ahead.is_empty() && (ahead.is_whole || self.coming.is_over()),
+            None => self.coming.is_over(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        let Some(ahead) = &self.ahead else { return self.coming.body().size_hint() };
+        let coming = || self.coming.body().map_or(SizeHint::with_exact(0), Body::size_hint);
+        let Some(ahead) = &self.ahead else { return coming() };
         if ahead.is_whole {
             return SizeHint::with_exact(ahead.len());
         }
-        let mut hint = self.coming.body().size_hint();
+        let mut hint = coming();
         if let Some(upper) = hint.upper() {
             hint.set_upper(upper.saturating_add(ahead.len()));
         }

