@@ -13,10 +13,13 @@ mod drain;
 #[cfg(all(test, not(pushback_loom)))]
 mod faults;
 mod held;
+#[cfg(feature = "metrics")]
+mod label;
 mod locked;
 #[cfg(all(test, pushback_loom))]
 mod models;
 mod modes;
+mod names;
 mod operate;
 mod pacing;
 mod permit;
@@ -217,8 +220,9 @@ impl PressureGauge {
         Acquire::new(self, arrival)
     }
 
-    /// [`acquire`](Self::acquire) for a plain thread, which sleeps in line. Not for asynchronous code: there it would
-    /// hold up all tasks of its worker.
+    /// [`acquire`](Self::acquire) for a plain thread, which sleeps in line. Not for asynchronous code: there it holds up all tasks of its
+    /// worker without a word, and if the place that it waits for is one of theirs, for as long as the line lets it wait. No runtime tells a
+    /// thread of its workers from one of `spawn_blocking`, where this is right, so nothing can warn of it.
     ///
     /// # Errors
     ///

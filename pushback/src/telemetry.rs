@@ -35,6 +35,14 @@ pub(crate) fn limit_moved(gauge: &'static str, before: u32, limit: u32, why: Opt
     let _ = (gauge, before, limit, why);
 }
 
+/// A second gauge publishes by a name.
+#[cfg(feature = "metrics")]
+pub(crate) fn another_of_that_name(gauge: &'static str, label: &'static str) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(target: "pushback", gauge, label, "another gauge has this name, so its metrics are numbered");
+    let _ = (gauge, label);
+}
+
 pub(crate) fn closed(gauge: &'static str) {
     #[cfg(feature = "tracing")]
     tracing::info!(target: "pushback", gauge, "closed");

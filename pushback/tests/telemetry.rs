@@ -145,3 +145,29 @@ fn logs_say_who_was_refused_and_why_and_what_operators_did() {
         ]
     );
 }
+
+#[test]
+fn gauges_of_one_name_have_figures_of_their_own() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let page = recorder.handle();
+    metrics::with_local_recorder(&recorder, || {
+        let (one, _clock) = gauge("twin");
+        let (other, _clock) = gauge("twin");
+        let _held = one.try_acquire().unwrap();
+        for _ in 0..2 {
+            one.publish_metrics();
+            other.publish_metrics();
+        }
+        let says = |line: &str| {
+            let text = page.render();
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        };
+        says("pushback_in_flight{gauge=\"twin\"} 1");
+        says("pushback_in_flight{gauge=\"twin #2\"} 0");
+        // One that takes the place of both, after which they are not published any more, though calls are in flight.
+        let (next, _clock) = gauge("twin");
+        next.set_limit(7);
+        next.publish_metrics();
+        says("pushback_limit{gauge=\"twin\"} 7");
+    });
+}

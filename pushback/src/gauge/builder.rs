@@ -1,11 +1,8 @@
 //! Settings of a gauge, checked before there is one.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
-use super::{DryRunMode, PressureGauge, core::Core};
+use super::{DryRunMode, PressureGauge, core::Core, names::interned};
 use crate::{
     clock::{Clock, SystemClock},
     limit::{Limit, Start},
@@ -98,17 +95,4 @@ impl Builder {
         }
         Ok(gauge)
     }
-}
-
-/// Names live as long as the process, so that a refusal can carry its gauge's name and still be copied.
-fn interned(name: &str) -> &'static str {
-    static NAMES: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
-    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-    let names = names.get_or_insert_default();
-    if let Some(known) = names.get(name) {
-        return known;
-    }
-    let kept: &'static str = Box::leak(name.into());
-    names.insert(kept);
-    kept
 }

@@ -5,6 +5,8 @@
 
 use std::{sync::Arc, task::Waker, time::Instant};
 
+#[cfg(feature = "metrics")]
+use super::label::Moment;
 #[cfg(feature = "dashboard")]
 use crate::notebook::Notebook;
 use crate::{
@@ -52,6 +54,8 @@ pub(crate) struct Core {
     pub(super) ended: EndedTally,
     pub(super) line: Line,
     pub(super) clock: Guarded,
+    #[cfg(feature = "metrics")]
+    pub(super) built: Moment,
 }
 
 #[cfg(all(target_pointer_width = "64", not(pushback_loom)))]
@@ -102,6 +106,8 @@ impl Core {
             name,
             line,
             clock,
+            #[cfg(feature = "metrics")]
+            built: Moment::next(),
             locked: Mutex::new(None),
             #[cfg(feature = "dashboard")]
             notebook: Notebook::new(),

@@ -1,15 +1,22 @@
 //! The gauge as metrics.
 
+use std::{
+    any::Any,
+    sync::{Arc, Weak},
+};
+
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 
-use super::PressureGauge;
+use super::{PressureGauge, label::label};
 use crate::snapshot::Snapshot;
 
 impl PressureGauge {
     /// Tells the [`metrics`] facade what the gauge is at this moment. Call it before each scrape, or as often as your
     /// exporter wants; nothing on a call's way does it, so that a call costs no more than without metrics.
     ///
-    /// All metrics have the label `gauge`, the gauge's name; no label comes from a caller.
+    /// All metrics have the label `gauge`, the gauge's name; no label comes from a caller. Of several gauges of one name, the second that
+    /// publishes is called `name #2` here; what is recorded as it happens is of all that have the name. So name gauges by what they
+    /// protect.
     ///
     /// | metric | is |
     /// |---|---|
@@ -35,7 +42,8 @@ impl PressureGauge {
     pub fn publish_metrics(&self) {
         describe();
         let snapshot = self.snapshot();
-        let name = snapshot.name;
+        let core = Arc::downgrade(&self.core) as Weak<dyn Any + Send + Sync>;
+        let name = label(snapshot.name, core, self.core.built);
         gauge!("pushback_limit", "gauge" => name).set(snapshot.limit);
         gauge!("pushback_in_flight", "gauge" => name).set(snapshot.in_flight);
         gauge!("pushback_awaiting_client", "gauge" => name).set(snapshot.awaiting_client);

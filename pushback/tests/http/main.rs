@@ -384,3 +384,21 @@ fn a_call_that_never_fits_is_not_asked_to_come_back() {
         (&"8".parse().unwrap(), &"-1".parse().unwrap())
     );
 }
+
+#[tokio::test]
+async fn methods_that_no_route_serves_take_a_place_but_behind_a_routes_own_layer() {
+    for (of_its_own, expected) in [(false, "429 Too Many Requests"), (true, "405 Method Not Allowed")] {
+        let gauge = PressureGauge::new(0);
+        let (layer, route) = (BackpressureLayer::new(gauge.clone()), get(async || "done"));
+        let app = if of_its_own {
+            Router::new().route("/", route.route_layer(layer))
+        } else {
+            Router::new().route("/", route).route_layer(layer)
+        };
+        let mut connection =
+            wire::send(&wire::serve(app).await, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+                .await;
+        assert_eq!(wire::line(&mut connection).await, format!("HTTP/1.1 {expected}\r\n"));
+        assert_eq!(gauge.snapshot().refused.total(), u64::from(!of_its_own));
+    }
+}
