@@ -1,4 +1,4 @@
-//! Requests that two readers may read differently: what the client is told, and what reaches the service.
+//! Requests and answers that two readers may read differently: what the client is told, and what reaches the service.
 //!
 //! Each vector has a proxy and a service to itself. After it, another client asks for `/next`, which may take the same connection
 //! to the service: a request that was smuggled onto it would stand before that one, or swallow it. All that reached the service is
@@ -18,8 +18,8 @@ use std::{
 
 use self::{
     parsers::Parsed,
-    service::{Service, find, heads},
-    vector::{Expected, Vector},
+    service::{Script, Service, find, heads},
+    vector::{Expected, Vector, bytes},
 };
 use crate::support::Proxy;
 
@@ -87,11 +87,16 @@ fn run_all(vectors: &[Vector]) -> (Vec<String>, Vec<Got>) {
 
 /// Whether the client was told what it should, and what the service got.
 fn run(vector: &Vector) -> (Result<(), String>, Got) {
-    let service = Service::start();
+    let script = match vector {
+        Vector::Answer(answer) => Script { answer: bytes(&answer.service), ends: answer.ends },
+        _ => Script::default(),
+    };
+    let service = Service::start(&script);
     let proxy = Proxy::start(&format!("http://{}", service.address), &["--workers", "1", "--limit", "100"]);
     let told = match vector {
         Vector::Raw(raw) => client::ask(proxy.address.parse().unwrap(), raw),
         Vector::Downgrade(downgrade) => downgrade::ask(proxy.address.parse().unwrap(), downgrade),
+        Vector::Answer(answer) => client::ask_for(proxy.address.parse().unwrap(), answer),
     };
     let next = client::ask_next(proxy.address.parse().unwrap());
     // Whatever the proxy would still send has been sent when it has ended.

@@ -14,6 +14,7 @@ use tower_service::Service;
 use super::route::Route;
 use crate::proxy::{
     message::{
+        check,
         claims::Claims,
         client::Client,
         fields,
@@ -43,7 +44,7 @@ impl Forward {
         let origin = &upstream.settings.origin;
         let upgrade = Upgrade::asked_for(&mut request);
         *request.version_mut() = if origin.is_h2() { Version::HTTP_2 } else { Version::HTTP_11 };
-        let host = fields::host(&request);
+        let host = check::host(&request);
         let protocol = upgrade.as_ref().map(|upgrade| &upgrade.protocol);
         fields::rewrite(&mut request, &self.client, &self.claims, origin.authority(), protocol);
         let asked = std::mem::take(request.uri_mut());

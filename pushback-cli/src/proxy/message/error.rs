@@ -20,6 +20,10 @@ pub(in crate::proxy) const REFUSED: HeaderValue =
 pub(in crate::proxy) enum Error {
     /// The request has no single meaning.
     Malformed(&'static str),
+    /// It has more fields than it may.
+    TooManyFields,
+    /// It is for the last hop that it may reach, which is this one: no error, and no answer of the service.
+    LastHop,
     /// It asks for what this proxy does not do.
     NotDone(&'static str),
     /// It came by here before.
@@ -53,9 +57,16 @@ impl Error {
         }
     }
 
+    /// Whether its connection is good for another request: after a malformed one, nobody knows where the next begins.
+    pub(in crate::proxy) fn leaves_connection(self) -> bool {
+        matches!(self, Error::NoRoute | Error::LastHop)
+    }
+
     pub(in crate::proxy) fn status(self) -> StatusCode {
         match self {
             Error::Malformed(_) => StatusCode::BAD_REQUEST,
+            Error::TooManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Error::LastHop => StatusCode::OK,
             Error::NotDone(_) => StatusCode::NOT_IMPLEMENTED,
             Error::Loop => StatusCode::LOOP_DETECTED,
             Error::Upload => StatusCode::REQUEST_TIMEOUT,
@@ -70,7 +81,10 @@ impl Error {
     /// By the registry of RFC 9209, 2.3.
     pub(in crate::proxy) fn proxy_status(self) -> &'static str {
         match self {
-            Error::Malformed(_) | Error::NotDone(_) | Error::Upload => "pushback; error=http_request_error",
+            Error::Malformed(_) | Error::TooManyFields | Error::NotDone(_) | Error::Upload => {
+                "pushback; error=http_request_error"
+            }
+            Error::LastHop => "pushback",
             Error::Loop => "pushback; error=proxy_loop_detected",
             Error::NoRoute => "pushback; error=destination_not_found",
             Error::Panicked => "pushback; error=proxy_internal_error",
@@ -89,9 +103,10 @@ impl Error {
     pub(in crate::proxy) fn outcome(self) -> Outcome {
         match self {
             Error::ConnectTimeout | Error::TooSlow => Outcome::Overload,
-            Error::Malformed(_) | Error::NotDone(_) | Error::Loop | Error::Upload | Error::NoRoute => {
+            Error::Malformed(_) | Error::TooManyFields | Error::LastHop | Error::NotDone(_) => {
                 Outcome::Ignore
             }
+            Error::Loop | Error::Upload | Error::NoRoute => Outcome::Ignore,
             Error::Refused | Error::Unreachable | Error::Garbage | Error::Broken => Outcome::Ignore,
             Error::Certificate | Error::Tls | Error::Panicked => Outcome::Ignore,
         }
@@ -100,6 +115,8 @@ impl Error {
     pub(in crate::proxy) fn text(self) -> &'static str {
         match self {
             Error::Malformed(why) | Error::NotDone(why) => why,
+            Error::TooManyFields => "The request has too many fields",
+            Error::LastHop => "This request goes no further than to this proxy",
             Error::Loop => "This request came by this proxy before",
             Error::Upload => "The request did not come to its end",
             Error::NoRoute => "No service is known for this request",

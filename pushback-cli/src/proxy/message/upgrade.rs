@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 use tracing::debug;
 
-use super::fields::has_token;
+use super::lists::has_token;
 
 /// What a client wants its connection to become.
 pub(in crate::proxy) struct Upgrade {
