@@ -17,6 +17,7 @@ use crate::proxy::{
         check,
         claims::Claims,
         client::Client,
+        error::Error,
         fields,
         upgrade::Upgrade,
         upload::{Asking, Upload},
@@ -39,7 +40,7 @@ impl Forward {
         Forward { route, claims, client: Arc::clone(client), worker }
     }
 
-    async fn exchange(self, mut request: Request<Asking>) -> Response<Answer> {
+    async fn exchange(self, mut request: Request<Asking>) -> Result<Response<Answer>, Error> {
         let upstream = &self.route.upstream;
         let origin = &upstream.settings.origin;
         let upgrade = Upgrade::asked_for(&mut request);
@@ -50,16 +51,10 @@ impl Forward {
         let asked = std::mem::take(request.uri_mut());
         *request.uri_mut() = origin.locate(asked, host);
         let request = request.map(|body| Upload::new(body, Arc::clone(&self.claims)));
-        let mut response = match upstream.send(self.worker, request, self.route.timeout).await {
-            Ok(response) => response,
-            Err(error) => {
-                tracing::debug!(error = error.text(), "the service gave no answer");
-                return Answer::of(error);
-            }
-        };
-        let is_upgraded = Upgrade::go_through(upgrade, &mut response);
+        let mut response = upstream.send(self.worker, request, self.route.timeout).await?;
+        let is_upgraded = Upgrade::go_through(upgrade, &mut response)?;
         fields::clean(&mut response, is_upgraded);
-        response
+        Ok(response)
     }
 }
 
@@ -74,7 +69,12 @@ impl Service<Request<Asking>> for Forward {
 
     fn call(&mut self, request: Request<Asking>) -> Forwarding {
         let exchange = self.clone().exchange(request);
-        Box::pin(async { Ok(exchange.await) })
+        Box::pin(async {
+            Ok(exchange.await.unwrap_or_else(|error| {
+                tracing::debug!(error = error.text(), "the service gave no answer");
+                Answer::of(error)
+            }))
+        })
     }
 }
 

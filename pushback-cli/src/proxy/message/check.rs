@@ -1,13 +1,13 @@
 //! Which messages have one meaning alone, whoever reads them (RFC 9110; RFC 9112; RFC 9113, 8.2).
 
 use hyper::{
-    Method, Request, Uri, Version,
+    HeaderMap, Method, Request, Response, StatusCode, Uri, Version,
     body::Incoming,
     header::{CONTENT_LENGTH, COOKIE, HOST, HeaderValue, MAX_FORWARDS, TRANSFER_ENCODING, VIA},
     http::uri::{Authority, PathAndQuery},
 };
 
-use super::{error::Error, names::is_same_in_cgi, own::Own};
+use super::{error::Error, lists::members, names::is_same_in_cgi, own::Own};
 
 /// Whether the request has one meaning, whoever reads it, and is for this proxy to forward.
 pub(in crate::proxy) fn check(
@@ -139,4 +139,50 @@ fn is_name_and_port(host: &Authority) -> bool {
 fn is_fragment(uri: &Uri) -> bool {
     let is_empty = |target: &PathAndQuery| Uri::from(target.clone()).path().is_empty();
     uri.scheme().is_some() && uri.path() == "/" && uri.path_and_query().is_some_and(is_empty)
+}
+
+/// What is known of an answer's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::proxy) struct Framing {
+    pub(in crate::proxy) is_chunked: bool,
+    /// Whether the service means what this proxy does, so that its connection is good for another call.
+    pub(in crate::proxy) is_certain: bool,
+}
+
+/// Whether a service's answer has one meaning, and leaves it one length at most (RFC 9110, 8.6; RFC 9112, 6.3).
+pub(in crate::proxy) fn check_answer<B>(response: &mut Response<B>) -> Result<Framing, Error> {
+    let status = response.status();
+    let headers = response.headers_mut();
+    if headers.values().any(has_blank_end) {
+        return Err(Error::Garbage);
+    }
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let is_chunked = match (codings.next(), codings.next()) {
+        (None, _) => false,
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => true,
+        _ => return Err(Error::Garbage),
+    };
+    let mut is_certain = status != StatusCode::SWITCHING_PROTOCOLS;
+    if !headers.contains_key(CONTENT_LENGTH) {
+        return Ok(Framing { is_chunked, is_certain });
+    }
+    let has_content = !status.is_informational() && status != StatusCode::NO_CONTENT;
+    if is_chunked || !has_content {
+        headers.remove(CONTENT_LENGTH);
+        is_certain = false;
+    } else {
+        let length = one_length(headers).ok_or(Error::Garbage)?;
+        headers.insert(CONTENT_LENGTH, length.into());
+    }
+    Ok(Framing { is_chunked, is_certain })
+}
+
+/// The length, if it is the same however often it is said.
+fn one_length(headers: &HeaderMap) -> Option<u64> {
+    let mut lengths = members(headers, &CONTENT_LENGTH).map(|digits| {
+        let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+        std::str::from_utf8(digits).ok().filter(|_| is_number)?.parse().ok()
+    });
+    let first = lengths.next()??;
+    lengths.all(|length| length == Some(first)).then_some(first)
 }

@@ -47,14 +47,7 @@ pub(in crate::proxy) enum Error {
 impl Error {
     /// What is wrong with a request whose body did not come to its end.
     pub(in crate::proxy) fn of_sender(error: &(dyn StdError + 'static)) -> Self {
-        // So hyper calls chunks that are none; a body which only stops is cut off.
-        let is_garbled =
-            |io: &io::Error| matches!(io.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput);
-        if cause(error).is_some_and(is_garbled) {
-            Error::Malformed("The body's chunks are malformed")
-        } else {
-            Error::Upload
-        }
+        if is_garbled(error) { Error::Malformed("The body's chunks are malformed") } else { Error::Upload }
     }
 
     /// Whether its connection is good for another request: after a malformed one, nobody knows where the next begins.
@@ -131,6 +124,14 @@ impl Error {
             Error::TooSlow => "The service did not answer in time",
         }
     }
+}
+
+/// Whether a body has chunks that are none; one that only stops is cut off.
+pub(in crate::proxy) fn is_garbled(error: &(dyn StdError + 'static)) -> bool {
+    // So hyper calls them.
+    let is_garbled =
+        |io: &io::Error| matches!(io.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput);
+    cause(error).is_some_and(is_garbled)
 }
 
 /// The first cause of this kind.

@@ -64,6 +64,7 @@ pub(in crate::proxy) fn rewrite<B: Body>(
 
 /// Takes off an answer what is about the service's connection.
 pub(in crate::proxy) fn clean<B>(response: &mut Response<B>, is_upgraded: bool) {
+    *response.version_mut() = Version::HTTP_11; // this proxy's own (RFC 9110, 2.5)
     let headers = response.headers_mut();
     let upgrade = if is_upgraded { headers.remove(UPGRADE) } else { None };
     take_off_hop_by_hop(headers);

@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 use tracing::debug;
 
-use super::lists::has_token;
+use super::{error::Error, lists::has_token};
 
 /// What a client wants its connection to become.
 pub(in crate::proxy) struct Upgrade {
@@ -36,12 +36,20 @@ impl Upgrade {
         Some(Upgrade { protocol, client: on(request) })
     }
 
-    /// Joins both connections if the service has agreed; says whether it did.
-    pub(in crate::proxy) fn go_through<B>(asked: Option<Self>, response: &mut Response<B>) -> bool {
+    /// Joins both connections if the service has agreed; says whether it did. A service that agrees to what nobody asked for does not
+    /// speak HTTP (RFC 9110, 7.8).
+    pub(in crate::proxy) fn go_through<B>(
+        asked: Option<Self>,
+        response: &mut Response<B>,
+    ) -> Result<bool, Error> {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return false;
+            return Ok(false);
         }
-        let Some(Upgrade { client, .. }) = asked else { return false };
+        let Upgrade { protocol, client } = asked.ok_or(Error::Garbage)?;
+        let agreed = response.headers().get(UPGRADE).ok_or(Error::Garbage)?;
+        if !agreed.as_bytes().eq_ignore_ascii_case(protocol.as_bytes()) {
+            return Err(Error::Garbage);
+        }
         let service = on(response);
         tokio::spawn(async move {
             let joined = async {
@@ -53,6 +61,6 @@ impl Upgrade {
                 debug!(error, "an upgraded connection broke");
             }
         });
-        true
+        Ok(true)
     }
 }
