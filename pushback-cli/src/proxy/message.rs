@@ -9,5 +9,6 @@ pub(super) mod fields;
 mod lists;
 mod names;
 pub(super) mod own;
+pub(super) mod trailers;
 pub(super) mod upgrade;
 pub(super) mod upload;

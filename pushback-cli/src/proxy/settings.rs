@@ -78,6 +78,13 @@ pub(super) struct Clients {
     pub(super) body_buffer: u32,
 }
 
+impl Clients {
+    /// How many fields the head of a request may have.
+    pub(super) fn fields_max(&self) -> usize {
+        usize::try_from(self.fields).unwrap_or(usize::MAX)
+    }
+}
+
 /// Who may look at the proxy, and change it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Admin {

@@ -8,6 +8,7 @@ mod client;
 mod downgrade;
 mod parsers;
 mod service;
+mod streams;
 mod vector;
 
 use std::{

@@ -59,8 +59,7 @@ impl Door {
     }
 
     fn ask(&self, site: &Site, mut request: Request<Incoming>, is_known_hop: bool) -> Result<Call, Error> {
-        let fields_max = usize::try_from(site.settings.clients.fields).unwrap_or(usize::MAX);
-        check::check(&request, &self.sites.own, fields_max)?;
+        check::check(&request, &self.sites.own, site.settings.clients.fields_max())?;
         if !is_known_hop {
             site.claims.take_off(request.headers_mut());
         }

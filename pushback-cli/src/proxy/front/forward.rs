@@ -47,13 +47,21 @@ impl Forward {
         *request.version_mut() = if origin.is_h2() { Version::HTTP_2 } else { Version::HTTP_11 };
         let host = check::host(&request);
         let protocol = upgrade.as_ref().map(|upgrade| &upgrade.protocol);
-        fields::rewrite(&mut request, &self.client, &self.claims, origin.authority(), protocol);
+        let trailers = fields::rewrite(
+            &mut request,
+            &self.client,
+            &self.claims,
+            self.route.fields_max,
+            origin.authority(),
+            protocol,
+        );
         let asked = std::mem::take(request.uri_mut());
         *request.uri_mut() = origin.locate(asked, host);
-        let request = request.map(|body| Upload::new(body, Arc::clone(&self.claims)));
+        let request = request.map(|body| Upload::new(body, trailers));
         let mut response = upstream.send(self.worker, request, self.route.timeout).await?;
         let is_upgraded = Upgrade::go_through(upgrade, &mut response)?;
-        fields::clean(&mut response, is_upgraded);
+        let trailers = fields::clean(&mut response, is_upgraded);
+        response.body_mut().sift(trailers);
         Ok(response)
     }
 }

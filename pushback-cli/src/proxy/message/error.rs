@@ -1,7 +1,7 @@
 //! Why a request gets no answer of a service, and how clients and operators tell that from what the service answered: by the field
 //! `Proxy-Status` (RFC 9209).
 
-use std::{error::Error as StdError, io};
+use std::{error::Error as StdError, fmt, io};
 
 use hyper::{
     StatusCode,
@@ -47,7 +47,13 @@ pub(in crate::proxy) enum Error {
 impl Error {
     /// What is wrong with a request whose body did not come to its end.
     pub(in crate::proxy) fn of_sender(error: &(dyn StdError + 'static)) -> Self {
-        if is_garbled(error) { Error::Malformed("The body's chunks are malformed") } else { Error::Upload }
+        if let Some(known) = cause::<Error>(error) {
+            *known
+        } else if is_garbled(error) {
+            Error::Malformed("The body's chunks are malformed")
+        } else {
+            Error::Upload
+        }
     }
 
     /// Whether its connection is good for another request: after a malformed one, nobody knows where the next begins.
@@ -123,6 +129,15 @@ impl Error {
             Error::Broken => "The service broke off before it answered",
             Error::TooSlow => "The service did not answer in time",
         }
+    }
+}
+
+/// As a body has it that ends with it.
+impl StdError for Error {}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
     }
 }
 

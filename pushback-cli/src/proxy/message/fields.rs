@@ -1,10 +1,12 @@
 //! The fields of requests and answers: what a proxy must take off and put on (RFC 9110, 7.6; RFC 9112).
 
+use std::sync::Arc;
+
 use hyper::{
     HeaderMap, Request, Response, Version,
     body::Body,
     header::{
-        CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, MAX_FORWARDS, TE, TRAILER,
+        CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, MAX_FORWARDS, TE,
         TRANSFER_ENCODING, UPGRADE, VIA,
     },
     http::uri::Authority,
@@ -16,19 +18,22 @@ use super::{
     client::Client,
     lists::{has_token, named_in},
     names::HOP_BY_HOP,
+    trailers::Trailers,
 };
 
 /// What `Connection` cannot take off, for it is about the message.
 const KEPT: [HeaderName; 5] = [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, VIA, EXPECT];
 
-/// Takes off what is about the client's connection, and puts on who asked and by which way, and what the connection is to become.
+/// Takes off what is about the client's connection, and puts on who asked and by which way, and what the connection is to become. Says
+/// which of its trailers go along.
 pub(in crate::proxy) fn rewrite<B: Body>(
     request: &mut Request<B>,
     client: &Client,
-    claims: &Claims,
+    claims: &Arc<Claims>,
+    fields_max: usize,
     origin: &Authority,
     upgrade: Option<&HeaderValue>,
-) {
+) -> Trailers {
     let wants_trailers = has_token(request.headers(), &TE, "trailers");
     // Only HTTP/1.0 may name no host at all; the service must get one.
     let host = request.headers().get(HOST).cloned();
@@ -39,8 +44,9 @@ pub(in crate::proxy) fn rewrite<B: Body>(
     let is_h1 = request.version() < Version::HTTP_2;
     let hops_left = hops_left(request).ok().flatten();
     let headers = request.headers_mut();
-    take_off_hop_by_hop(headers);
-    take_off_trailers(headers, claims);
+    let named = take_off_hop_by_hop(headers);
+    let trailers = Trailers { claims: Some(Arc::clone(claims)), named, fields_max };
+    trailers.announce(headers);
     join_cookies(headers);
     headers.remove(EXPECT); // answered here, when the body is asked for
     if let Some(hops) = hops_left {
@@ -60,40 +66,39 @@ pub(in crate::proxy) fn rewrite<B: Body>(
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, protocol.clone());
     }
+    trailers
 }
 
-/// Takes off an answer what is about the service's connection.
-pub(in crate::proxy) fn clean<B>(response: &mut Response<B>, is_upgraded: bool) {
+/// Takes off an answer what is about the service's connection. Says which of its trailers go along.
+pub(in crate::proxy) fn clean<B>(response: &mut Response<B>, is_upgraded: bool) -> Trailers {
     *response.version_mut() = Version::HTTP_11; // this proxy's own (RFC 9110, 2.5)
     let headers = response.headers_mut();
     let upgrade = if is_upgraded { headers.remove(UPGRADE) } else { None };
-    take_off_hop_by_hop(headers);
+    let named = take_off_hop_by_hop(headers);
     if let Some(upgrade) = upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, upgrade);
     }
+    let trailers = Trailers { claims: None, named, fields_max: usize::MAX };
+    trailers.announce(headers);
+    trailers
 }
 
-fn take_off_hop_by_hop(headers: &mut HeaderMap) {
+/// Says what `Connection` named beside that.
+fn take_off_hop_by_hop(headers: &mut HeaderMap) -> Vec<HeaderName> {
     // Most messages have none, and finding that out is cheaper than taking off each.
     let mut there: Vec<HeaderName> =
         headers.keys().filter(|name| HOP_BY_HOP.contains(name)).cloned().collect();
-    if there.contains(&CONNECTION) {
-        there.extend(named_in(headers, &CONNECTION).filter(|name| !KEPT.contains(name)));
-    }
+    let named: Vec<HeaderName> = if there.contains(&CONNECTION) {
+        named_in(headers, &CONNECTION).filter(|name| !KEPT.contains(name)).collect()
+    } else {
+        Vec::new()
+    };
+    there.extend(named.iter().cloned());
     for name in there {
         headers.remove(name);
     }
-}
-
-/// Takes off the announcement of trailers that would pass for what this proxy says; hyper sends only those announced.
-fn take_off_trailers(headers: &mut HeaderMap, claims: &Claims) {
-    let announced: Vec<HeaderName> =
-        named_in(headers, &TRAILER).filter(|name| claims.may_trail(name)).collect();
-    headers.remove(TRAILER);
-    for name in announced {
-        headers.append(TRAILER, name.into());
-    }
+    named
 }
 
 /// HTTP/2 has a field for each cookie, HTTP/1 one for all (RFC 9113, 8.2.3).

@@ -1,6 +1,7 @@
 //! Answers: the service's, and what the proxy answers by itself.
 
 use std::{
+    error::Error as StdError,
     future::poll_fn,
     pin::Pin,
     task::{Context, Poll},
@@ -14,7 +15,12 @@ use hyper::{
 };
 
 use super::pool::Lease;
-use crate::proxy::message::error::{Error, PROXY_STATUS};
+use crate::proxy::message::{
+    error::{Error, PROXY_STATUS},
+    trailers::Trailers,
+};
+
+type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// An answer's body: the service's, or a text of ours.
 pub(in crate::proxy) struct Answer(Kind);
@@ -31,6 +37,8 @@ struct Content {
     lease: Option<Lease>,
     /// What was read of it before it was asked for.
     begun: Option<Part>,
+    /// Which of its trailers go on, when that is known.
+    trailers: Option<Trailers>,
 }
 
 type Part = Option<Result<Frame<Bytes>, hyper::Error>>;
@@ -53,7 +61,7 @@ impl Answer {
         if body.is_end_stream() {
             lease.take().into_iter().for_each(Lease::end);
         }
-        Answer(Kind::Service(Content { body, lease, begun: None }))
+        Answer(Kind::Service(Content { body, lease, begun: None, trailers: None }))
     }
 
     /// Reads the first part if it came along with the head, so that garbage in its place is no answer at all. Waits for nobody: the head
@@ -88,6 +96,13 @@ impl Answer {
         response
     }
 
+    /// These of its trailers go on.
+    pub(in crate::proxy) fn sift(&mut self, trailers: Trailers) {
+        if let Kind::Service(content) = &mut self.0 {
+            content.trailers = Some(trailers);
+        }
+    }
+
     fn text(text: &'static str) -> Self {
         Answer(Kind::Text(Some(Bytes::from_static(text.as_bytes()))))
     }
@@ -95,14 +110,19 @@ impl Answer {
 
 impl Body for Answer {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.0 {
-            Kind::Service(content) => content.poll_part(cx),
+            Kind::Service(content) => content.poll_part(cx).map(|part| {
+                part.map(|part| match &content.trailers {
+                    Some(trailers) => Ok(trailers.sift(part?)?),
+                    None => Ok(part?),
+                })
+            }),
             Kind::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
         }
     }
