@@ -156,6 +156,8 @@ pub(super) struct RouteSettings {
     pub(super) least_rate: u32,
     pub(super) on_leave: OnLeave,
     pub(super) hold: Hold,
+    /// What connections may become, by names in small letters.
+    pub(super) upgrades: Vec<String>,
     /// The status of refusals; 429, if nothing is said.
     pub(super) refuse_with: Option<StatusCode>,
 }
@@ -222,6 +224,11 @@ impl Default for Clients {
             body_buffer: 64 << 10,
         }
     }
+}
+
+/// WebSocket, if nothing is said: what a service agrees to without meaning to would pass its gauge by.
+pub(super) fn upgrades() -> Vec<String> {
+    vec!["websocket".to_owned()]
 }
 
 pub(super) fn cores() -> usize {

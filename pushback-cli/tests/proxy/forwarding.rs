@@ -94,11 +94,10 @@ fn bodies_go_through_both_ways_and_the_proxy_keeps_little_of_them() {
 fn an_upgraded_connection_goes_through_byte_by_byte() {
     let service = Service::start();
     let proxy = Proxy::start(&service.url(), &[]);
-    let asked =
-        "GET /echo-upgrade HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: echo\r\n\r\n";
+    let asked = "GET /echo-upgrade HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\r\n";
     let mut connection = send(&proxy.address, asked);
     let head = crate::support::head(&mut connection);
-    assert!(head.starts_with("http/1.1 101 ") && head.contains("\r\nupgrade: echo\r\n"), "{head}");
+    assert!(head.starts_with("http/1.1 101 ") && head.contains("\r\nupgrade: websocket\r\n"), "{head}");
     for word in ["hello", "again"] {
         connection.write_all(word.as_bytes()).unwrap();
         let mut echoed = [0; 5];

@@ -50,6 +50,32 @@ fn ask(address: &str, text: &str) -> Answer {
 }
 
 #[test]
+fn a_connection_becomes_what_its_route_allows_and_nothing_else() {
+    let running = Service::start();
+    let service = running.url();
+    let settings = Settings::new(&format!(
+        "[[routes]]\nname = \"echo\"\nheader = \"x: echo\"\nupgrades = [\"Echo\"]\nto = \"{service}\"\n\
+         [[routes]]\nname = \"none\"\nheader = \"x: none\"\nupgrades = []\nto = \"{service}\"\n\
+         [[routes]]\nname = \"rest\"\nto = \"{service}\"\n"
+    ));
+    let proxy = settings.start();
+    // This service agrees whether it was asked or not, and nobody believes it then.
+    for (route, protocol, status) in [
+        ("echo", "echo", 101),
+        ("echo", "echo/2", 101),
+        ("echo", "websocket", 502),
+        ("none", "websocket", 502),
+        ("rest", "websocket", 101),
+        ("rest", "echo", 502),
+    ] {
+        let asked = format!(
+            "GET /echo-upgrade HTTP/1.1\r\nHost: a\r\nx: {route}\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n"
+        );
+        assert_eq!(ask(&proxy.address, &asked).status, status, "{route}: {protocol}");
+    }
+}
+
+#[test]
 fn each_route_has_its_service_and_its_gauge() {
     let (one, two) = (Service::start(), Service::start());
     let settings = Settings::new(&format!(

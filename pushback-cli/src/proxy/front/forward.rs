@@ -43,7 +43,7 @@ impl Forward {
     async fn exchange(self, mut request: Request<Asking>) -> Result<Response<Answer>, Error> {
         let upstream = &self.route.upstream;
         let origin = &upstream.settings.origin;
-        let upgrade = Upgrade::asked_for(&mut request);
+        let upgrade = Upgrade::asked_for(&mut request, &self.route.upgrades);
         *request.version_mut() = if origin.is_h2() { Version::HTTP_2 } else { Version::HTTP_11 };
         let host = check::host(&request);
         let protocol = upgrade.as_ref().map(|upgrade| &upgrade.protocol);

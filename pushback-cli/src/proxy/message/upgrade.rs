@@ -18,21 +18,15 @@ pub(in crate::proxy) struct Upgrade {
 }
 
 impl Upgrade {
-    /// Not to HTTP/2: requests on it would pass the gauge by.
-    pub(in crate::proxy) fn asked_for<B>(request: &mut Request<B>) -> Option<Self> {
+    /// If it is one of those allowed, which are in small letters. HTTP/2 never is: requests on it would pass the gauge by.
+    pub(in crate::proxy) fn asked_for<B>(request: &mut Request<B>, allowed: &[String]) -> Option<Self> {
         if request.version() != Version::HTTP_11 || !has_token(request.headers(), &CONNECTION, "upgrade") {
             return None;
         }
         let mut protocols = request.headers().get_all(UPGRADE).iter();
         let protocol = protocols.next().filter(|_| protocols.next().is_none())?.clone();
-        let is_one = |token: &str| !token.is_empty() && !token.contains([',', ' ']);
-        let is_http = |token: &str| {
-            let name = token.split('/').next().unwrap_or_default();
-            name.eq_ignore_ascii_case("h2c")
-                || name.eq_ignore_ascii_case("h2")
-                || name.eq_ignore_ascii_case("http")
-        };
-        protocol.to_str().ok().filter(|token| is_one(token) && !is_http(token))?;
+        let name = protocol.to_str().ok()?.split('/').next()?;
+        allowed.iter().find(|allowed| name.eq_ignore_ascii_case(allowed))?;
         Some(Upgrade { protocol, client: on(request) })
     }
 
