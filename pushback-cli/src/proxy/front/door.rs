@@ -58,6 +58,10 @@ impl Door {
         Door { sites: Arc::clone(sites), client: Arc::new(client), progress, keep, worker }
     }
 
+    pub(super) fn sites(&self) -> &Arc<Sites> {
+        &self.sites
+    }
+
     fn ask(&self, site: &Site, mut request: Request<Incoming>, is_known_hop: bool) -> Result<Call, Error> {
         check::check(&request, &self.sites.own, site.settings.clients.fields_max())?;
         if !is_known_hop {
