@@ -333,6 +333,38 @@ fn gauges_are_shown_and_changed_with_the_token_alone() {
 }
 
 #[test]
+fn wrong_tokens_are_logged_and_slow_and_keep_nobody_from_the_right_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    fs::write(&token, "a-token-of-the-test\n").unwrap();
+    let arguments = ["--admin-token", token.to_str().unwrap(), "--log", "json"];
+    let mut proxy = Proxy::start_as("http://127.0.0.1:1", &arguments, |command| {
+        command.stderr(Stdio::piped());
+    });
+    let mut log = proxy.log();
+    let host = proxy.admin.clone();
+    let with = |token: &str| {
+        format!("GET /api/gauges HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n")
+    };
+    let mut wrong: Vec<_> = (0..4).map(|_| send(&host, &with("a-token-that-is-wrong"))).collect();
+    for _ in &wrong {
+        let mut line = String::new();
+        log.read_line(&mut line).unwrap();
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let said = ["message", "client", "path"].map(|name| line[name].as_str().unwrap_or_default());
+        assert_eq!(said, ["a wrong token", "127.0.0.1", "/api/gauges"], "{line}");
+        assert!(!line.to_string().contains("that-is-wrong"), "{line}");
+    }
+    // While these wait, a fifth does not, and the right one does not either.
+    let fifth = ask(&host, &with("a-token-that-is-wrong"));
+    assert_eq!((fifth.status, fifth.field("retry-after")), (429, Some("1")));
+    assert_eq!(ask(&host, &with("a-token-of-the-test")).status, 200);
+    for connection in &mut wrong {
+        assert_eq!(read(connection).status, 401);
+    }
+}
+
+#[test]
 fn probes_are_for_everybody_and_tell_only_health_and_metrics() {
     let settings = Settings::new(
         "admin.probes = \"127.0.0.1:0\"\n[[routes]]\nname = \"all\"\nto = \"http://127.0.0.1:1\"\n",
