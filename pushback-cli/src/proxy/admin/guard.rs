@@ -12,8 +12,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use pushback::{Permit, PressureGauge};
-use tokio::time::sleep;
+use pushback::PressureGauge;
+use tokio::{task::JoinHandle, time::sleep};
 
 use crate::{
     origin::{self, Reach},
@@ -58,12 +58,9 @@ impl Guard {
         }
     }
 
-    /// A place to wait in, for whoever has a wrong token; or an answer, if there is none.
-    fn waits(&self, request: &Request) -> Result<Permit<'_>, Response> {
-        let Ok(place) = self.wrong.try_acquire() else {
-            let later = [(RETRY_AFTER, HeaderValue::from(DELAY.as_secs()))];
-            return Err((StatusCode::TOO_MANY_REQUESTS, later, "too many wrong tokens\n").into_response());
-        };
+    /// Has whoever has a wrong token wait, if there is a place for that. It is taken for as long, also from those who leave.
+    fn delay(&self, request: &Request) -> Option<JoinHandle<()>> {
+        let place = self.wrong.try_acquire().ok()?.into_owned();
         let client = request.extensions().get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip());
         tracing::warn!(
             client = client.map(tracing::field::display),
@@ -71,7 +68,10 @@ impl Guard {
             path = request.uri().path(),
             "a wrong token"
         );
-        Ok(place)
+        Some(tokio::spawn(async move {
+            sleep(DELAY).await;
+            drop(place);
+        }))
     }
 }
 
@@ -94,9 +94,12 @@ pub(super) async fn known(State(guard): State<Arc<Guard>>, request: Request, nex
     }
     match guard.word(request.headers()) {
         Word::Right => return next.run(request).await,
-        Word::Wrong => match guard.waits(&request) {
-            Ok(_place) => sleep(DELAY).await,
-            Err(refused) => return refused,
+        Word::Wrong => match guard.delay(&request) {
+            Some(delay) => delay.await.unwrap_or_default(),
+            None => {
+                let later = [(RETRY_AFTER, HeaderValue::from(DELAY.as_secs()))];
+                return (StatusCode::TOO_MANY_REQUESTS, later, "too many wrong tokens\n").into_response();
+            }
         },
         Word::None => (),
     }
