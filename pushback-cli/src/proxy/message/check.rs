@@ -67,6 +67,16 @@ pub(super) fn has_blank_end(value: &HeaderValue) -> bool {
     [bytes.first(), bytes.last()].iter().any(|byte| matches!(byte, Some(b' ' | b'\t')))
 }
 
+/// Takes such blanks off what a service says, as HTTP/1 does: messages of gRPC end in them now and then, and all mean the same.
+pub(super) fn trim(headers: &mut HeaderMap) {
+    for value in headers.values_mut().filter(|value| has_blank_end(value)) {
+        // A part of a value is one, too.
+        if let Ok(trimmed) = HeaderValue::from_bytes(value.as_bytes().trim_ascii()) {
+            *value = trimmed;
+        }
+    }
+}
+
 /// How many fields there are. The cookies of HTTP/2 are one to a service, however many they come in (RFC 9113, 8.2.3).
 pub(super) fn number_of_fields(headers: &HeaderMap) -> usize {
     headers.len() - headers.get_all(COOKIE).iter().skip(1).count()
@@ -154,9 +164,7 @@ pub(in crate::proxy) struct Framing {
 pub(in crate::proxy) fn check_answer<B>(response: &mut Response<B>) -> Result<Framing, Error> {
     let status = response.status();
     let headers = response.headers_mut();
-    if headers.values().any(has_blank_end) {
-        return Err(Error::Garbage);
-    }
+    trim(headers);
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let is_chunked = match (codings.next(), codings.next()) {
         (None, _) => false,

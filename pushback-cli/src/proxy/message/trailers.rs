@@ -10,7 +10,7 @@ use hyper::{
 };
 
 use super::{
-    check::{has_blank_end, number_of_fields},
+    check::{has_blank_end, number_of_fields, trim},
     claims::Claims,
     error::Error,
     lists::named_in,
@@ -19,7 +19,7 @@ use super::{
 
 /// Which trailers of one message go along, and which are taken off.
 pub(in crate::proxy) struct Trailers {
-    /// What a client may not claim. A service says what it likes of that.
+    /// What a client may not claim; nothing, if they are a service's.
     pub(super) claims: Option<Arc<Claims>>,
     /// What `Connection` names, which ends here.
     pub(super) named: Vec<HeaderName>,
@@ -46,13 +46,15 @@ impl Trailers {
         }
     }
 
-    /// A part of the content, or what goes along of the trailers. An error is of whoever sent them.
+    /// A part of the content, or what goes along of the trailers. An error is of the client who sent them.
     pub(in crate::proxy) fn sift(&self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
         let mut trailers = match frame.into_trailers() {
             Ok(trailers) => trailers,
             Err(data) => return Ok(data),
         };
-        if trailers.values().any(has_blank_end) {
+        if self.claims.is_none() {
+            trim(&mut trailers);
+        } else if trailers.values().any(has_blank_end) {
             return Err(Error::Malformed("A trailer's value begins or ends with a blank"));
         }
         if number_of_fields(&trailers) > self.fields_max {
