@@ -103,6 +103,7 @@ impl Arguments {
             least_rate: self.least_rate,
             on_leave: self.on_leave,
             hold: pushback::http::Hold::Body,
+            upgrades: settings::upgrades(),
             refuse_with: None,
         };
         Some(Settings {

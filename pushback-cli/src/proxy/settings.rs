@@ -78,6 +78,13 @@ pub(super) struct Clients {
     pub(super) body_buffer: u32,
 }
 
+impl Clients {
+    /// How many fields the head of a request may have.
+    pub(super) fn fields_max(&self) -> usize {
+        usize::try_from(self.fields).unwrap_or(usize::MAX)
+    }
+}
+
 /// Who may look at the proxy, and change it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Admin {
@@ -149,6 +156,8 @@ pub(super) struct RouteSettings {
     pub(super) least_rate: u32,
     pub(super) on_leave: OnLeave,
     pub(super) hold: Hold,
+    /// What connections may become, by names in small letters.
+    pub(super) upgrades: Vec<String>,
     /// The status of refusals; 429, if nothing is said.
     pub(super) refuse_with: Option<StatusCode>,
 }
@@ -215,6 +224,11 @@ impl Default for Clients {
             body_buffer: 64 << 10,
         }
     }
+}
+
+/// WebSocket, if nothing is said: what a service agrees to without meaning to would pass its gauge by.
+pub(super) fn upgrades() -> Vec<String> {
+    vec!["websocket".to_owned()]
 }
 
 pub(super) fn cores() -> usize {

@@ -48,6 +48,14 @@ fn a_request_that_came_by_before_is_a_loop() {
 }
 
 #[test]
+fn a_request_that_goes_no_further_is_answered_here_and_says_so() {
+    let proxy = Proxy::start("http://127.0.0.1:1", &[]);
+    let answer = read(&mut send(&proxy.address, "OPTIONS * HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n"));
+    assert_eq!((answer.status, answer.field("proxy-status")), (200, Some("pushback")), "{}", answer.head);
+    assert!(answer.field("connection").is_none(), "nothing is wrong with it: {}", answer.head);
+}
+
+#[test]
 fn bodies_go_through_both_ways_and_the_proxy_keeps_little_of_them() {
     const SIZE: usize = 64 << 20;
     let service = Service::start();
@@ -94,11 +102,10 @@ fn bodies_go_through_both_ways_and_the_proxy_keeps_little_of_them() {
 fn an_upgraded_connection_goes_through_byte_by_byte() {
     let service = Service::start();
     let proxy = Proxy::start(&service.url(), &[]);
-    let asked =
-        "GET /echo-upgrade HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: echo\r\n\r\n";
+    let asked = "GET /echo-upgrade HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\r\n";
     let mut connection = send(&proxy.address, asked);
     let head = crate::support::head(&mut connection);
-    assert!(head.starts_with("http/1.1 101 ") && head.contains("\r\nupgrade: echo\r\n"), "{head}");
+    assert!(head.starts_with("http/1.1 101 ") && head.contains("\r\nupgrade: websocket\r\n"), "{head}");
     for word in ["hello", "again"] {
         connection.write_all(word.as_bytes()).unwrap();
         let mut echoed = [0; 5];

@@ -87,7 +87,10 @@ class Parser(http.server.BaseHTTPRequestHandler):
         if len(hosts) != 1:
             raise Wrong(f"the hosts are {hosts}")
         # Not self.path, which has been made safe already.
-        method, target, _ = self.requestline.split()
+        words = self.requestline.split(" ")
+        if len(words) != 3 or "" in words:
+            raise Wrong(f"the line is {self.requestline!r}")
+        method, target, _ = words
         body = self.body().decode("latin1")
         return {"method": method, "target": target, "host": hosts[0], "body": body}
 

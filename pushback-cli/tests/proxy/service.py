@@ -97,7 +97,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return total
 
     def upgrade(self):
-        self.wfile.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n")
+        head = f"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: {self.headers['Upgrade']}\r\n\r\n"
+        self.wfile.write(head.encode())
         while data := self.connection.recv(1024):
             self.connection.sendall(data.upper())
         self.close_connection = True

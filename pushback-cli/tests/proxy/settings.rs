@@ -50,6 +50,32 @@ fn ask(address: &str, text: &str) -> Answer {
 }
 
 #[test]
+fn a_connection_becomes_what_its_route_allows_and_nothing_else() {
+    let running = Service::start();
+    let service = running.url();
+    let settings = Settings::new(&format!(
+        "[[routes]]\nname = \"echo\"\nheader = \"x: echo\"\nupgrades = [\"Echo\"]\nto = \"{service}\"\n\
+         [[routes]]\nname = \"none\"\nheader = \"x: none\"\nupgrades = []\nto = \"{service}\"\n\
+         [[routes]]\nname = \"rest\"\nto = \"{service}\"\n"
+    ));
+    let proxy = settings.start();
+    // This service agrees whether it was asked or not, and nobody believes it then.
+    for (route, protocol, status) in [
+        ("echo", "echo", 101),
+        ("echo", "echo/2", 101),
+        ("echo", "websocket", 502),
+        ("none", "websocket", 502),
+        ("rest", "websocket", 101),
+        ("rest", "echo", 502),
+    ] {
+        let asked = format!(
+            "GET /echo-upgrade HTTP/1.1\r\nHost: a\r\nx: {route}\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n"
+        );
+        assert_eq!(ask(&proxy.address, &asked).status, status, "{route}: {protocol}");
+    }
+}
+
+#[test]
 fn each_route_has_its_service_and_its_gauge() {
     let (one, two) = (Service::start(), Service::start());
     let settings = Settings::new(&format!(
@@ -304,6 +330,38 @@ fn gauges_are_shown_and_changed_with_the_token_alone() {
     }
     let without = Proxy::start(&service.url(), &[]);
     assert_eq!(get(&without.admin, "/api/gauges").status, 403);
+}
+
+#[test]
+fn wrong_tokens_are_logged_and_slow_and_keep_nobody_from_the_right_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    fs::write(&token, "a-token-of-the-test\n").unwrap();
+    let arguments = ["--admin-token", token.to_str().unwrap(), "--log", "json"];
+    let mut proxy = Proxy::start_as("http://127.0.0.1:1", &arguments, |command| {
+        command.stderr(Stdio::piped());
+    });
+    let mut log = proxy.log();
+    let host = proxy.admin.clone();
+    let with = |token: &str| {
+        format!("GET /api/gauges HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n")
+    };
+    let mut wrong: Vec<_> = (0..4).map(|_| send(&host, &with("a-token-that-is-wrong"))).collect();
+    for _ in &wrong {
+        let mut line = String::new();
+        log.read_line(&mut line).unwrap();
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let said = ["message", "client", "path"].map(|name| line[name].as_str().unwrap_or_default());
+        assert_eq!(said, ["a wrong token", "127.0.0.1", "/api/gauges"], "{line}");
+        assert!(!line.to_string().contains("that-is-wrong"), "{line}");
+    }
+    // While these wait, a fifth does not, and the right one does not either.
+    let fifth = ask(&host, &with("a-token-that-is-wrong"));
+    assert_eq!((fifth.status, fifth.field("retry-after")), (429, Some("1")));
+    assert_eq!(ask(&host, &with("a-token-of-the-test")).status, 200);
+    for connection in &mut wrong {
+        assert_eq!(read(connection).status, 401);
+    }
 }
 
 #[test]

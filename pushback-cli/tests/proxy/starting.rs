@@ -59,6 +59,46 @@ fn the_access_log_has_a_line_for_each_request_which_no_client_can_forge() {
     assert!(line["milliseconds"].as_f64().unwrap() >= 0.0, "{line}");
 }
 
+/// hyper answers these itself, and tells nobody but by the end of the connection.
+#[test]
+fn the_access_log_has_a_line_for_what_is_no_request_at_all() {
+    let mut proxy = Proxy::start_as("http://127.0.0.1:1", &["--access-log", "--log", "json"], |command| {
+        command.stderr(Stdio::piped());
+    });
+    let mut log = proxy.log();
+    let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(200));
+    for (asked, status) in [
+        ("G@T / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400),
+        (&many, 431),
+    ] {
+        assert_eq!(read(&mut send(&proxy.address, asked)).status, status);
+        let mut line = String::new();
+        log.read_line(&mut line).unwrap();
+        let line: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&line["target"], &line["client"]), (&"access".into(), &"127.0.0.1".into()), "{line}");
+        assert_eq!(line["status"], status, "{line}");
+        assert!(line["error"].is_string(), "{line}");
+    }
+}
+
+#[test]
+fn no_client_turns_a_line_of_the_log_around() {
+    let service = Service::start();
+    for form in ["text", "json"] {
+        let mut proxy = Proxy::start_as(&service.url(), &["--access-log", "--log", form], |command| {
+            command.stderr(Stdio::piped());
+        });
+        let mut log = proxy.log();
+        let asked = "GET /\u{202e}gpj.exe\u{2066}\u{9b} HTTP/1.1\r\nHost: a\r\n\r\n";
+        read(&mut send(&proxy.address, asked));
+        let mut line = String::new();
+        log.read_line(&mut line).unwrap();
+        assert!(line.contains("/\\u202egpj.exe\\u2066\\u009b"), "{line}");
+        assert!(!line.contains(['\u{202e}', '\u{2066}', '\u{9b}']), "{line}");
+    }
+}
+
 #[test]
 fn the_access_log_has_a_line_for_a_client_that_has_left_and_a_metric_says_what_it_left_behind() {
     let service = Service::start();

@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
-    extract::Request,
+    Extension, Router,
+    extract::{ConnectInfo, Request},
     http::StatusCode,
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -51,14 +51,15 @@ pub(super) async fn serve(
     let (attendant, mut seats) = (Attendant::new(), Seats::new(CONNECTIONS));
     tokio::spawn(async move {
         loop {
-            let Ok((stream, _)) = listener.accept().await else {
+            let Ok((stream, peer)) = listener.accept().await else {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             };
             let seat = seats.next().await;
             let attended = attendant.begin(BOUNDS);
             let initiative = attended.initiative();
-            let (pages, tls) = (pages.clone(), tls.clone());
+            let pages = pages.clone().layer(Extension(ConnectInfo(peer)));
+            let tls = tls.clone();
             let task = tokio::spawn(async move {
                 let _seat = seat;
                 match tls {

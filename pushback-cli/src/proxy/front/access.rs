@@ -1,12 +1,15 @@
 //! The access log: a line for each request, when the head of its answer is there, or its client has gone.
 
-use std::{net::IpAddr, time::Instant};
+use std::{error::Error, net::IpAddr, time::Instant};
 
-use hyper::{Method, Request, Uri, body::Incoming};
+use hyper::{Method, Request, StatusCode, Uri, body::Incoming};
 
 use super::call::Answered;
 use crate::proxy::{
-    message::{client::Client, error::PROXY_STATUS},
+    message::{
+        client::Client,
+        error::{PROXY_STATUS, cause},
+    },
     now::now,
     settings::Trust,
 };
@@ -55,4 +58,22 @@ impl Line {
             milliseconds = self.milliseconds(),
         );
     }
+}
+
+/// A request of which hyper makes nothing: it has answered that by itself, without a `Proxy-Status`, and all that it tells is why its
+/// connection ended.
+pub(super) fn unread(client: IpAddr, ended: &(dyn Error + 'static)) {
+    let Some(error) = cause::<hyper::Error>(ended).filter(|error| error.is_parse()) else { return };
+    let status = match error {
+        // It tells the two apart by its words alone.
+        error if error.is_parse_too_large() && error.to_string().contains("URI") => StatusCode::URI_TOO_LONG,
+        error if error.is_parse_too_large() => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    tracing::info!(
+        target: "access",
+        client = %client.to_canonical(),
+        status = status.as_u16(),
+        error = %error,
+    );
 }

@@ -28,9 +28,9 @@ use super::{
 use crate::proxy::{
     attended::Keep,
     message::{
+        check,
         client::Client,
         error::{Error, PROXY_STATUS, REFUSED},
-        fields,
     },
     service::answer::Answer,
 };
@@ -58,8 +58,12 @@ impl Door {
         Door { sites: Arc::clone(sites), client: Arc::new(client), progress, keep, worker }
     }
 
+    pub(super) fn sites(&self) -> &Arc<Sites> {
+        &self.sites
+    }
+
     fn ask(&self, site: &Site, mut request: Request<Incoming>, is_known_hop: bool) -> Result<Call, Error> {
-        fields::check(&request, &self.sites.own)?;
+        check::check(&request, &self.sites.own, site.settings.clients.fields_max())?;
         if !is_known_hop {
             site.claims.take_off(request.headers_mut());
         }
@@ -130,8 +134,7 @@ impl Future for Passing {
             },
             State::Answered(error) => Err(*error),
         };
-        // After a malformed request, nobody knows where the next one begins.
-        let is_last = self.is_last || answered.as_ref().is_err_and(|error| *error != Error::NoRoute);
+        let is_last = self.is_last || answered.as_ref().is_err_and(|error| !error.leaves_connection());
         let mut answered = answered.unwrap_or_else(|error| Answer::of(error).map(ResponseBody::from));
         if answered.body().refused().is_some() {
             answered.headers_mut().insert(PROXY_STATUS, REFUSED);

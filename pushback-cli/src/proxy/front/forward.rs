@@ -14,8 +14,10 @@ use tower_service::Service;
 use super::route::Route;
 use crate::proxy::{
     message::{
+        check,
         claims::Claims,
         client::Client,
+        error::Error,
         fields,
         upgrade::Upgrade,
         upload::{Asking, Upload},
@@ -38,27 +40,29 @@ impl Forward {
         Forward { route, claims, client: Arc::clone(client), worker }
     }
 
-    async fn exchange(self, mut request: Request<Asking>) -> Response<Answer> {
+    async fn exchange(self, mut request: Request<Asking>) -> Result<Response<Answer>, Error> {
         let upstream = &self.route.upstream;
         let origin = &upstream.settings.origin;
-        let upgrade = Upgrade::asked_for(&mut request);
+        let upgrade = Upgrade::asked_for(&mut request, &self.route.upgrades);
         *request.version_mut() = if origin.is_h2() { Version::HTTP_2 } else { Version::HTTP_11 };
-        let host = fields::host(&request);
+        let host = check::host(&request);
         let protocol = upgrade.as_ref().map(|upgrade| &upgrade.protocol);
-        fields::rewrite(&mut request, &self.client, &self.claims, origin.authority(), protocol);
+        let trailers = fields::rewrite(
+            &mut request,
+            &self.client,
+            &self.claims,
+            self.route.fields_max,
+            origin.authority(),
+            protocol,
+        );
         let asked = std::mem::take(request.uri_mut());
         *request.uri_mut() = origin.locate(asked, host);
-        let request = request.map(|body| Upload::new(body, Arc::clone(&self.claims)));
-        let mut response = match upstream.send(self.worker, request, self.route.timeout).await {
-            Ok(response) => response,
-            Err(error) => {
-                tracing::debug!(error = error.text(), "the service gave no answer");
-                return Answer::of(error);
-            }
-        };
-        let is_upgraded = Upgrade::go_through(upgrade, &mut response);
-        fields::clean(&mut response, is_upgraded);
-        response
+        let request = request.map(|body| Upload::new(body, trailers));
+        let mut response = upstream.send(self.worker, request, self.route.timeout).await?;
+        let is_upgraded = Upgrade::go_through(upgrade, &mut response)?;
+        let trailers = fields::clean(&mut response, is_upgraded);
+        response.body_mut().sift(trailers);
+        Ok(response)
     }
 }
 
@@ -73,7 +77,12 @@ impl Service<Request<Asking>> for Forward {
 
     fn call(&mut self, request: Request<Asking>) -> Forwarding {
         let exchange = self.clone().exchange(request);
-        Box::pin(async { Ok(exchange.await) })
+        Box::pin(async {
+            Ok(exchange.await.unwrap_or_else(|error| {
+                tracing::debug!(error = error.text(), "the service gave no answer");
+                Answer::of(error)
+            }))
+        })
     }
 }
 

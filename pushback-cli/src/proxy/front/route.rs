@@ -27,6 +27,10 @@ pub(in crate::proxy) struct Route {
     /// How long the service has for the head of an answer.
     pub(super) timeout: Duration,
     pub(super) on_leave: OnLeave,
+    /// What connections may become.
+    pub(super) upgrades: Vec<String>,
+    /// How many fields a request may have, and how many trailers.
+    pub(super) fields_max: usize,
     /// For whoever comes from a hop that is known, whose word about priority and deadline counts.
     pub(super) trusting: BackpressureLayer,
     /// For all others.

@@ -15,7 +15,7 @@ pub(super) fn server(clients: &Clients) -> Server {
         .timer(TokioTimer::new())
         .header_read_timeout(clients.head)
         .max_buf_size(usize::try_from(clients.head_size).unwrap_or(usize::MAX))
-        .max_headers(usize::try_from(clients.fields).unwrap_or(usize::MAX))
+        .max_headers(clients.fields_max())
         // Small answers go out as one piece, which costs less than telling the system of two.
         .writev(false);
     server

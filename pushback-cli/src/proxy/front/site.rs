@@ -116,6 +116,8 @@ impl Site {
                 upstream: Arc::clone(upstream),
                 timeout: route.timeout,
                 on_leave: route.on_leave,
+                upgrades: route.upgrades.clone(),
+                fields_max: settings.clients.fields_max(),
                 trusting: layer(route, gauge, &settings, true)?,
                 layer: layer(route, gauge, &settings, false)?,
             }))

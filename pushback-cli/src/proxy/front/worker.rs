@@ -18,7 +18,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::{door::Door, site::Sites};
+use super::{access, door::Door, site::Sites};
 use crate::proxy::{
     attended::{Attendant, Attended, Bounds, Server},
     message::client::Client,
@@ -146,7 +146,11 @@ async fn told<Io>(attended: Attended, server: Server, io: Io, door: Door, peer: 
 where
     Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let sites = Arc::clone(door.sites());
     if let Err(error) = attended.serve(server, io, door).await {
         debug!(%peer, %error, "a connection broke");
+        if sites.now().settings.has_access_log {
+            access::unread(peer, &*error);
+        }
     }
 }

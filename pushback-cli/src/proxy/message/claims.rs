@@ -1,11 +1,8 @@
 //! What only a known hop may say.
 
-use hyper::{
-    HeaderMap,
-    header::{HeaderName, VIA},
-};
+use hyper::{HeaderMap, header::HeaderName};
 
-use super::names::{HOP_BY_HOP, is_same, is_same_in_cgi};
+use super::names::{is_same, is_same_in_cgi};
 use crate::proxy::settings::Trust;
 
 /// What only a known hop may say: who asked and by which way, how urgent it is and until when, and what the settings name. Services
@@ -35,8 +32,8 @@ impl Claims {
         }
     }
 
-    /// Whether a trailer may have this name: nothing that is about the connection, or that is read as a header and believed.
+    /// Whether a request's trailer may have this name, which is read as a header and believed.
     pub(super) fn may_trail(&self, name: &HeaderName) -> bool {
-        !HOP_BY_HOP.contains(name) && *name != VIA && !is_same_in_cgi(name) && !self.has(name)
+        !is_same_in_cgi(name) && !self.has(name)
     }
 }

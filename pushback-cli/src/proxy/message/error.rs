@@ -1,7 +1,7 @@
 //! Why a request gets no answer of a service, and how clients and operators tell that from what the service answered: by the field
 //! `Proxy-Status` (RFC 9209).
 
-use std::{error::Error as StdError, io};
+use std::{error::Error as StdError, fmt, io};
 
 use hyper::{
     StatusCode,
@@ -20,6 +20,10 @@ pub(in crate::proxy) const REFUSED: HeaderValue =
 pub(in crate::proxy) enum Error {
     /// The request has no single meaning.
     Malformed(&'static str),
+    /// It has more fields than it may.
+    TooManyFields,
+    /// It is for the last hop that it may reach, which is this one: no error, and no answer of the service.
+    LastHop,
     /// It asks for what this proxy does not do.
     NotDone(&'static str),
     /// It came by here before.
@@ -43,19 +47,25 @@ pub(in crate::proxy) enum Error {
 impl Error {
     /// What is wrong with a request whose body did not come to its end.
     pub(in crate::proxy) fn of_sender(error: &(dyn StdError + 'static)) -> Self {
-        // So hyper calls chunks that are none; a body which only stops is cut off.
-        let is_garbled =
-            |io: &io::Error| matches!(io.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput);
-        if cause(error).is_some_and(is_garbled) {
+        if let Some(known) = cause::<Error>(error) {
+            *known
+        } else if is_garbled(error) {
             Error::Malformed("The body's chunks are malformed")
         } else {
             Error::Upload
         }
     }
 
+    /// Whether its connection is good for another request: after a malformed one, nobody knows where the next begins.
+    pub(in crate::proxy) fn leaves_connection(self) -> bool {
+        matches!(self, Error::NoRoute | Error::LastHop)
+    }
+
     pub(in crate::proxy) fn status(self) -> StatusCode {
         match self {
             Error::Malformed(_) => StatusCode::BAD_REQUEST,
+            Error::TooManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Error::LastHop => StatusCode::OK,
             Error::NotDone(_) => StatusCode::NOT_IMPLEMENTED,
             Error::Loop => StatusCode::LOOP_DETECTED,
             Error::Upload => StatusCode::REQUEST_TIMEOUT,
@@ -70,7 +80,10 @@ impl Error {
     /// By the registry of RFC 9209, 2.3.
     pub(in crate::proxy) fn proxy_status(self) -> &'static str {
         match self {
-            Error::Malformed(_) | Error::NotDone(_) | Error::Upload => "pushback; error=http_request_error",
+            Error::Malformed(_) | Error::TooManyFields | Error::NotDone(_) | Error::Upload => {
+                "pushback; error=http_request_error"
+            }
+            Error::LastHop => "pushback",
             Error::Loop => "pushback; error=proxy_loop_detected",
             Error::NoRoute => "pushback; error=destination_not_found",
             Error::Panicked => "pushback; error=proxy_internal_error",
@@ -89,9 +102,10 @@ impl Error {
     pub(in crate::proxy) fn outcome(self) -> Outcome {
         match self {
             Error::ConnectTimeout | Error::TooSlow => Outcome::Overload,
-            Error::Malformed(_) | Error::NotDone(_) | Error::Loop | Error::Upload | Error::NoRoute => {
+            Error::Malformed(_) | Error::TooManyFields | Error::LastHop | Error::NotDone(_) => {
                 Outcome::Ignore
             }
+            Error::Loop | Error::Upload | Error::NoRoute => Outcome::Ignore,
             Error::Refused | Error::Unreachable | Error::Garbage | Error::Broken => Outcome::Ignore,
             Error::Certificate | Error::Tls | Error::Panicked => Outcome::Ignore,
         }
@@ -100,6 +114,8 @@ impl Error {
     pub(in crate::proxy) fn text(self) -> &'static str {
         match self {
             Error::Malformed(why) | Error::NotDone(why) => why,
+            Error::TooManyFields => "The request has too many fields",
+            Error::LastHop => "This request goes no further than to this proxy",
             Error::Loop => "This request came by this proxy before",
             Error::Upload => "The request did not come to its end",
             Error::NoRoute => "No service is known for this request",
@@ -114,6 +130,23 @@ impl Error {
             Error::TooSlow => "The service did not answer in time",
         }
     }
+}
+
+/// As a body has it that ends with it.
+impl StdError for Error {}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+/// Whether a body has chunks that are none; one that only stops is cut off.
+pub(in crate::proxy) fn is_garbled(error: &(dyn StdError + 'static)) -> bool {
+    // So hyper calls them.
+    let is_garbled =
+        |io: &io::Error| matches!(io.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput);
+    cause(error).is_some_and(is_garbled)
 }
 
 /// The first cause of this kind.

@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 use tracing::debug;
 
-use super::fields::has_token;
+use super::{error::Error, lists::has_token};
 
 /// What a client wants its connection to become.
 pub(in crate::proxy) struct Upgrade {
@@ -18,30 +18,32 @@ pub(in crate::proxy) struct Upgrade {
 }
 
 impl Upgrade {
-    /// Not to HTTP/2: requests on it would pass the gauge by.
-    pub(in crate::proxy) fn asked_for<B>(request: &mut Request<B>) -> Option<Self> {
+    /// If it is one of those allowed, which are in small letters. HTTP/2 never is: requests on it would pass the gauge by.
+    pub(in crate::proxy) fn asked_for<B>(request: &mut Request<B>, allowed: &[String]) -> Option<Self> {
         if request.version() != Version::HTTP_11 || !has_token(request.headers(), &CONNECTION, "upgrade") {
             return None;
         }
         let mut protocols = request.headers().get_all(UPGRADE).iter();
         let protocol = protocols.next().filter(|_| protocols.next().is_none())?.clone();
-        let is_one = |token: &str| !token.is_empty() && !token.contains([',', ' ']);
-        let is_http = |token: &str| {
-            let name = token.split('/').next().unwrap_or_default();
-            name.eq_ignore_ascii_case("h2c")
-                || name.eq_ignore_ascii_case("h2")
-                || name.eq_ignore_ascii_case("http")
-        };
-        protocol.to_str().ok().filter(|token| is_one(token) && !is_http(token))?;
+        let name = protocol.to_str().ok()?.split('/').next()?;
+        allowed.iter().find(|allowed| name.eq_ignore_ascii_case(allowed))?;
         Some(Upgrade { protocol, client: on(request) })
     }
 
-    /// Joins both connections if the service has agreed; says whether it did.
-    pub(in crate::proxy) fn go_through<B>(asked: Option<Self>, response: &mut Response<B>) -> bool {
+    /// Joins both connections if the service has agreed; says whether it did. A service that agrees to what nobody asked for does not
+    /// speak HTTP (RFC 9110, 7.8).
+    pub(in crate::proxy) fn go_through<B>(
+        asked: Option<Self>,
+        response: &mut Response<B>,
+    ) -> Result<bool, Error> {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return false;
+            return Ok(false);
         }
-        let Some(Upgrade { client, .. }) = asked else { return false };
+        let Upgrade { protocol, client } = asked.ok_or(Error::Garbage)?;
+        let agreed = response.headers().get(UPGRADE).ok_or(Error::Garbage)?;
+        if !agreed.as_bytes().eq_ignore_ascii_case(protocol.as_bytes()) {
+            return Err(Error::Garbage);
+        }
         let service = on(response);
         tokio::spawn(async move {
             let joined = async {
@@ -53,6 +55,6 @@ impl Upgrade {
                 debug!(error, "an upgraded connection broke");
             }
         });
-        true
+        Ok(true)
     }
 }

@@ -14,16 +14,16 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use pushback::http::RequestBody;
 
-use super::{claims::Claims, error::Error};
+use super::{error::Error, trailers::Trailers};
 use crate::proxy::now::now;
 
 /// A request's body as the layer gives it.
 pub(in crate::proxy) type Asking = RequestBody<Incoming>;
 
-/// The same without trailers that nobody may send. hyper sends only those announced over HTTP/1, and all over HTTP/2.
+/// The same without trailers that nobody may send.
 pub(in crate::proxy) struct Upload {
     body: Asking,
-    claims: Arc<Claims>,
+    trailers: Trailers,
     /// If it takes its time.
     handover: Option<Arc<Handover>>,
 }
@@ -61,7 +61,7 @@ impl Handover {
 }
 
 impl Upload {
-    pub(in crate::proxy) fn new(body: Asking, claims: Arc<Claims>) -> Self {
+    pub(in crate::proxy) fn new(body: Asking, trailers: Trailers) -> Self {
         let new = || Handover {
             began: now(),
             part_after: AtomicU64::new(0),
@@ -69,26 +69,12 @@ impl Upload {
             failed: OnceLock::new(),
         };
         let handover = (!body.is_end_stream()).then(|| Arc::new(new()));
-        Upload { body, claims, handover }
+        Upload { body, trailers, handover }
     }
 
     /// How far it is; nothing, if there is no body.
     pub(in crate::proxy) fn handover(&self) -> Option<Arc<Handover>> {
         self.handover.clone()
-    }
-
-    fn proper(&self, frame: Frame<Bytes>) -> Frame<Bytes> {
-        match frame.into_trailers() {
-            Err(data) => data,
-            Ok(mut trailers) => {
-                let wrong: Vec<_> =
-                    trailers.keys().filter(|name| !self.claims.may_trail(name)).cloned().collect();
-                for name in wrong {
-                    trailers.remove(name);
-                }
-                Frame::trailers(trailers)
-            }
-        }
     }
 }
 
@@ -101,13 +87,15 @@ impl Body for Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let part = Pin::new(&mut self.body).poll_frame(cx);
+        let sift = |part: Result<_, Self::Error>| part.and_then(|frame| Ok(self.trailers.sift(frame)?));
+        let part = part.map(|part| part.map(sift));
         if let Some(handover) = &self.handover {
             handover.note(&part);
             if let Poll::Ready(Some(Err(error))) = &part {
                 let _ = handover.failed.set(Error::of_sender(&**error));
             }
         }
-        part.map(|part| part.map(|part| part.map(|frame| self.proper(frame))))
+        part
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,6 +1,8 @@
 //! Answers: the service's, and what the proxy answers by itself.
 
 use std::{
+    error::Error as StdError,
+    future::poll_fn,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -13,15 +15,45 @@ use hyper::{
 };
 
 use super::pool::Lease;
-use crate::proxy::message::error::{Error, PROXY_STATUS};
+use crate::proxy::message::{
+    error::{Error, PROXY_STATUS},
+    trailers::Trailers,
+};
+
+type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// An answer's body: the service's, or a text of ours.
 pub(in crate::proxy) struct Answer(Kind);
 
 enum Kind {
-    /// With the connection that is good for another call when this has come to its end.
-    Service(Incoming, Option<Lease>),
+    Service(Content),
     Text(Option<Bytes>),
+}
+
+/// The service's.
+struct Content {
+    body: Incoming,
+    /// The connection that is good for another call when this has come to its end.
+    lease: Option<Lease>,
+    /// What was read of it before it was asked for.
+    begun: Option<Part>,
+    /// Which of its trailers go on, when that is known.
+    trailers: Option<Trailers>,
+}
+
+type Part = Option<Result<Frame<Bytes>, hyper::Error>>;
+
+impl Content {
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Part> {
+        if let Some(part) = self.begun.take() {
+            return Poll::Ready(part);
+        }
+        let part = Pin::new(&mut self.body).poll_frame(cx);
+        if matches!(part, Poll::Ready(None)) || self.body.is_end_stream() {
+            self.lease.take().into_iter().for_each(Lease::end);
+        }
+        part
+    }
 }
 
 impl Answer {
@@ -29,7 +61,27 @@ impl Answer {
         if body.is_end_stream() {
             lease.take().into_iter().for_each(Lease::end);
         }
-        Answer(Kind::Service(body, lease))
+        Answer(Kind::Service(Content { body, lease, begun: None, trailers: None }))
+    }
+
+    /// Reads the first part if it came along with the head, so that garbage in its place is no answer at all. Waits for nobody: the head
+    /// of a stream goes on before there is a part.
+    pub(super) async fn begin(&mut self) -> Result<(), hyper::Error> {
+        let Kind::Service(content) = &mut self.0 else { return Ok(()) };
+        if content.body.is_end_stream() {
+            return Ok(());
+        }
+        for is_read in [false, true] {
+            if let Poll::Ready(part) = poll_fn(|cx| Poll::Ready(content.poll_part(cx))).await {
+                content.begun = Some(part.transpose()?.map(Ok));
+                break;
+            }
+            if !is_read {
+                // The connection's task reads on when it is asked for.
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(())
     }
 
     /// What the proxy answers by itself.
@@ -44,6 +96,13 @@ impl Answer {
         response
     }
 
+    /// These of its trailers go on.
+    pub(in crate::proxy) fn sift(&mut self, trailers: Trailers) {
+        if let Kind::Service(content) = &mut self.0 {
+            content.trailers = Some(trailers);
+        }
+    }
+
     fn text(text: &'static str) -> Self {
         Answer(Kind::Text(Some(Bytes::from_static(text.as_bytes()))))
     }
@@ -51,34 +110,33 @@ impl Answer {
 
 impl Body for Answer {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.0 {
-            Kind::Service(body, lease) => {
-                let part = Pin::new(&mut *body).poll_frame(cx);
-                if matches!(part, Poll::Ready(None)) || body.is_end_stream() {
-                    lease.take().into_iter().for_each(Lease::end);
-                }
-                part
-            }
+            Kind::Service(content) => content.poll_part(cx).map(|part| {
+                part.map(|part| match &content.trailers {
+                    Some(trailers) => Ok(trailers.sift(part?)?),
+                    None => Ok(part?),
+                })
+            }),
             Kind::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Kind::Service(body, _) => body.is_end_stream(),
+            Kind::Service(content) => content.begun.is_none() && content.body.is_end_stream(),
             Kind::Text(text) => text.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Kind::Service(body, _) => body.size_hint(),
+            Kind::Service(content) => content.body.size_hint(),
             Kind::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
         }
     }

@@ -5,7 +5,7 @@ use std::{error::Error as StdError, io};
 use pushback::http::SenderStalled;
 
 use crate::proxy::{
-    message::error::{Error, cause},
+    message::error::{Error, cause, is_garbled},
     tls,
 };
 
@@ -34,7 +34,7 @@ pub(super) fn error_of(error: &(dyn StdError + 'static)) -> Error {
         || cause::<hyper::Error>(error).is_some_and(hyper::Error::is_user);
     match cause::<hyper::Error>(error) {
         _ if is_of_sender => Error::of_sender(error),
-        Some(error) if error.is_parse() => Error::Garbage,
+        Some(error) if error.is_parse() || is_garbled(error) => Error::Garbage,
         _ => Error::Broken,
     }
 }

@@ -27,6 +27,9 @@ use crate::proxy::{message::upload::Upload, now::now};
 /// just being closed.
 const IDLE_MAX: Duration = Duration::from_secs(4);
 
+/// How many fields an answer may have: hyper's 100, if nothing is said, are not enough for services that set many cookies.
+const FIELDS_MAX: usize = 256;
+
 /// A worker's connections on which nothing runs. As many are open as calls ran at once lately, which the gauge bounds.
 pub(super) struct Pool {
     address: Address,
@@ -116,7 +119,9 @@ where
     Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     // Small requests go out as one piece.
-    let handshake = http1::Builder::new().writev(false).handshake(TokioIo::new(stream)).await;
+    let mut builder = http1::Builder::new();
+    builder.writev(false).max_headers(FIELDS_MAX);
+    let handshake = builder.handshake(TokioIo::new(stream)).await;
     let (sender, connection) = handshake.map_err(Failure::Exchange)?;
     tokio::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {

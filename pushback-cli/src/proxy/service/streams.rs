@@ -31,6 +31,9 @@ const PING_EVERY: Duration = Duration::from_secs(5);
 const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 30;
 
+/// How large the head of an answer may be, in bytes: as much as hyper takes over HTTP/1, and not its 16 KiB.
+const HEAD_MAX: u32 = 400 << 10;
+
 /// A worker's one connection. How many streams it may have is the service's word; calls above that wait.
 pub(super) struct Streams {
     address: Address,
@@ -113,6 +116,7 @@ where
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder.timer(TokioTimer::new()).keep_alive_interval(PING_EVERY).keep_alive_timeout(PING_EVERY);
     builder.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
+    builder.max_header_list_size(HEAD_MAX);
     let handshake = builder.handshake(TokioIo::new(stream)).await;
     let (sender, connection) = handshake.map_err(|error| error_of(&error))?;
     tokio::spawn(async move {

@@ -2,18 +2,18 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use hyper::{Request, Response};
+use hyper::{Request, Response, body::Incoming};
 use tokio::time::{timeout, timeout_at};
 
 use super::{
     answer::Answer,
     connect::Address,
     failure::{Failure, error_of, error_of_connect},
-    pool::Pool,
+    pool::{Lease, Pool},
     streams::Streams,
 };
 use crate::proxy::{
-    message::{error::Error, upload::Upload},
+    message::{check::check_answer, error::Error, upload::Upload},
     now::now,
     settings::ServiceSettings,
 };
@@ -73,11 +73,21 @@ impl Way {
     async fn exchange(&self, request: Request<Upload>) -> Result<Response<Answer>, Error> {
         match self {
             Way::H1(pool) => match pool.send(request).await {
-                Ok((response, lease)) => Ok(response.map(|body| Answer::service(body, Some(lease)))),
+                Ok((response, lease)) => answer(response, Some(lease)).await,
                 Err(Failure::Connect(error)) => Err(error_of_connect(&error)),
                 Err(Failure::Exchange(error)) => Err(error_of(&error)),
             },
-            Way::H2(streams) => Ok(streams.send(request).await?.map(|body| Answer::service(body, None))),
+            Way::H2(streams) => answer(streams.send(request).await?, None).await,
         }
     }
+}
+
+/// What goes on of it, if it has one meaning.
+async fn answer(mut response: Response<Incoming>, lease: Option<Lease>) -> Result<Response<Answer>, Error> {
+    let framing = check_answer(&mut response)?;
+    let mut answer = response.map(|body| Answer::service(body, lease.filter(|_| framing.is_certain)));
+    if framing.is_chunked {
+        answer.body_mut().begin().await.map_err(|error| error_of(&error))?;
+    }
+    Ok(answer)
 }

@@ -11,10 +11,10 @@ use super::{
     Log, Origin, RouteSettings, STALL, ServiceSettings, Settings, Somewhere, TIMEOUT, Token, Trust,
     address_or_off, connections, cores, drain_time, exempt, least_rate, line,
     section::{Reading, Section},
-    service_time, small, stall,
+    service_time, small, stall, upgrades,
     values::{
         NAMES, deadline_header, header, header_name, hold, hop, host, is_name, log, method, on_leave, path,
-        refuse_with,
+        refuse_with, upgrade,
     },
     wait, workers,
 };
@@ -220,6 +220,8 @@ fn route(
     let least_rate = section.read("least_rate", least_rate).unwrap_or(LEAST_RATE);
     let on_leave = section.read("on_leave", on_leave).unwrap_or_default();
     let hold = section.read("hold", hold).unwrap_or_default();
+    let allowed = section.list("upgrades", upgrade);
+    let upgrades = if section.had("upgrades") { allowed } else { upgrades() };
     let refuse_with = section.read("refuse_with", refuse_with);
     section.end();
     let service = ServiceSettings { origin: origin?, connect, ca };
@@ -234,6 +236,7 @@ fn route(
         least_rate,
         on_leave,
         hold,
+        upgrades,
         refuse_with,
     })
 }
@@ -351,10 +354,12 @@ mod tests {
             on_leave = "cancel"
             hold = "head"
             exempt = ["/api/health", "/api/live"]
+            upgrades = ["WebSocket", "echo"]
             refuse_with = 503
             [[routes]]
             name = "rest"
             path = "/"
+            upgrades = []
             limit = "vegas"
             to = "http://127.0.0.1:1"
         "#;
@@ -400,6 +405,8 @@ mod tests {
             ("on_leave = \"stop\"", "allowed: finish, cancel"),
             ("least_rate = -1", "allowed: 0 to 1073741824"),
             ("[clients]\nbody_buffer = \"64k\"", "allowed: 0 to 16777216"),
+            ("upgrades = \"H2C\"", "allowed: the name of a protocol that is no HTTP"),
+            ("upgrades = [\"a/1\"]", "allowed: the name of a protocol that is no HTTP"),
             ("refuse_with = 200", "allowed: 400 to 599"),
             ("timeout = 60", "allowed: 10ms to 1h"),
             ("exempt = [\"health\"]", "begins with '/'"),

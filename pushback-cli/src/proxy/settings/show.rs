@@ -115,6 +115,7 @@ fn route(f: &mut fmt::Formatter<'_>, route: &RouteSettings) -> fmt::Result {
     line(f, "stall", time(route.stall))?;
     line(f, "least_rate", i64::from(route.least_rate))?;
     line(f, "on_leave", if route.on_leave == OnLeave::Cancel { "cancel" } else { "finish" })?;
+    line(f, "upgrades", list(&route.upgrades))?;
     if let Some(status) = route.refuse_with {
         line(f, "refuse_with", i64::from(status.as_u16()))?;
     }

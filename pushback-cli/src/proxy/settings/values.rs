@@ -92,6 +92,18 @@ pub(super) fn on_leave(text: &str) -> Result<OnLeave, String> {
     }
 }
 
+/// What a connection may become. Requests of another HTTP would pass the gauge by.
+pub(super) fn upgrade(text: &str) -> Result<String, String> {
+    let name = text.to_ascii_lowercase();
+    let is_token = HeaderName::from_bytes(name.as_bytes()).is_ok(); // both are tokens
+    if is_token && !matches!(name.as_str(), "h2" | "h2c" | "http") {
+        Ok(name)
+    } else {
+        Err("allowed: the name of a protocol that is no HTTP, without its version, such as \"websocket\""
+            .to_owned())
+    }
+}
+
 pub(super) fn refuse_with(text: &str) -> Result<StatusCode, String> {
     let status = small(text, 400..=599)?;
     StatusCode::from_u16(u16::try_from(status).unwrap_or(429)).map_err(|error| error.to_string())

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     service::find,
-    vector::{Raw, bytes},
+    vector::{Answer, Raw, bytes, unfold},
 };
 
 /// Only a failure lasts so long.
@@ -40,6 +40,31 @@ pub(super) fn ask(proxy: SocketAddr, raw: &Raw) -> Result<(), String> {
     match client.answer()? {
         None => Ok(()),
         Some(more) => Err(format!("another answer came: {more}")),
+    }
+}
+
+/// Asks for what the service answers by its script, and says what else than expected came of it.
+pub(super) fn ask_for(proxy: SocketAddr, answer: &Answer) -> Result<(), String> {
+    let mut client = Client::connect(proxy);
+    client.send(&bytes(&answer.request));
+    while client.read()? {}
+    let end = find(&client.got, b"\r\n\r\n").ok_or("there is no answer")?;
+    let (head, body) = client.got.split_at(end + 4);
+    let shown = client.got.escape_ascii();
+    let text: String = head.iter().copied().map(char::from).collect();
+    if text.lines().next() != Some(&*answer.line) {
+        return Err(format!("the answer does not begin with '{}': {shown}", answer.line));
+    }
+    if let Some(line) = answer.gets.iter().find(|line| !text.split("\r\n").any(|is| is == unfold(line))) {
+        return Err(format!("there is no '{line}' in {shown}"));
+    }
+    let all = client.got.to_ascii_lowercase();
+    if let Some(word) = answer.never.iter().find(|word| find(&all, word.as_bytes()).is_some()) {
+        return Err(format!("'{word}' is in {shown}"));
+    }
+    match &answer.body {
+        Some(expected) if bytes(expected) != body => Err(format!("the body is not {expected:?}: {shown}")),
+        _ => Ok(()),
     }
 }
 

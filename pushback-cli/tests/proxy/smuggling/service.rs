@@ -1,8 +1,8 @@
-//! A service that records all it gets, and answers every request it sees an end of.
+//! A service that records all it gets, and answers every request it sees an end of, as it is told to.
 
 use std::{
     io::{Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,8 +16,25 @@ pub(super) struct Service {
     is_over: Arc<AtomicBool>,
 }
 
+/// What the first client's request is answered.
+#[derive(Clone)]
+pub(super) struct Script {
+    pub(super) answer: Vec<u8>,
+    /// Nothing comes behind it.
+    pub(super) ends: bool,
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Script { answer: USUAL.to_vec(), ends: false }
+    }
+}
+
+const USUAL: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
 impl Service {
-    pub(super) fn start() -> Self {
+    pub(super) fn start(script: &Script) -> Self {
+        let script = script.clone();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let is_over = Arc::new(AtomicBool::new(false));
@@ -28,7 +45,8 @@ impl Service {
                 if over.load(Ordering::Relaxed) {
                     break;
                 }
-                connections.push(thread::spawn(move || serve(stream)));
+                let script = script.clone();
+                connections.push(thread::spawn(move || serve(stream, &script)));
             }
             connections
         });
@@ -45,16 +63,22 @@ impl Service {
     }
 }
 
-fn serve(mut stream: TcpStream) -> Vec<u8> {
+fn serve(mut stream: TcpStream, script: &Script) -> Vec<u8> {
     let (mut got, mut answered) = (Vec::new(), 0);
     let mut part = [0; 64 << 10];
     // A connection that is reset has ended, too.
     while let Ok(count @ 1..) = stream.read(&mut part) {
         got.extend_from_slice(&part[..count]);
-        while let Some(end) = request(&got[answered..]).and_then(|request| request.end) {
+        while let Some((head, end)) =
+            request(&got[answered..]).and_then(|Request { head, end }| Some((head, end?)))
+        {
             answered += end;
+            let is_next = head.starts_with("GET /next ");
             // Nobody may be there any more to read it.
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            let _ = stream.write_all(if is_next { USUAL } else { &script.answer });
+            if script.ends && !is_next {
+                let _ = stream.shutdown(Shutdown::Write);
+            }
         }
     }
     got

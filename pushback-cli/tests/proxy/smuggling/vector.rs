@@ -9,11 +9,14 @@ struct File {
     /// By group.
     raw: BTreeMap<String, Vec<Raw>>,
     downgrade: Vec<Downgrade>,
+    /// By group.
+    answer: BTreeMap<String, Vec<Answer>>,
 }
 
 pub(super) enum Vector {
     Raw(Raw),
     Downgrade(Downgrade),
+    Answer(Answer),
 }
 
 /// What reaches the service, beside the next client's request.
@@ -69,11 +72,44 @@ pub(super) struct Downgrade {
     pub(super) expected: Expected,
 }
 
+/// An answer of the service over HTTP/1, byte by byte, and what a client gets of it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Answer {
+    pub(super) name: String,
+    /// What the client sends.
+    #[serde(default = "Answer::asked")]
+    pub(super) request: String,
+    pub(super) service: String,
+    /// The service closes its connection behind it.
+    #[serde(default)]
+    pub(super) ends: bool,
+    /// The first line of what the client gets.
+    pub(super) line: String,
+    /// Lines that are in its head.
+    #[serde(default)]
+    pub(super) gets: Vec<String>,
+    /// What the client does not get, in lower case.
+    #[serde(default)]
+    pub(super) never: Vec<String>,
+    /// All that comes behind the head, as it comes.
+    pub(super) body: Option<String>,
+    #[serde(flatten)]
+    pub(super) expected: Expected,
+}
+
+impl Answer {
+    fn asked() -> String {
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".to_owned()
+    }
+}
+
 impl Vector {
     pub(super) fn name(&self) -> &str {
         match self {
             Vector::Raw(raw) => &raw.name,
             Vector::Downgrade(downgrade) => &downgrade.name,
+            Vector::Answer(answer) => &answer.name,
         }
     }
 
@@ -81,6 +117,7 @@ impl Vector {
         match self {
             Vector::Raw(raw) => &raw.expected,
             Vector::Downgrade(downgrade) => &downgrade.expected,
+            Vector::Answer(answer) => &answer.expected,
         }
     }
 }
@@ -101,7 +138,16 @@ pub(super) fn all() -> Vec<Vector> {
     let downgrades = file.downgrade.into_iter().map(|downgrade| {
         Vector::Downgrade(Downgrade { name: format!("downgrade, {}", downgrade.name), ..downgrade })
     });
-    raws.chain(downgrades).collect()
+    let answers = file.answer.into_iter().flat_map(|(group, answers)| {
+        answers.into_iter().map(move |answer| {
+            let mut answer = Answer { name: format!("answer, {group}, {}", answer.name), ..answer };
+            if answer.expected.upstream.is_empty() {
+                answer.expected.upstream.push("GET / ".to_owned());
+            }
+            Vector::Answer(answer)
+        })
+    });
+    raws.chain(downgrades).chain(answers).collect()
 }
 
 /// Writes `{text*count}` out.

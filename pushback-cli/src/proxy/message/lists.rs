@@ -1,0 +1,31 @@
+//! Fields whose values are lists, which may stand in several lines.
+
+use hyper::{
+    HeaderMap,
+    header::{HeaderName, HeaderValue},
+};
+
+/// The fields that are named in a list.
+pub(super) fn named_in<'a>(
+    headers: &'a HeaderMap,
+    list: &HeaderName,
+) -> impl Iterator<Item = HeaderName> + use<'a> {
+    members(headers, list).filter_map(|name| HeaderName::from_bytes(name).ok())
+}
+
+/// Whether a list has this member.
+pub(super) fn has_token(headers: &HeaderMap, list: &HeaderName, token: &str) -> bool {
+    members(headers, list).any(|member| {
+        let name = member.split(|byte| *byte == b';').next().unwrap_or_default();
+        name.trim_ascii().eq_ignore_ascii_case(token.as_bytes())
+    })
+}
+
+/// The members of a list, which may stand in several fields.
+pub(super) fn members<'a>(
+    headers: &'a HeaderMap,
+    list: &HeaderName,
+) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    let values = headers.get_all(list).into_iter().map(HeaderValue::as_bytes);
+    values.flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
+}
