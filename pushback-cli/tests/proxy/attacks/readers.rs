@@ -65,7 +65,7 @@ const NOTICED: Duration = Duration::from_secs(5);
 #[tokio::test]
 async fn a_reader_that_reads_nothing_loses_its_place_and_is_counted_and_logged() {
     let service = Service::start();
-    let mut proxy = Proxy::start_as(&service.url(), &["--stall", "3s"], |command| {
+    let mut proxy = Proxy::start_as(&service.url(), &["--stall", "3s", "--limit", "10"], |command| {
         command.stderr(Stdio::piped());
     });
     let (say, said) = mpsc::channel();
