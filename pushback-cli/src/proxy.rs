@@ -93,7 +93,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
 
     let signal = shutdown.next().await;
     systemd::tell(NotifyState::Stopping);
-    say(&format!("{signal}: draining, {} in flight. Another signal ends at once.", sites.in_flight()));
+    let upgraded = match sites.upgraded() {
+        0 => String::new(),
+        open => format!(" and {open} upgraded connections open"),
+    };
+    let in_flight = sites.in_flight();
+    say(&format!("{signal}: draining, {in_flight} in flight{upgraded}. Another signal ends at once."));
     let bound = sites.now().settings.drain;
     tokio::select! {
         left = drain::run(&sites, workers, bound) => {

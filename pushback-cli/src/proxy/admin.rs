@@ -19,7 +19,10 @@ use axum::{
     routing::get,
 };
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
-use pushback::dashboard::{Dashboard, RouteCount};
+use pushback::{
+    PressureGauge,
+    dashboard::{Dashboard, RouteCount},
+};
 
 use self::guard::Guard;
 use super::{
@@ -107,8 +110,10 @@ fn probes(sites: &Arc<Sites>, metrics: PrometheusHandle) -> Router {
     };
     let sites = Arc::clone(sites);
     let metrics = async move || {
-        for gauge in &sites.now().gauges {
-            gauge.publish_metrics();
+        let site = sites.now();
+        site.gauges.iter().for_each(PressureGauge::publish_metrics);
+        for route in &site.routes {
+            route.upgraded.publish_metrics(&route.name);
         }
         ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
     };

@@ -61,9 +61,14 @@ impl Attendant {
         Attended { initiative: Arc::new(Initiative::new()), bounds, end: self.end.subscribe() }
     }
 
-    /// Tells all clients that their connections end, and waits until they have.
-    pub(super) async fn end_all(self) {
+    /// Tells all clients that their connections end: those that wait for nothing go now.
+    pub(super) fn tell_all(&self) {
         self.end.send_replace(());
+    }
+
+    /// The same, and waits until all have ended.
+    pub(super) async fn end_all(self) {
+        self.tell_all();
         self.end.closed().await;
     }
 }

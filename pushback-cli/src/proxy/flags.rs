@@ -104,6 +104,8 @@ impl Arguments {
             on_leave: self.on_leave,
             hold: pushback::http::Hold::Body,
             upgrades: settings::upgrades(),
+            upgraded_limit: None,
+            upgraded_idle: settings::UPGRADED_IDLE,
             refuse_with: None,
         };
         Some(Settings {

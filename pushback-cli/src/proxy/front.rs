@@ -9,4 +9,5 @@ mod forward;
 mod route;
 mod server;
 pub(super) mod site;
+mod upgraded;
 pub(super) mod worker;

@@ -158,6 +158,10 @@ pub(super) struct RouteSettings {
     pub(super) hold: Hold,
     /// What connections may become, by names in small letters.
     pub(super) upgrades: Vec<String>,
+    /// How many connections that have become something else may be open at once; as many as clients may have, if nothing is said.
+    pub(super) upgraded_limit: Option<u32>,
+    /// How long nothing may move on one of them.
+    pub(super) upgraded_idle: Duration,
     /// The status of refusals; 429, if nothing is said.
     pub(super) refuse_with: Option<StatusCode>,
 }
@@ -210,6 +214,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) const CONNECT: Duration = Duration::from_secs(5);
 const STALL: Duration = Duration::from_secs(10);
 const LEAST_RATE: u32 = 4 << 10;
+pub(super) const UPGRADED_IDLE: Duration = Duration::from_secs(3600);
 const DRAIN: Duration = Duration::from_secs(30);
 
 impl Default for Clients {
@@ -270,6 +275,10 @@ pub(super) fn workers(text: &str) -> Result<usize, String> {
 /// How long the service may take, to connect or to answer.
 pub(super) fn service_time(text: &str) -> Result<Duration, String> {
     settings::duration(text, Duration::from_millis(10)..=Duration::from_secs(3600))
+}
+
+pub(super) fn idle(text: &str) -> Result<Duration, String> {
+    settings::duration(text, Duration::from_secs(1)..=Duration::from_secs(24 * 3600))
 }
 
 pub(super) fn connections(text: &str) -> Result<u32, String> {

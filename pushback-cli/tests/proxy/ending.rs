@@ -98,3 +98,17 @@ fn a_drain_has_a_bound_and_a_second_signal_ends_at_once() {
         assert_eq!(proxy.end().0, 1);
     }
 }
+
+/// Two that wait for nothing used to keep whoever waited behind them out, for as long as a drain may take.
+#[test]
+fn a_drain_at_the_cap_serves_whoever_is_connected_already() {
+    let service = Service::start();
+    let proxy = Proxy::start(&service.url(), &["--connections", "2", "--workers", "1", "--drain", "1h"]);
+    let asked = request(&proxy.address, "/");
+    let mut idle = [send(&proxy.address, &asked), send(&proxy.address, &asked)];
+    assert!(idle.iter_mut().all(|connection| read(connection).status == 200));
+    let mut in_backlog = send(&proxy.address, &asked);
+    proxy.signal("-TERM");
+    assert_eq!(read(&mut in_backlog).status, 200);
+    assert_eq!(proxy.end().0, 0);
+}

@@ -10,3 +10,4 @@ mod settings;
 mod smuggling;
 mod starting;
 mod support;
+mod upgrades;

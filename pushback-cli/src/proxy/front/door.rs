@@ -69,7 +69,7 @@ impl Door {
         }
         let route = site.route_of(&request)?;
         route.requests.fetch_add(1, Ordering::Relaxed);
-        let forward = Forward::new(route, &site.claims, &self.client, self.worker);
+        let forward = Forward::new(route, &site.claims, &self.client, &self.keep, self.worker);
         let layer = if is_known_hop { &route.trusting } else { &route.layer };
         let layered = layer.layer(forward).over(self.progress.clone()).call(request);
         Ok(Call::new(layered, route, &self.keep))

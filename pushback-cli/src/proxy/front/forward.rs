@@ -13,6 +13,7 @@ use tower_service::Service;
 
 use super::route::Route;
 use crate::proxy::{
+    attended::Keep,
     message::{
         check,
         claims::Claims,
@@ -31,19 +32,28 @@ pub(super) struct Forward {
     route: Arc<Route>,
     claims: Arc<Claims>,
     client: Arc<Client>,
+    /// For a connection that becomes something else.
+    keep: Keep,
     worker: usize,
 }
 
 impl Forward {
-    pub(super) fn new(route: &Arc<Route>, claims: &Arc<Claims>, client: &Arc<Client>, worker: usize) -> Self {
-        let (route, claims) = (Arc::clone(route), Arc::clone(claims));
-        Forward { route, claims, client: Arc::clone(client), worker }
+    pub(super) fn new(
+        route: &Arc<Route>,
+        claims: &Arc<Claims>,
+        client: &Arc<Client>,
+        keep: &Keep,
+        worker: usize,
+    ) -> Self {
+        let (route, claims, client) = (Arc::clone(route), Arc::clone(claims), Arc::clone(client));
+        Forward { route, claims, client, keep: keep.clone(), worker }
     }
 
     async fn exchange(self, mut request: Request<Asking>) -> Result<Response<Answer>, Error> {
         let upstream = &self.route.upstream;
         let origin = &upstream.settings.origin;
         let upgrade = Upgrade::asked_for(&mut request, &self.route.upgrades);
+        let upgrading = upgrade.as_ref().map(|_| self.route.upgraded.begin(&self.keep)).transpose()?;
         *request.version_mut() = if origin.is_h2() { Version::HTTP_2 } else { Version::HTTP_11 };
         let host = check::host(&request);
         let protocol = upgrade.as_ref().map(|upgrade| &upgrade.protocol);
@@ -59,9 +69,12 @@ impl Forward {
         *request.uri_mut() = origin.locate(asked, host);
         let request = request.map(|body| Upload::new(body, trailers));
         let mut response = upstream.send(self.worker, request, self.route.timeout).await?;
-        let is_upgraded = Upgrade::go_through(upgrade, &mut response)?;
-        let trailers = fields::clean(&mut response, is_upgraded);
+        let agreed = Upgrade::agreed(upgrade.as_ref(), &mut response)?;
+        let trailers = fields::clean(&mut response, agreed.is_some());
         response.body_mut().sift(trailers);
+        if let Some(((service, upgrade), upgrading)) = agreed.zip(upgrade).zip(upgrading) {
+            upgrading.join(upgrade, service);
+        }
         Ok(response)
     }
 }

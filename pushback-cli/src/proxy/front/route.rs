@@ -10,6 +10,7 @@ use hyper::{Method, Request, header::HOST};
 use percent_encoding::percent_decode_str;
 use pushback::http::BackpressureLayer;
 
+use super::upgraded::Upgraded;
 use crate::proxy::{
     service::upstream::Upstream,
     settings::{Asked, Host, OnLeave},
@@ -29,6 +30,7 @@ pub(in crate::proxy) struct Route {
     pub(super) on_leave: OnLeave,
     /// What connections may become.
     pub(super) upgrades: Vec<String>,
+    pub(in crate::proxy) upgraded: Upgraded,
     /// How many fields a request may have, and how many trailers.
     pub(super) fields_max: usize,
     /// For whoever comes from a hop that is known, whose word about priority and deadline counts.

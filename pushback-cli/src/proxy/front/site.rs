@@ -1,7 +1,7 @@
 //! What stands before the services by the settings that are in force: routes, gauges, TLS. It is made anew when they change: what did not
 //! change is taken over with all that it has learned, and calls that run keep what they began with.
 
-use std::sync::{Arc, atomic::AtomicU64};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use hyper::Request;
@@ -15,6 +15,7 @@ use super::{
     draining::Draining,
     route::{Route, is_ambiguous},
     server,
+    upgraded::Upgraded,
 };
 use crate::{
     proxy::{
@@ -76,6 +77,11 @@ impl Sites {
         (snapshots.iter().map(|snapshot| snapshot.admitted).sum(), refused.sum())
     }
 
+    /// How many connections have become something else.
+    pub(in crate::proxy) fn upgraded(&self) -> u64 {
+        self.now().routes.iter().map(|route| route.upgraded.open()).sum()
+    }
+
     pub(in crate::proxy) fn in_flight(&self) -> u64 {
         self.now().gauges.iter().map(|gauge| u64::from(gauge.snapshot().in_flight)).sum()
     }
@@ -111,12 +117,19 @@ impl Site {
             Ok::<_, String>(Arc::new(Route {
                 name: route.name.clone(),
                 gauge: route.gauge.clone(),
-                requests: before.and_then(|before| before.requests(&route.name)).unwrap_or_default(),
+                requests: before
+                    .and_then(|before| before.route(&route.name))
+                    .map_or_else(Arc::default, |before| Arc::clone(&before.requests)),
                 asked: route.asked.clone(),
                 upstream: Arc::clone(upstream),
                 timeout: route.timeout,
                 on_leave: route.on_leave,
                 upgrades: route.upgrades.clone(),
+                upgraded: Upgraded::new(
+                    route.upgraded_limit.unwrap_or(settings.clients.connections),
+                    route.upgraded_idle,
+                    before.and_then(|before| before.route(&route.name)).map(|before| &before.upgraded),
+                ),
                 fields_max: settings.clients.fields_max(),
                 trusting: layer(route, gauge, &settings, true)?,
                 layer: layer(route, gauge, &settings, false)?,
@@ -137,9 +150,9 @@ impl Site {
         self.routes.iter().find(|route| route.asked.is(request)).ok_or(Error::NoRoute)
     }
 
-    /// The count of the route of this name, which goes on.
-    fn requests(&self, name: &str) -> Option<Arc<AtomicU64>> {
-        self.routes.iter().find(|route| route.name == name).map(|route| Arc::clone(&route.requests))
+    /// The route of this name, whose counts go on.
+    fn route(&self, name: &str) -> Option<&Route> {
+        self.routes.iter().find(|route| route.name == name).map(|route| &**route)
     }
 
     fn upstream(&self, settings: &ServiceSettings) -> Option<Arc<Upstream>> {

@@ -82,6 +82,8 @@ async fn work(worker: usize, listener: TcpListener, sites: Arc<Sites>, connectio
         () = accepting => (),
         () = serving.sites.draining.wants_the_end() => (),
     }
+    // Those who wait for nothing make room: at the cap, nobody else would get in.
+    serving.attendant.tell_all();
     // Whoever the system has already connected is served, and not reset.
     while let Some((stream, peer)) = accept_now(&listener).await {
         serving.serve(connections.next().await, stream, peer.ip());

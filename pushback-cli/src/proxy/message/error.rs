@@ -32,6 +32,8 @@ pub(in crate::proxy) enum Error {
     Upload,
     /// No route is for it.
     NoRoute,
+    /// So many connections of its route have become something else already.
+    TooManyUpgrades,
     /// This proxy has a fault.
     Panicked,
     Refused,
@@ -58,13 +60,14 @@ impl Error {
 
     /// Whether its connection is good for another request: after a malformed one, nobody knows where the next begins.
     pub(in crate::proxy) fn leaves_connection(self) -> bool {
-        matches!(self, Error::NoRoute | Error::LastHop)
+        matches!(self, Error::NoRoute | Error::LastHop | Error::TooManyUpgrades)
     }
 
     pub(in crate::proxy) fn status(self) -> StatusCode {
         match self {
             Error::Malformed(_) => StatusCode::BAD_REQUEST,
             Error::TooManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Error::TooManyUpgrades => StatusCode::TOO_MANY_REQUESTS,
             Error::LastHop => StatusCode::OK,
             Error::NotDone(_) => StatusCode::NOT_IMPLEMENTED,
             Error::Loop => StatusCode::LOOP_DETECTED,
@@ -84,6 +87,7 @@ impl Error {
                 "pushback; error=http_request_error"
             }
             Error::LastHop => "pushback",
+            Error::TooManyUpgrades => "pushback; error=connection_limit_reached",
             Error::Loop => "pushback; error=proxy_loop_detected",
             Error::NoRoute => "pushback; error=destination_not_found",
             Error::Panicked => "pushback; error=proxy_internal_error",
@@ -102,6 +106,7 @@ impl Error {
     pub(in crate::proxy) fn outcome(self) -> Outcome {
         match self {
             Error::ConnectTimeout | Error::TooSlow => Outcome::Overload,
+            Error::TooManyUpgrades => Outcome::Ignore,
             Error::Malformed(_) | Error::TooManyFields | Error::LastHop | Error::NotDone(_) => {
                 Outcome::Ignore
             }
@@ -115,6 +120,7 @@ impl Error {
         match self {
             Error::Malformed(why) | Error::NotDone(why) => why,
             Error::TooManyFields => "The request has too many fields",
+            Error::TooManyUpgrades => "Too many connections have become something else already",
             Error::LastHop => "This request goes no further than to this proxy",
             Error::Loop => "This request came by this proxy before",
             Error::Upload => "The request did not come to its end",

@@ -5,16 +5,13 @@ use hyper::{
     header::{CONNECTION, HeaderValue, UPGRADE},
     upgrade::{OnUpgrade, on},
 };
-use hyper_util::rt::TokioIo;
-use tokio::io::copy_bidirectional;
-use tracing::debug;
 
 use super::{error::Error, lists::has_token};
 
 /// What a client wants its connection to become.
 pub(in crate::proxy) struct Upgrade {
     pub(in crate::proxy) protocol: HeaderValue,
-    client: OnUpgrade,
+    pub(in crate::proxy) client: OnUpgrade,
 }
 
 impl Upgrade {
@@ -30,31 +27,19 @@ impl Upgrade {
         Some(Upgrade { protocol, client: on(request) })
     }
 
-    /// Joins both connections if the service has agreed; says whether it did. A service that agrees to what nobody asked for does not
-    /// speak HTTP (RFC 9110, 7.8).
-    pub(in crate::proxy) fn go_through<B>(
-        asked: Option<Self>,
+    /// The service's side, if it has agreed. A service that agrees to what nobody asked for does not speak HTTP (RFC 9110, 7.8).
+    pub(in crate::proxy) fn agreed<B>(
+        asked: Option<&Self>,
         response: &mut Response<B>,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<OnUpgrade>, Error> {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(false);
+            return Ok(None);
         }
-        let Upgrade { protocol, client } = asked.ok_or(Error::Garbage)?;
+        let Upgrade { protocol, .. } = asked.ok_or(Error::Garbage)?;
         let agreed = response.headers().get(UPGRADE).ok_or(Error::Garbage)?;
         if !agreed.as_bytes().eq_ignore_ascii_case(protocol.as_bytes()) {
             return Err(Error::Garbage);
         }
-        let service = on(response);
-        tokio::spawn(async move {
-            let joined = async {
-                let (client, service) = tokio::try_join!(client, service)?;
-                copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(service)).await?;
-                Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
-            };
-            if let Err(error) = joined.await {
-                debug!(error, "an upgraded connection broke");
-            }
-        });
-        Ok(true)
+        Ok(Some(on(response)))
     }
 }

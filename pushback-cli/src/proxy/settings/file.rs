@@ -9,7 +9,7 @@ use std::{
 use super::{
     ADMIN, Admin, Asked, CONNECT, Clients, DRAIN, GaugeSettings, Identity, LEAST_RATE, LINE_WAIT, LISTEN,
     Log, Origin, RouteSettings, STALL, ServiceSettings, Settings, Somewhere, TIMEOUT, Token, Trust,
-    address_or_off, connections, cores, drain_time, exempt, least_rate, line,
+    UPGRADED_IDLE, address_or_off, connections, cores, drain_time, exempt, idle, least_rate, line,
     section::{Reading, Section},
     service_time, small, stall, upgrades,
     values::{
@@ -106,11 +106,9 @@ fn identity(mut section: Section<'_, '_>, folder: &Path) -> Option<Identity> {
 
 fn clients(mut section: Section<'_, '_>) -> Clients {
     let usual = Clients::default();
-    let seconds =
-        |text: &str| settings::duration(text, Duration::from_secs(1)..=Duration::from_secs(24 * 3600));
     let clients = Clients {
         connections: section.read("connections", connections).unwrap_or(usual.connections),
-        idle: section.read("idle", seconds).unwrap_or(usual.idle),
+        idle: section.read("idle", idle).unwrap_or(usual.idle),
         head: section
             .read("head", |text| {
                 settings::duration(text, Duration::from_millis(100)..=Duration::from_secs(3600))
@@ -222,6 +220,8 @@ fn route(
     let hold = section.read("hold", hold).unwrap_or_default();
     let allowed = section.list("upgrades", upgrade);
     let upgrades = if section.had("upgrades") { allowed } else { upgrades() };
+    let upgraded_limit = section.read("upgraded_limit", |text| small(text, 0..=u32::MAX));
+    let upgraded_idle = section.read("upgraded_idle", idle).unwrap_or(UPGRADED_IDLE);
     let refuse_with = section.read("refuse_with", refuse_with);
     section.end();
     let service = ServiceSettings { origin: origin?, connect, ca };
@@ -237,6 +237,8 @@ fn route(
         on_leave,
         hold,
         upgrades,
+        upgraded_limit,
+        upgraded_idle,
         refuse_with,
     })
 }
@@ -355,6 +357,8 @@ mod tests {
             hold = "head"
             exempt = ["/api/health", "/api/live"]
             upgrades = ["WebSocket", "echo"]
+            upgraded_limit = 100
+            upgraded_idle = "10m"
             refuse_with = 503
             [[routes]]
             name = "rest"

@@ -116,6 +116,10 @@ fn route(f: &mut fmt::Formatter<'_>, route: &RouteSettings) -> fmt::Result {
     line(f, "least_rate", i64::from(route.least_rate))?;
     line(f, "on_leave", if route.on_leave == OnLeave::Cancel { "cancel" } else { "finish" })?;
     line(f, "upgrades", list(&route.upgrades))?;
+    if let Some(limit) = route.upgraded_limit {
+        line(f, "upgraded_limit", i64::from(limit))?;
+    }
+    line(f, "upgraded_idle", time(route.upgraded_idle))?;
     if let Some(status) = route.refuse_with {
         line(f, "refuse_with", i64::from(status.as_u16()))?;
     }

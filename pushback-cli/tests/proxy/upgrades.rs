@@ -1,0 +1,110 @@
+//! Connections that have become something else.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
+use pushback::{Clock, SystemClock};
+use tempfile::TempDir;
+
+use crate::support::{Proxy, Service, head, read, request, send};
+
+const ASKED: &str =
+    "GET /echo-upgrade HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+const OPEN: &str = "pushback_upgraded{route=\"all\"}";
+
+fn proxy(folder: &TempDir, service: &Service, route: &str, other: &str) -> Proxy {
+    let file = folder.path().join("pushback.toml");
+    let (url, usual) = (service.url(), "listen = \"127.0.0.1:0\"\nadmin.listen = \"127.0.0.1:0\"");
+    let text = format!("{usual}\n{other}\n[[routes]]\nname = \"all\"\nto = \"{url}\"\n{route}\n");
+    std::fs::write(&file, text).unwrap();
+    Proxy::start_with(&["--config", file.to_str().unwrap()], |_| ())
+}
+
+/// A connection that has become something else.
+fn upgraded(proxy: &Proxy) -> TcpStream {
+    let mut connection = send(&proxy.address, ASKED);
+    let head = head(&mut connection);
+    assert!(head.starts_with("http/1.1 101 "), "{head}");
+    connection
+}
+
+fn since(begun: Instant) -> Duration {
+    SystemClock.now() - begun
+}
+
+fn echoes(connection: &mut TcpStream) -> bool {
+    let mut echoed = [0; 2];
+    connection.write_all(b"hi").is_ok() && connection.read_exact(&mut echoed).is_ok() && &echoed == b"HI"
+}
+
+fn waits_for(proxy: &Proxy, open: f64) {
+    while (proxy.metric(OPEN) - open).abs() > f64::EPSILON {
+        std::thread::yield_now();
+    }
+}
+
+/// They used to pass a limit of two, twenty of them, and nobody counted them.
+#[test]
+fn upgraded_connections_are_counted_and_limited() {
+    let (folder, service) = (TempDir::new().unwrap(), Service::start());
+    let proxy = proxy(&folder, &service, "limit = 10\nupgraded_limit = 2", "");
+    let mut open = [upgraded(&proxy), upgraded(&proxy)];
+    assert!(open.iter_mut().all(echoes));
+    waits_for(&proxy, 2.0);
+    proxy.holds(0.0); // for they hold no place that calls are waiting for
+
+    let mut third = send(&proxy.address, ASKED);
+    let refused = read(&mut third);
+    let status = refused.field("proxy-status");
+    assert_eq!((refused.status, status), (429, Some("pushback; error=connection_limit_reached")));
+    assert!((proxy.metric("pushback_upgrades_refused_total{route=\"all\"}") - 1.0).abs() < f64::EPSILON);
+    third.write_all(request("a", "/").as_bytes()).unwrap();
+    assert_eq!(read(&mut third).status, 200, "its connection is as good as before");
+
+    drop(open);
+    waits_for(&proxy, 0.0);
+    assert!(echoes(&mut upgraded(&proxy)));
+}
+
+#[test]
+fn an_upgraded_connection_ends_when_nothing_moves_on_it_for_its_own_time() {
+    let (folder, service) = (TempDir::new().unwrap(), Service::start());
+    let proxy = proxy(&folder, &service, "upgraded_idle = \"1s\"", "");
+    let mut idle = upgraded(&proxy);
+    let begun = SystemClock.now();
+    assert_eq!(idle.read(&mut [0; 1]).unwrap(), 0, "it has ended");
+    assert!(since(begun) >= Duration::from_secs(1), "{:?}", since(begun));
+    waits_for(&proxy, 0.0);
+}
+
+/// They used to be cut after a second, whatever the drain's bound was.
+#[test]
+fn a_drain_leaves_upgraded_connections_alone_to_its_end() {
+    const BOUND: Duration = Duration::from_secs(4);
+    for leaves in [false, true] {
+        let (folder, service) = (TempDir::new().unwrap(), Service::start());
+        let mut proxy = proxy(&folder, &service, "", "drain = \"4s\"");
+        let mut connection = upgraded(&proxy);
+        waits_for(&proxy, 1.0);
+        let begun = SystemClock.now();
+        proxy.signal("-TERM");
+        proxy.says("draining, 0 in flight and 1 upgraded connections open");
+        // Nobody new is let in any more by then.
+        while TcpStream::connect(&proxy.address).is_ok() {
+            std::thread::yield_now();
+        }
+        assert!(echoes(&mut connection), "it was cut after {:?}", since(begun));
+        if leaves {
+            drop(connection);
+            assert_eq!(proxy.end().0, 0);
+            assert!(since(begun) < BOUND, "nobody was left to wait for");
+        } else {
+            while echoes(&mut connection) {}
+            assert!(since(begun) >= BOUND, "{:?}", since(begun));
+            assert_eq!(proxy.end().0, 0);
+        }
+    }
+}
