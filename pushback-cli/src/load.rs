@@ -119,7 +119,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     } else {
         summary.to_string()
     };
-    output::print(&report)?;
+    // Its reader may take its time, but not from somebody who wants the end.
+    tokio::select! {
+        printed = tokio::task::spawn_blocking(move || output::print(&report)) => printed.map_err(Failure::run)??,
+        signal = shutdown.next() => return Err(Failure::run(format!("{signal} before the report was read"))),
+    }
     if let Some(file) = &plot {
         draw(&run, file).map_err(Failure::run)?;
     }

@@ -36,9 +36,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    let _last_words = output::LastWords::begin();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => output::report(&failure),
     }
 }
 

@@ -9,6 +9,7 @@ mod admin;
 mod attended;
 mod flags;
 mod front;
+mod log;
 mod message;
 mod now;
 mod reload;
@@ -29,7 +30,7 @@ use sd_notify::NotifyState;
 use self::{
     admin::Served,
     front::{drain, site::Sites, worker::Workers},
-    settings::{GaugeSettings, Log, Settings},
+    settings::{GaugeSettings, Settings},
 };
 pub(crate) use self::{
     flags::Arguments,
@@ -72,7 +73,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Some(file) => read(file)?,
         None => arguments.settings().ok_or_else(|| Failure::wrong("--to URL or --config FILE is needed"))?,
     };
-    log(settings.log);
+    log::begin(settings.log);
     let metrics = admin::install_metrics().map_err(Failure::run)?;
     let cannot_catch = |error| Failure::run(format!("cannot catch signals: {error}"));
     let mut shutdown = Shutdown::catch().map_err(cannot_catch)?;
@@ -113,17 +114,6 @@ fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
         Ok(listener)
     };
     listen().map_err(|error: std::io::Error| Failure::run(format!("cannot listen on {address}: {error}")))
-}
-
-fn log(form: Log) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("PUSHBACK_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // A log that is there already, as in a test, stays.
-    let _ = match form {
-        Log::Text => log.try_init(),
-        Log::Json => log.json().flatten_event(true).try_init(),
-    };
 }
 
 fn introduce(address: SocketAddr, served: &Served, settings: &Settings) {

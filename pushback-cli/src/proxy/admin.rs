@@ -24,6 +24,7 @@ use pushback::dashboard::{Dashboard, RouteCount};
 use self::guard::Guard;
 use super::{
     front::site::Sites,
+    log,
     settings::{Admin, Identity, Token},
     tls,
 };
@@ -110,6 +111,7 @@ fn probes(sites: &Arc<Sites>, metrics: PrometheusHandle) -> Router {
         for gauge in &sites.now().gauges {
             gauge.publish_metrics();
         }
+        log::publish_metrics();
         ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
     };
     Router::new()

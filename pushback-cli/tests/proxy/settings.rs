@@ -98,9 +98,7 @@ fn only_a_known_hop_may_say_who_asked_how_urgent_it_is_and_to_which_tier_it_belo
         let mut log = proxy.log();
         let headers = ask(&proxy.address, said).body;
         let urgent = ask(&proxy.address, "GET /urgent HTTP/1.1\r\nHost: a\r\nPriority: u=0\r\n\r\n").status;
-        let mut line = String::new();
-        log.read_line(&mut line).unwrap();
-        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let line = Proxy::next_access(&mut log);
         (headers, line["client"].as_str().unwrap().to_owned(), urgent)
     };
     let (stranger, client, urgent) = seen("");
