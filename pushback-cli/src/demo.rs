@@ -13,6 +13,7 @@ use self::{callers::Callers, service::Work};
 
 use crate::{
     failure::Failure,
+    files,
     output::say,
     settings::{self, LimitChoice},
     shutdown::Shutdown,
@@ -64,6 +65,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let cannot_listen = |error| Failure::run(format!("cannot listen on {listen}: {error}"));
     let listener = TcpListener::bind(listen).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
+    // Its callers need files too; with fewer, fewer come.
+    let _ = files::raise_limit();
     introduce(address, &limit, work, workers);
 
     let (stop, stopped) = oneshot::channel::<()>();

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use indicatif::{ProgressBar, ProgressStyle};
 use pushback_lab::{Arrivals, Closed, Load, Open, Summary, Target, draw};
 
-use crate::{failure::Failure, output, settings, shutdown::Shutdown};
+use crate::{failure::Failure, files, output, settings, shutdown::Shutdown};
 
 /// Each request is kept for the report, and a million of them is enough for any percentile.
 const REQUESTS_MAX: u64 = 1_000_000;
@@ -95,6 +95,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let requests = load.requests();
     let mut shutdown =
         Shutdown::catch().map_err(|error| Failure::run(format!("cannot catch signals: {error}")))?;
+    // What cannot be sent for want of files makes the run invalid, which says it.
+    let _ = files::raise_limit();
     let stopped = |signal, count| Failure::run(format!("{signal} after {count} of {requests} requests"));
     tokio::select! {
         reached = load.target().reach() => reached.map_err(Failure::run)?,

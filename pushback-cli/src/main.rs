@@ -2,6 +2,7 @@
 
 mod demo;
 mod failure;
+mod files;
 mod load;
 mod origin;
 mod output;

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod ending;
+mod exhaustion;
 mod failing;
 mod forwarding;
 mod grafana;
