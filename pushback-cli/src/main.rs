@@ -3,6 +3,7 @@
 mod demo;
 mod failure;
 mod files;
+mod listen;
 mod load;
 mod origin;
 mod output;

@@ -19,7 +19,7 @@ mod systemd;
 mod tls;
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -42,6 +42,7 @@ pub(crate) use self::{
 use crate::{
     failure::Failure,
     files,
+    listen::listen,
     output::{print, say},
     settings::LimitChoice,
     shutdown::{Hangups, Shutdown},
@@ -88,10 +89,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let cannot_catch = |error| Failure::run(format!("cannot catch signals: {error}"));
     let mut shutdown = Shutdown::catch().map_err(cannot_catch)?;
     let hangups = Hangups::catch().map_err(cannot_catch)?;
-    let listener = listen(settings.listen)?;
+    let listener = listen(settings.listen)
+        .map_err(|error| Failure::run(format!("cannot listen on {}: {error}", settings.listen)))?;
     let address = listener.local_addr().map_err(Failure::run)?;
     let sites = Arc::new(Sites::new(settings.clone()).map_err(Failure::wrong)?);
-    let served = admin::serve(&settings.admin, &sites, metrics).await?;
+    let served = admin::serve(&settings.admin, &sites, metrics)?;
     raise_file_limit(&settings);
     let connections = Connections::at_most(settings.clients.connections).map_err(Failure::wrong)?;
     let connections = connections.idle(settings.clients.idle).map_err(Failure::wrong)?;
@@ -116,15 +118,6 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             Err(Failure::run(format!("{signal} again: ended with {} in flight", sites.in_flight())))
         }
     }
-}
-
-fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    let listen = || {
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    };
-    listen().map_err(|error: std::io::Error| Failure::run(format!("cannot listen on {address}: {error}")))
 }
 
 /// Says how many files there are, and whether that is enough.
