@@ -105,6 +105,15 @@ fn without_files_accepting_pauses_and_goes_on_when_there_are_some() {
     let most = SystemClock.now().saturating_duration_since(since).div_duration_f64(PAUSE) + 1.0;
     assert!(failed <= most, "it spins: {failed} failures, and {most:.0} pauses fit in");
 
+    let answer = ask(&mut first);
+    assert_eq!(answer.status, 503, "there is none for a connection to the service either: {answer:?}");
+    assert_eq!(answer.field("proxy-status"), Some("pushback; error=connection_limit_reached"));
+    assert!(scraper.metric("pushback_connect_errors_total{kind=\"files\"}") >= 1.0);
+    let [ignored, overload] = ["ignore", "overload"].map(|outcome| {
+        scraper.metric(&format!("pushback_ended_total{{gauge=\"upstream\",outcome=\"{outcome}\"}}"))
+    });
+    assert_eq!((ignored.round(), overload.round()), (1.0, 0.0), "the service has nothing to do with it");
+
     let mut last = clients.pop().unwrap();
     drop(clients);
     assert_eq!(read(&mut probe).status, 200);
