@@ -7,12 +7,14 @@ mod service;
 use std::{net::SocketAddr, time::Duration};
 
 use pushback::PressureGauge;
-use tokio::{net::TcpListener, sync::oneshot, time::timeout};
+use tokio::{sync::oneshot, time::timeout};
 
 use self::{callers::Callers, service::Work};
 
 use crate::{
     failure::Failure,
+    files,
+    listen::{Listener, listen as listen_on},
     output::say,
     settings::{self, LimitChoice},
     shutdown::Shutdown,
@@ -62,8 +64,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut shutdown =
         Shutdown::catch().map_err(|error| Failure::run(format!("cannot catch signals: {error}")))?;
     let cannot_listen = |error| Failure::run(format!("cannot listen on {listen}: {error}"));
-    let listener = TcpListener::bind(listen).await.map_err(cannot_listen)?;
+    let listener = listen_on(listen).map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
+    let listener = Listener::new(listener, "demo").map_err(cannot_listen)?;
+    // Its callers need files too; with fewer, fewer come.
+    let _ = files::raise_limit();
     introduce(address, &limit, work, workers);
 
     let (stop, stopped) = oneshot::channel::<()>();

@@ -1,18 +1,14 @@
 //! What the program says when it fails: one line that names the thing, and an exit code.
 
-use std::{
-    fmt,
-    io::{Write, stderr},
-    process::ExitCode,
-};
+use std::fmt;
 
 use clap::error::ErrorKind;
 
 /// A failure: 2 for how the program was called, 1 for what happened when it ran.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    code: u8,
-    message: String,
+    pub(crate) code: u8,
+    pub(crate) message: String,
 }
 
 impl Failure {
@@ -35,11 +31,5 @@ impl Failure {
     /// The run failed.
     pub(crate) fn run(message: impl fmt::Display) -> Self {
         Failure { code: 1, message: message.to_string() }
-    }
-
-    pub(crate) fn report(self) -> ExitCode {
-        // If standard error is gone too, the exit code is all that is left to say it.
-        let _ = writeln!(stderr(), "error: {}", self.message);
-        ExitCode::from(self.code)
     }
 }

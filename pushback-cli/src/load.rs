@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use indicatif::{ProgressBar, ProgressStyle};
 use pushback_lab::{Arrivals, Closed, Load, Open, Summary, Target, draw};
 
-use crate::{failure::Failure, output, settings, shutdown::Shutdown};
+use crate::{failure::Failure, files, output, settings, shutdown::Shutdown};
 
 /// Each request is kept for the report, and a million of them is enough for any percentile.
 const REQUESTS_MAX: u64 = 1_000_000;
@@ -95,6 +95,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let requests = load.requests();
     let mut shutdown =
         Shutdown::catch().map_err(|error| Failure::run(format!("cannot catch signals: {error}")))?;
+    // What cannot be sent for want of files makes the run invalid, which says it.
+    let _ = files::raise_limit();
     let stopped = |signal, count| Failure::run(format!("{signal} after {count} of {requests} requests"));
     tokio::select! {
         reached = load.target().reach() => reached.map_err(Failure::run)?,
@@ -119,7 +121,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     } else {
         summary.to_string()
     };
-    output::print(&report)?;
+    // Its reader may take its time, but not from somebody who wants the end.
+    tokio::select! {
+        printed = tokio::task::spawn_blocking(move || output::print(&report)) => printed.map_err(Failure::run)??,
+        signal = shutdown.next() => return Err(Failure::run(format!("{signal} before the report was read"))),
+    }
     if let Some(file) = &plot {
         draw(&run, file).map_err(Failure::run)?;
     }

@@ -2,6 +2,8 @@
 
 mod demo;
 mod failure;
+mod files;
+mod listen;
 mod load;
 mod origin;
 mod output;
@@ -36,9 +38,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    let _last_words = output::LastWords::begin();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => output::report(&failure),
     }
 }
 

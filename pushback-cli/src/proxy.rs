@@ -19,13 +19,15 @@ mod systemd;
 mod tls;
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use metrics::{describe_gauge, gauge};
 use pushback::http::Connections;
 use sd_notify::NotifyState;
+use tracing::{info, warn};
 
 use self::{
     admin::Served,
@@ -39,10 +41,19 @@ pub(crate) use self::{
 };
 use crate::{
     failure::Failure,
+    files,
+    listen::listen,
     output::{print, say},
     settings::LimitChoice,
     shutdown::{Hangups, Shutdown},
 };
+
+/// A client's connection, and the one to a service that it may need.
+const FILES_OF_CONNECTION: u64 = 2;
+/// A worker's listener and its runtime's.
+const FILES_OF_WORKER: u64 = 4;
+/// What else there is, above all connections of the admin listener and of that for probes.
+const FILES_BESIDE: u64 = 450;
 
 /// Say what the proxy would do by a settings file, or all that is wrong with it.
 ///
@@ -73,15 +84,17 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Some(file) => read(file)?,
         None => arguments.settings().ok_or_else(|| Failure::wrong("--to URL or --config FILE is needed"))?,
     };
-    log::start(settings.log);
+    log::begin(settings.log);
     let metrics = admin::install_metrics().map_err(Failure::run)?;
     let cannot_catch = |error| Failure::run(format!("cannot catch signals: {error}"));
     let mut shutdown = Shutdown::catch().map_err(cannot_catch)?;
     let hangups = Hangups::catch().map_err(cannot_catch)?;
-    let listener = listen(settings.listen)?;
+    let listener = listen(settings.listen)
+        .map_err(|error| Failure::run(format!("cannot listen on {}: {error}", settings.listen)))?;
     let address = listener.local_addr().map_err(Failure::run)?;
     let sites = Arc::new(Sites::new(settings.clone()).map_err(Failure::wrong)?);
-    let served = admin::serve(&settings.admin, &sites, metrics).await?;
+    let served = admin::serve(&settings.admin, &sites, metrics)?;
+    raise_file_limit(&settings);
     let connections = Connections::at_most(settings.clients.connections).map_err(Failure::wrong)?;
     let connections = connections.idle(settings.clients.idle).map_err(Failure::wrong)?;
     let workers = Workers::start(settings.workers, &listener, &sites, &connections)
@@ -112,13 +125,27 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    let listen = || {
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        Ok(listener)
+/// Says how many files there are, and whether that is enough.
+fn raise_file_limit(settings: &Settings) {
+    let wanted = FILES_OF_CONNECTION * u64::from(settings.clients.connections)
+        + FILES_OF_WORKER * settings.workers as u64
+        + FILES_BESIDE;
+    let files = match files::raise_limit() {
+        Ok(files) => files,
+        Err(error) => return warn!(%error, "cannot raise the limit of open files"),
     };
-    listen().map_err(|error: std::io::Error| Failure::run(format!("cannot listen on {address}: {error}")))
+    describe_gauge!("process_max_fds", "How many files the process may have open.");
+    gauge!("process_max_fds").set(files as f64);
+    info!(files, "so many files may be open");
+    if files < wanted {
+        let connections = settings.clients.connections;
+        warn!(
+            files,
+            wanted,
+            connections,
+            "so many connections may need more files: raise the hard limit, or allow fewer"
+        );
+    }
 }
 
 fn introduce(address: SocketAddr, served: &Served, settings: &Settings) {

@@ -27,6 +27,7 @@ use pushback::{
 use self::guard::Guard;
 use super::{
     front::site::Sites,
+    log,
     settings::{Admin, Identity, Token},
     tls,
 };
@@ -50,7 +51,7 @@ pub(super) struct Served {
 }
 
 /// Serves in the background, and says where.
-pub(super) async fn serve(
+pub(super) fn serve(
     settings: &Admin,
     sites: &Arc<Sites>,
     metrics: PrometheusHandle,
@@ -71,7 +72,7 @@ pub(super) async fn serve(
     let probes = probes(sites, metrics);
     let mut served = Served::default();
     if let Some(address) = settings.probes {
-        served.probes = Some(listener::serve(address, None, probes.clone()).await?);
+        served.probes = Some(listener::serve("probes", address, None, probes.clone())?);
     }
     if let Some(address) = settings.listen {
         let page = dashboard(sites);
@@ -79,7 +80,7 @@ pub(super) async fn serve(
         let guard = Arc::new(Guard::new(address, token));
         let pages = probes.merge(api::router(sites, &guard)).merge(page.router());
         let pages = pages.layer(middleware::from_fn_with_state(guard, guard::from_here));
-        served.admin = Some(listener::serve(address, tls, pages).await?);
+        served.admin = Some(listener::serve("admin", address, tls, pages)?);
     }
     Ok(served)
 }
@@ -115,6 +116,7 @@ fn probes(sites: &Arc<Sites>, metrics: PrometheusHandle) -> Router {
         for route in &site.routes {
             route.upgraded.publish_metrics(&route.name);
         }
+        log::publish_metrics();
         ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
     };
     Router::new()

@@ -1,6 +1,9 @@
 //! The program as its users run it: a process of its own, real clients, real signals.
 
 mod open;
+mod outputs;
+#[path = "../proxy/stuck.rs"]
+mod stuck;
 mod top;
 
 use std::{

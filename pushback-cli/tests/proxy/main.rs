@@ -2,12 +2,15 @@
 
 mod attacks;
 mod ending;
+mod exhaustion;
 mod failing;
 mod forwarding;
 mod grafana;
 mod grpc;
+mod outputs;
 mod settings;
 mod smuggling;
 mod starting;
+mod stuck;
 mod support;
 mod upgrades;

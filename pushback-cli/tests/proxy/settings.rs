@@ -124,9 +124,7 @@ fn only_a_known_hop_may_say_who_asked_how_urgent_it_is_and_to_which_tier_it_belo
         let mut log = proxy.log();
         let headers = ask(&proxy.address, said).body;
         let urgent = ask(&proxy.address, "GET /urgent HTTP/1.1\r\nHost: a\r\nPriority: u=0\r\n\r\n").status;
-        let mut line = String::new();
-        log.read_line(&mut line).unwrap();
-        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let line = Proxy::next_access(&mut log);
         (headers, line["client"].as_str().unwrap().to_owned(), urgent)
     };
     let (stranger, client, urgent) = seen("");
@@ -348,11 +346,9 @@ fn wrong_tokens_are_logged_and_slow_and_keep_nobody_from_the_right_one() {
     };
     let mut wrong: Vec<_> = (0..4).map(|_| send(&host, &with("a-token-that-is-wrong"))).collect();
     for _ in &wrong {
-        let mut line = String::new();
-        log.read_line(&mut line).unwrap();
-        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let said = ["message", "client", "path"].map(|name| line[name].as_str().unwrap_or_default());
-        assert_eq!(said, ["a wrong token", "127.0.0.1", "/api/gauges"], "{line}");
+        let line = Proxy::next_line(&mut log, |line| line["message"] == "a wrong token");
+        let said = ["client", "path"].map(|name| line[name].as_str().unwrap_or_default());
+        assert_eq!(said, ["127.0.0.1", "/api/gauges"], "{line}");
         assert!(!line.to_string().contains("that-is-wrong"), "{line}");
     }
     // While these wait, a fifth does not, and the right one does not either.

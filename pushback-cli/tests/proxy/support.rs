@@ -52,7 +52,8 @@ impl Drop for Service {
 /// The proxy as its users run it, killed at the end of its test at the latest.
 pub(crate) struct Proxy {
     child: Child,
-    out: BufReader<ChildStdout>,
+    /// If anybody hears it.
+    out: Option<BufReader<ChildStdout>>,
     pub(crate) address: String,
     pub(crate) admin: String,
 }
@@ -73,8 +74,13 @@ impl Proxy {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pushback"));
         command.arg("proxy").args(arguments);
         prepare(&mut command);
+        Proxy::start_by(&mut command)
+    }
+
+    /// The same, by this command.
+    pub(crate) fn start_by(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
-        let out = BufReader::new(child.stdout.take().unwrap());
+        let out = child.stdout.take().map(BufReader::new);
         let mut proxy = Proxy { child, out, address: String::new(), admin: String::new() };
         let address = |said: &str| {
             let address = said.split("://").nth(1).map(|rest| rest.split(": ").next().unwrap_or(rest));
@@ -85,12 +91,20 @@ impl Proxy {
         proxy
     }
 
+    /// One that nobody hears, at the address that it was told; comes back when it serves.
+    pub(crate) fn unheard(child: Child, address: String) -> Self {
+        let proxy = Proxy { child, out: None, address, admin: String::new() };
+        while TcpStream::connect(&proxy.address).is_err() {}
+        proxy
+    }
+
     /// Waits until it has said this.
     pub(crate) fn says(&mut self, words: &str) -> String {
         let mut line = String::new();
         while !line.contains(words) {
             line.clear();
-            assert_ne!(self.out.read_line(&mut line).unwrap(), 0, "it ended without saying '{words}'");
+            let out = self.out.as_mut().expect("somebody hears it");
+            assert_ne!(out.read_line(&mut line).unwrap(), 0, "it ended without saying '{words}'");
         }
         line
     }
@@ -104,6 +118,26 @@ impl Proxy {
         BufReader::new(self.child.stderr.take().expect("it is piped"))
     }
 
+    /// The next line of the access log, in JSON.
+    pub(crate) fn next_access(log: &mut impl BufRead) -> serde_json::Value {
+        Proxy::next_line(log, |line| line["target"] == "access")
+    }
+
+    /// The next line of the log, in JSON, that is one of these.
+    pub(crate) fn next_line(
+        log: &mut impl BufRead,
+        is_it: impl Fn(&serde_json::Value) -> bool,
+    ) -> serde_json::Value {
+        loop {
+            let mut line = String::new();
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended");
+            let line = serde_json::from_str(&line).unwrap();
+            if is_it(&line) {
+                return line;
+            }
+        }
+    }
+
     pub(crate) fn process(&self) -> u32 {
         self.child.id()
     }
@@ -115,7 +149,9 @@ impl Proxy {
     /// Waits for its end.
     pub(crate) fn end(mut self) -> (i32, String) {
         let mut rest = String::new();
-        self.out.read_to_string(&mut rest).unwrap();
+        if let Some(out) = &mut self.out {
+            out.read_to_string(&mut rest).unwrap();
+        }
         (self.child.wait().unwrap().code().expect("it ends by itself"), rest)
     }
 

@@ -16,7 +16,6 @@ use hyper_util::{
 use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
@@ -24,6 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use super::seats::Seats;
 use crate::{
     failure::Failure,
+    listen::{Listener, listen},
     proxy::attended::{Attendant, Attended, Bounds, Server},
 };
 
@@ -34,27 +34,24 @@ const STREAMS: u32 = 8;
 /// How long a client may take for TLS, for the head of a request, and for the rest of it; and for the next one, or for what it was
 /// answered.
 const BOUNDS: Bounds = Bounds { head: Duration::from_secs(10), idle: Duration::from_secs(60) };
-/// After an accept that failed, for want of files perhaps.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves in the background, and says where.
-pub(super) async fn serve(
+/// Serves in the background, under this name, and says where.
+pub(super) fn serve(
+    name: &'static str,
     address: SocketAddr,
     tls: Option<Arc<ServerConfig>>,
     pages: Router,
 ) -> Result<SocketAddr, Failure> {
     let cannot_listen = |error| Failure::run(format!("cannot listen on {address} for the admin: {error}"));
-    let listener = TcpListener::bind(address).await.map_err(cannot_listen)?;
+    let listener = listen(address).map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
+    let listener = Listener::new(listener, name).map_err(cannot_listen)?;
     let tls = tls.map(TlsAcceptor::from);
     let pages = pages.layer(middleware::from_fn(in_time));
     let (attendant, mut seats) = (Attendant::new(), Seats::new(CONNECTIONS));
     tokio::spawn(async move {
         loop {
-            let Ok((stream, peer)) = listener.accept().await else {
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            };
+            let (stream, peer) = listener.accept().await;
             let seat = seats.next().await;
             let attended = attendant.begin(BOUNDS);
             let initiative = attended.initiative();

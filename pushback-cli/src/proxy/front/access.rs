@@ -40,8 +40,9 @@ impl Line {
         );
     }
 
+    /// Down to the microsecond: more digits say nothing.
     fn milliseconds(&self) -> f64 {
-        now().saturating_duration_since(self.came).as_secs_f64() * 1000.0
+        (now().saturating_duration_since(self.came).as_secs_f64() * 1e6).round() / 1e3
     }
 
     /// Written by tracing, which escapes what a client made up.

@@ -14,6 +14,7 @@ use std::{
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use metrics::{counter, describe_counter, describe_gauge, gauge};
 use pushback::{OwnedPermit, PressureGauge};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional},
@@ -65,12 +66,14 @@ impl Upgraded {
     }
 
     pub(in crate::proxy) fn publish_metrics(&self, route: &str) {
+        describe_gauge!("pushback_upgraded", "Connections that have become something else, by route.");
+        describe_gauge!("pushback_upgraded_limit", "How many such connections there may be.");
+        describe_counter!("pushback_upgrades_refused_total", "Upgrades refused because there were so many.");
         let snapshot = self.places.snapshot();
         let route = route.to_owned();
-        metrics::gauge!("pushback_upgraded", "route" => route.clone()).set(snapshot.in_flight);
-        metrics::gauge!("pushback_upgraded_limit", "route" => route.clone()).set(snapshot.limit);
-        metrics::counter!("pushback_upgrades_refused_total", "route" => route)
-            .absolute(snapshot.refused.total());
+        gauge!("pushback_upgraded", "route" => route.clone()).set(snapshot.in_flight);
+        gauge!("pushback_upgraded_limit", "route" => route.clone()).set(snapshot.limit);
+        counter!("pushback_upgrades_refused_total", "route" => route).absolute(snapshot.refused.total());
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    net::{IpAddr, TcpListener},
+    net::{self, IpAddr},
     sync::Arc,
     thread::{self, JoinHandle},
     time::Duration,
@@ -19,22 +19,23 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{access, door::Door, site::Sites};
-use crate::proxy::{
-    attended::{Attendant, Attended, Bounds, Server},
-    message::client::Client,
+use crate::{
+    listen::Listener,
+    proxy::{
+        attended::{Attendant, Attended, Bounds, Server},
+        message::client::Client,
+    },
 };
 
 /// How long a client may take to agree on TLS; below the time that a drain waits.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
-/// After an accept that failed, for want of files perhaps.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 pub(in crate::proxy) struct Workers(Vec<JoinHandle<()>>);
 
 impl Workers {
     pub(in crate::proxy) fn start(
         count: usize,
-        listener: &TcpListener,
+        listener: &net::TcpListener,
         sites: &Arc<Sites>,
         connections: &Connections,
     ) -> io::Result<Self> {
@@ -59,8 +60,8 @@ impl Workers {
     }
 }
 
-async fn work(worker: usize, listener: TcpListener, sites: Arc<Sites>, connections: Connections) {
-    let listener = match tokio::net::TcpListener::from_std(listener) {
+async fn work(worker: usize, listener: net::TcpListener, sites: Arc<Sites>, connections: Connections) {
+    let listener = match Listener::new(listener, "clients") {
         Ok(listener) => listener,
         Err(error) => return warn!(%error, "a worker cannot listen"),
     };
@@ -68,14 +69,8 @@ async fn work(worker: usize, listener: TcpListener, sites: Arc<Sites>, connectio
     let accepting = async {
         loop {
             let next = connections.next().await; // pauses at the cap
-            match listener.accept().await {
-                Ok((stream, peer)) => serving.serve(next, stream, peer.ip()),
-                Err(error) => {
-                    // Out of file descriptors, perhaps, or the client has gone: the proxy goes on.
-                    warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
+            let (stream, peer) = listener.accept().await;
+            serving.serve(next, stream, peer.ip());
         }
     };
     tokio::select! {
@@ -85,21 +80,11 @@ async fn work(worker: usize, listener: TcpListener, sites: Arc<Sites>, connectio
     // Those who wait for nothing make room: at the cap, nobody else would get in.
     serving.attendant.tell_all();
     // Whoever the system has already connected is served, and not reset.
-    while let Some((stream, peer)) = accept_now(&listener).await {
+    while let Some((stream, peer)) = listener.accept_now().await {
         serving.serve(connections.next().await, stream, peer.ip());
     }
     drop(listener);
     serving.attendant.end_all().await;
-}
-
-/// The next connection, if there is one already.
-async fn accept_now(listener: &tokio::net::TcpListener) -> Option<(TcpStream, std::net::SocketAddr)> {
-    let accept = listener.accept();
-    tokio::select! {
-        biased;
-        accepted = accept => accepted.ok(),
-        () = tokio::task::yield_now() => None,
-    }
 }
 
 /// What a worker serves its connections with.

@@ -36,6 +36,8 @@ pub(in crate::proxy) enum Error {
     TooManyUpgrades,
     /// This proxy has a fault.
     Panicked,
+    /// This machine has no file or port for another connection.
+    Exhausted,
     Refused,
     ConnectTimeout,
     Unreachable,
@@ -74,6 +76,7 @@ impl Error {
             Error::Upload => StatusCode::REQUEST_TIMEOUT,
             Error::NoRoute => StatusCode::NOT_FOUND,
             Error::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
+            Error::Exhausted => StatusCode::SERVICE_UNAVAILABLE,
             Error::Refused | Error::Unreachable | Error::Garbage | Error::Broken => StatusCode::BAD_GATEWAY,
             Error::Certificate | Error::Tls => StatusCode::BAD_GATEWAY,
             Error::ConnectTimeout | Error::TooSlow => StatusCode::GATEWAY_TIMEOUT,
@@ -91,6 +94,7 @@ impl Error {
             Error::Loop => "pushback; error=proxy_loop_detected",
             Error::NoRoute => "pushback; error=destination_not_found",
             Error::Panicked => "pushback; error=proxy_internal_error",
+            Error::Exhausted => "pushback; error=connection_limit_reached",
             Error::Certificate => "pushback; error=tls_certificate_error",
             Error::Tls => "pushback; error=tls_protocol_error",
             Error::Refused => "pushback; error=connection_refused",
@@ -112,7 +116,7 @@ impl Error {
             }
             Error::Loop | Error::Upload | Error::NoRoute => Outcome::Ignore,
             Error::Refused | Error::Unreachable | Error::Garbage | Error::Broken => Outcome::Ignore,
-            Error::Certificate | Error::Tls | Error::Panicked => Outcome::Ignore,
+            Error::Certificate | Error::Tls | Error::Panicked | Error::Exhausted => Outcome::Ignore,
         }
     }
 
@@ -126,6 +130,7 @@ impl Error {
             Error::Upload => "The request did not come to its end",
             Error::NoRoute => "No service is known for this request",
             Error::Panicked => "This proxy has a fault",
+            Error::Exhausted => "This proxy has no file or port for another connection to the service",
             Error::Certificate => "The service's certificate is not believed",
             Error::Tls => "The service does not answer in TLS",
             Error::Refused => "The service refuses connections",

@@ -2,11 +2,15 @@
 
 use std::{error::Error as StdError, io};
 
+use metrics::{counter, describe_counter};
 use pushback::http::SenderStalled;
 
-use crate::proxy::{
-    message::error::{Error, cause, is_garbled},
-    tls,
+use crate::{
+    files,
+    proxy::{
+        message::error::{Error, cause, is_garbled},
+        tls,
+    },
 };
 
 /// Why there is no answer.
@@ -21,11 +25,41 @@ pub(super) fn error_of_connect(error: &io::Error) -> Error {
         Some(_) => return Error::Tls,
         None => (),
     }
+    if let Some(what) = missing(error) {
+        count(what, 1);
+        return Error::Exhausted;
+    }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Error::Refused,
         io::ErrorKind::TimedOut => Error::ConnectTimeout,
         _ => Error::Unreachable,
     }
+}
+
+/// What this machine has no more of, if that is why.
+fn missing(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        // So connecting calls it: all ports of this side are taken.
+        io::ErrorKind::AddrNotAvailable => Some(PORTS),
+        _ => files::are_exhausted(error).then_some(FILES),
+    }
+}
+
+const FILES: &str = "files";
+const PORTS: &str = "ports";
+
+fn count(missing: &'static str, more: u64) {
+    counter!("pushback_connect_errors_total", "kind" => missing).increment(more);
+}
+
+/// So that their metric is there before there are any.
+pub(super) fn count_from_now_on() {
+    describe_counter!(
+        "pushback_connect_errors_total",
+        "Connections to services for which there was no file or port, by kind."
+    );
+    count(FILES, 0);
+    count(PORTS, 0);
 }
 
 /// What a failed exchange is to the client.

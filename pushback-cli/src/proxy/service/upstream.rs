@@ -8,7 +8,7 @@ use tokio::time::{timeout, timeout_at};
 use super::{
     answer::Answer,
     connect::Address,
-    failure::{Failure, error_of, error_of_connect},
+    failure::{Failure, count_from_now_on, error_of, error_of_connect},
     pool::{Lease, Pool},
     streams::Streams,
 };
@@ -33,6 +33,7 @@ impl Upstream {
     /// Connects nowhere yet. An error says what is wrong with its certificates.
     pub(in crate::proxy) fn new(settings: &ServiceSettings, workers: usize) -> Result<Self, String> {
         let address = Address::of(settings)?;
+        count_from_now_on();
         let way = |_| match settings.origin.is_h2() {
             true => Way::H2(Streams::to(address.clone())),
             false => Way::H1(Pool::to(address.clone())),
