@@ -58,7 +58,10 @@ async fn all_attacks_at_once_are_hardly_noticed_and_leave_nothing_behind() {
     for _ in 0..turns() {
         phases.push(phase(false, &soaked, &honest).await);
         let attackers = Attackers::start(&soaked);
+        // In a few seconds, the pipe is full.
+        let stalled = soaked.stall_the_log().await;
         let attacked = phase(true, &soaked, &honest).await;
+        drop(stalled);
         let done = attackers.stop().await;
         soaked.waits_for("no places of attackers", |figures| figures.in_flight_beside_honest() < 1.0).await;
         phases.push(Phase { memory: soaked.memory(), ..attacked });

@@ -2,14 +2,16 @@
 
 use std::{
     fs,
-    io::BufRead,
+    io::{self, BufRead},
     path::PathBuf,
     process::Stdio,
+    sync::Arc,
     thread::{self, JoinHandle},
     time::Duration,
 };
 
 use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{PATIENCE, figures::Figures, raw::Raw, support::Proxy, within};
 
@@ -18,6 +20,8 @@ pub(crate) struct Soaked {
     pub(crate) probes: String,
     settings: Settings,
     log: JoinHandle<Log>,
+    /// Whoever reads the log takes it for each line.
+    log_is_read: Arc<Mutex<()>>,
 }
 
 impl Soaked {
@@ -31,8 +35,19 @@ impl Soaked {
         let probes = said.split("http://").nth(1).and_then(|rest| rest.split(": ").next());
         let probes = probes.expect("an address").to_owned();
         let lines = proxy.log().lines();
-        let log = thread::spawn(move || lines.map_while(Result::ok).collect());
-        Soaked { proxy, probes, settings, log }
+        let log_is_read = Arc::new(Mutex::new(()));
+        let may_read = Arc::clone(&log_is_read);
+        let next = move |line: io::Result<String>| {
+            drop(may_read.blocking_lock());
+            line.ok()
+        };
+        let log = thread::spawn(move || lines.map_while(next).collect());
+        Soaked { proxy, probes, settings, log, log_is_read }
+    }
+
+    /// Nobody reads its log while this is kept.
+    pub(crate) async fn stall_the_log(&self) -> MutexGuard<'_, ()> {
+        self.log_is_read.lock().await
     }
 
     /// Every other second in a phase, other settings, of which nobody notices anything: a signal tells of them, or the proxy sees
@@ -170,7 +185,7 @@ impl Settings {
             own("/slow", "faults", "300ms"),
         ];
         let settings = format!(
-            "listen = \"127.0.0.1:0\"\n\
+            "listen = \"127.0.0.1:0\"\naccess_log = true\n\
              [clients]\nhead = \"3s\"\n\
              [admin]\nlisten = \"127.0.0.1:0\"\nprobes = \"127.0.0.1:0\"\n\
              [gauges.dear]\nlimit = 8\n[gauges.bodies]\nlimit = 8\n[gauges.faults]\n{}\
