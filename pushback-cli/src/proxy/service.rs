@@ -4,5 +4,6 @@ pub(super) mod answer;
 pub(super) mod connect;
 mod failure;
 mod pool;
+mod resolve;
 mod streams;
 pub(super) mod upstream;
