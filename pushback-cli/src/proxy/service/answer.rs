@@ -12,24 +12,42 @@ use hyper::{
     header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
 };
 
-use super::pool::Lease;
+use super::{pool::Lease, streams::Stream};
 use crate::proxy::message::error::{Error, PROXY_STATUS};
 
 /// An answer's body: the service's, or a text of ours.
 pub(in crate::proxy) struct Answer(Kind);
 
+/// What an answer comes on.
+pub(super) enum Way {
+    /// A connection of its own, which is good for another call then.
+    H1(Lease),
+    /// One of many streams.
+    H2(#[expect(dead_code, reason = "it is held")] Stream),
+}
+
+impl Way {
+    /// The answer was read to its end.
+    fn end(self) {
+        if let Way::H1(lease) = self {
+            lease.end();
+        }
+    }
+}
+
 enum Kind {
-    /// With the connection that is good for another call when this has come to its end.
-    Service(Incoming, Option<Lease>),
+    /// With what it comes on, until it has come to its end.
+    Service(Incoming, Option<Way>),
     Text(Option<Bytes>),
 }
 
 impl Answer {
-    pub(super) fn service(body: Incoming, mut lease: Option<Lease>) -> Self {
+    pub(super) fn service(body: Incoming, way: Way) -> Self {
+        let mut way = Some(way);
         if body.is_end_stream() {
-            lease.take().into_iter().for_each(Lease::end);
+            way.take().into_iter().for_each(Way::end);
         }
-        Answer(Kind::Service(body, lease))
+        Answer(Kind::Service(body, way))
     }
 
     /// What the proxy answers by itself.
@@ -58,10 +76,10 @@ impl Body for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match &mut self.0 {
-            Kind::Service(body, lease) => {
+            Kind::Service(body, way) => {
                 let part = Pin::new(&mut *body).poll_frame(cx);
                 if matches!(part, Poll::Ready(None)) || body.is_end_stream() {
-                    lease.take().into_iter().for_each(Lease::end);
+                    way.take().into_iter().for_each(Way::end);
                 }
                 part
             }

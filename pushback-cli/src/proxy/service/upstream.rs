@@ -6,7 +6,7 @@ use hyper::{Request, Response};
 use tokio::time::{timeout, timeout_at};
 
 use super::{
-    answer::Answer,
+    answer::{self, Answer},
     connect::Address,
     failure::{Failure, error_of, error_of_connect},
     pool::Pool,
@@ -26,16 +26,17 @@ pub(in crate::proxy) struct Upstream {
 
 enum Way {
     H1(Arc<Pool>),
-    H2(Streams),
+    H2(Arc<Streams>),
 }
 
 impl Upstream {
     /// Connects nowhere yet. An error says what is wrong with its certificates.
     pub(in crate::proxy) fn new(settings: &ServiceSettings, workers: usize) -> Result<Self, String> {
         let address = Address::of(settings)?;
+        let lives = settings.lives;
         let way = |_| match settings.origin.is_h2() {
-            true => Way::H2(Streams::to(address.clone())),
-            false => Way::H1(Pool::to(address.clone())),
+            true => Way::H2(Streams::to(address.clone(), lives)),
+            false => Way::H1(Pool::to(address.clone(), lives)),
         };
         let ways = (0..workers).map(way).collect();
         Ok(Upstream { settings: settings.clone(), ways })
@@ -73,11 +74,16 @@ impl Way {
     async fn exchange(&self, request: Request<Upload>) -> Result<Response<Answer>, Error> {
         match self {
             Way::H1(pool) => match pool.send(request).await {
-                Ok((response, lease)) => Ok(response.map(|body| Answer::service(body, Some(lease)))),
+                Ok((response, lease)) => {
+                    Ok(response.map(|body| Answer::service(body, answer::Way::H1(lease))))
+                }
                 Err(Failure::Connect(error)) => Err(error_of_connect(&error)),
                 Err(Failure::Exchange(error)) => Err(error_of(&error)),
             },
-            Way::H2(streams) => Ok(streams.send(request).await?.map(|body| Answer::service(body, None))),
+            Way::H2(streams) => {
+                let (response, stream) = streams.send(request).await?;
+                Ok(response.map(|body| Answer::service(body, answer::Way::H2(stream))))
+            }
         }
     }
 }
