@@ -49,7 +49,9 @@ impl Forward {
         let asked = std::mem::take(request.uri_mut());
         *request.uri_mut() = origin.locate(asked, host);
         let request = request.map(|body| Upload::new(body, Arc::clone(&self.claims)));
-        let mut response = match upstream.send(self.worker, request, self.route.timeout).await {
+        // Longer than the layer gives those senders whom it sees.
+        let sender_max = self.route.stall * 2;
+        let mut response = match upstream.send(self.worker, request, self.route.timeout, sender_max).await {
             Ok(response) => response,
             Err(error) => {
                 tracing::debug!(error = error.text(), "the service gave no answer");

@@ -115,6 +115,7 @@ impl Site {
                 asked: route.asked.clone(),
                 upstream: Arc::clone(upstream),
                 timeout: route.timeout,
+                stall: route.stall,
                 on_leave: route.on_leave,
                 trusting: layer(route, gauge, &settings, true)?,
                 layer: layer(route, gauge, &settings, false)?,

@@ -43,12 +43,14 @@ impl Upstream {
     }
 
     /// Sends it over one of this worker's connections, and waits for the head of the answer: so long after the service was given the last of
-    /// the request, or a part of it that it does not take. A sender who is waited for has bounds of his own.
+    /// the request, or a part of it that it does not take. A sender who is waited for has bounds of his own, by the layer; on exempt paths,
+    /// which pass the layer by, this one.
     pub(in crate::proxy) async fn send(
         &self,
         worker: usize,
         request: Request<Upload>,
         answer_max: Duration,
+        sender_max: Duration,
     ) -> Result<Response<Answer>, Error> {
         let handover = request.body().handover();
         let exchange = self.ways[worker].exchange(request);
@@ -61,11 +63,15 @@ impl Upstream {
             if let Ok(answered) = timeout_at(until.into(), &mut exchange).await {
                 return answered.map_err(|error| handover.failed().unwrap_or(error));
             }
-            match handover.given().map(|given| given + answer_max) {
-                Some(end) if end <= now() => return Err(Error::TooSlow),
-                Some(end) => until = end,
-                None => until = now() + answer_max,
+            let (end, too_long) = match handover.given() {
+                Some(given) => (given + answer_max, Error::TooSlow),
+                None => (handover.last_part() + sender_max, Error::Upload),
+            };
+            if end <= now() {
+                return Err(too_long);
             }
+            // Whose turn it is may change meanwhile.
+            until = end.min(now() + answer_max);
         }
     }
 }

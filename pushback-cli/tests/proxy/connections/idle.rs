@@ -42,6 +42,9 @@ async fn a_call_that_the_time_out_allows_keeps_its_connection_however_short_that
         assert!(head(&mut late).starts_with("http/1.1 200"));
         let mut body = [0; 4];
         std::io::Read::read_exact(&mut late, &mut body).unwrap();
+        // Whoever sends no body is waited for no longer than he may be, though no gauge looks after him.
+        let half = "POST /exempt HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab";
+        assert_eq!(read(&mut send(&address, half)).status, 408);
     });
     over_http1.await.unwrap();
     for call in over_http2 {
