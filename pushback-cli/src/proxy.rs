@@ -37,7 +37,7 @@ use self::{
 pub(crate) use self::{
     flags::Arguments,
     service::connect::{Address, Connected},
-    settings::{Origin, ServiceSettings, Token},
+    settings::{Lives, Origin, ServiceSettings, Token},
 };
 use crate::{
     failure::Failure,

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::settings::{
-    self, Admin, Asked, CONNECT, Clients, GaugeSettings, Log, OnLeave, Origin, RouteSettings,
+    self, Admin, Asked, CONNECT, Clients, GaugeSettings, Lives, Log, OnLeave, Origin, RouteSettings,
     ServiceSettings, Settings, Somewhere, Trust,
 };
 use crate::settings::{LimitChoice, address, limit_choice};
@@ -46,6 +46,12 @@ pub(crate) struct Arguments {
     /// How long the service has for the head of its answer, 10ms to 1h; after that the client gets 504
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = settings::service_time, allow_hyphen_values = true)]
     timeout: Duration,
+    /// How long a connection to the service is kept on which nothing runs, 100ms to 1h: best shorter than the service keeps it
+    #[arg(long, value_name = "TIME", default_value = "4s", value_parser = settings::keep_alive, allow_hyphen_values = true)]
+    keep_alive: Duration,
+    /// How old a connection to the service may be that another request goes out on, 1s to 24h
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = settings::connection_age, allow_hyphen_values = true)]
+    connection_age: Duration,
     /// How many connections clients may have open, 1 to 4294967295
     #[arg(long, value_name = "N", default_value = "20000", value_parser = settings::connections, allow_hyphen_values = true)]
     connections: u32,
@@ -95,7 +101,12 @@ impl Arguments {
         let route = RouteSettings {
             name: "all".to_owned(),
             asked: Asked::default(),
-            service: ServiceSettings { origin: self.to?, connect: CONNECT, ca: None },
+            service: ServiceSettings {
+                origin: self.to?,
+                connect: CONNECT,
+                lives: Lives { keep_alive: self.keep_alive, age: self.connection_age },
+                ca: None,
+            },
             gauge: GAUGE.to_owned(),
             exempt: self.exempt,
             timeout: self.timeout,

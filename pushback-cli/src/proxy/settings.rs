@@ -196,12 +196,30 @@ pub(super) enum Host {
     EndsWith(String),
 }
 
+/// How long connections to a service live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lives {
+    /// How long one is kept on which nothing runs.
+    pub(crate) keep_alive: Duration,
+    /// How old one may be that another call goes out on.
+    pub(crate) age: Duration,
+}
+
+/// Shorter than most services keep theirs, so that calls meet few that are just being closed. And what a service's name means may change
+/// while connections are kept.
+impl Default for Lives {
+    fn default() -> Self {
+        Lives { keep_alive: Duration::from_secs(4), age: Duration::from_secs(300) }
+    }
+}
+
 /// A service, and the way to it. Routes that say the same of it share its connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServiceSettings {
     pub(crate) origin: Origin,
     /// How long a connection may take.
     pub(crate) connect: Duration,
+    pub(crate) lives: Lives,
     /// Whose certificates are believed; the system's, if nothing is said.
     pub(crate) ca: Option<PathBuf>,
 }
@@ -278,6 +296,16 @@ pub(super) fn service_time(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn idle(text: &str) -> Result<Duration, String> {
+    settings::duration(text, Duration::from_secs(1)..=Duration::from_secs(24 * 3600))
+}
+
+/// How long a connection to a service is kept on which nothing runs.
+pub(super) fn keep_alive(text: &str) -> Result<Duration, String> {
+    settings::duration(text, Duration::from_millis(100)..=Duration::from_secs(3600))
+}
+
+/// How old a connection to a service may become.
+pub(super) fn connection_age(text: &str) -> Result<Duration, String> {
     settings::duration(text, Duration::from_secs(1)..=Duration::from_secs(24 * 3600))
 }
 

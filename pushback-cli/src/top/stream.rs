@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::frame::Frame;
-use crate::proxy::{Address, Connected, Origin, ServiceSettings, Token};
+use crate::proxy::{Address, Connected, Lives, Origin, ServiceSettings, Token};
 
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// A server that has said nothing for so long is gone, whatever the connection says.
@@ -73,8 +73,12 @@ impl Source {
     }
 
     fn address(&self) -> Result<Address, String> {
-        let service =
-            ServiceSettings { origin: self.origin.clone(), connect: CONNECT_MAX, ca: self.ca.clone() };
+        let service = ServiceSettings {
+            origin: self.origin.clone(),
+            connect: CONNECT_MAX,
+            lives: Lives::default(),
+            ca: self.ca.clone(),
+        };
         Address::of(&service)
     }
 

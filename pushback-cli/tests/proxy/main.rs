@@ -1,6 +1,7 @@
 //! The proxy as its users run it: a process of its own, a real service, real clients, real signals.
 
 mod attacks;
+mod connections;
 mod ending;
 mod exhaustion;
 mod failing;

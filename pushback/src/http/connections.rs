@@ -30,7 +30,7 @@ use crate::{
 /// open.
 ///
 /// All connections count, idle ones too, so one on which nothing moves is closed: after 10 s if nothing has ever come, and after
-/// 5 minutes ([`idle`](Self::idle)) else. A client that sends a byte now and then keeps its connection; hyper's
+/// 5 minutes ([`idle`](Self::idle)) else, unless [`busy_while`](Connection::busy_while) says that somebody works for its client. A client that sends a byte now and then keeps its connection; hyper's
 /// `header_read_timeout` bounds that in an accept loop of your own. Probes must reach the service at the cap as well: serve health
 /// checks on a listener of their own, without a cap.
 ///
@@ -183,6 +183,13 @@ impl<Io> Connection<Io> {
         self.progress.clone()
     }
 
+    /// It is not idle while this says so, though nothing moves on it: while a call is worked on, for example, for which its client waits.
+    /// It is asked from time to time, under a lock, and must neither wait nor ask for this connection.
+    pub fn busy_while(self, is_busy: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.watch.unless(Arc::new(is_busy));
+        self
+    }
+
     /// The connection itself.
     pub fn get_ref(&self) -> &Io {
         &self.io
@@ -310,6 +317,8 @@ impl<L: axum::serve::Listener> axum::serve::Listener for CappedListener<L> {
 
 #[cfg(all(test, not(pushback_loom)))]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     use super::*;
@@ -358,6 +367,25 @@ mod tests {
         let (answer, waited) = read(&mut slow, &clock).await;
         assert_eq!(answer.unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert!((300..=302).contains(&waited.as_secs()), "what was written counts too: {waited:?}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_for_whose_client_somebody_works_is_not_idle_until_that_is_over() {
+        let clock = ManualClock::new();
+        let (silent, _client) = connection(&clock).await;
+        let works = Arc::new(AtomicBool::new(true));
+        let is_busy = Arc::clone(&works);
+        let mut silent = silent.busy_while(move || is_busy.load(Ordering::Relaxed));
+        for _ in 0..IDLE.as_secs() * 3 {
+            let read =
+                tokio::select! { biased; read = silent.read_u8() => Some(read), () = async {} => None };
+            assert!(read.is_none(), "it is closed: {read:?}");
+            clock.advance(Duration::from_secs(1));
+        }
+        works.store(false, Ordering::Relaxed);
+        let (answer, waited) = read(&mut silent, &clock).await;
+        assert_eq!(answer.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!((299..=302).contains(&waited.as_secs()), "{waited:?}");
     }
 
     /// Behind `tokio::io::split`, one task writes and another reads.

@@ -81,7 +81,12 @@ pub(super) struct Forfeit {
     pub(super) body: Option<Arc<dyn Abort>>,
     /// Of the peer's connection, if what that takes counts as a step.
     pub(super) progress: Option<Progress>,
+    /// Whether it is our turn after all, whatever the peer does.
+    pub(super) is_busy: Option<IsBusy>,
 }
+
+/// Says whether something goes on for which a peer waits.
+pub(super) type IsBusy = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// Something that can be ended while nobody looks at it.
 pub(super) trait Abort: Send + Sync {
@@ -165,10 +170,12 @@ impl Entry {
         if self.awaited == Awaited::Stalled { Err(Stalled) } else { Ok(self) }
     }
 
-    /// Whether its connection has taken anything since the last sweep.
+    /// Whether its connection has taken anything since the last sweep, or it is our turn.
     fn has_moved(&mut self) -> bool {
         let taken = self.held.progress.as_ref().map_or(0, Progress::bytes);
-        std::mem::replace(&mut self.taken, taken) != taken
+        // Other people's code, of which one that panics must not keep the others from their turn.
+        let is_busy = |is_busy: &IsBusy| catch_unwind(AssertUnwindSafe(|| is_busy())).unwrap_or(false);
+        std::mem::replace(&mut self.taken, taken) != taken || self.held.is_busy.as_ref().is_some_and(is_busy)
     }
 }
 
@@ -270,6 +277,11 @@ impl Watch {
             }
         }
         Ok(())
+    }
+
+    /// The peer is not awaited while this says so, as often as a sweep comes by.
+    pub(super) fn unless(&self, is_busy: IsBusy) {
+        self.patrol.shard(self.shard)[self.key].held.is_busy = Some(is_busy);
     }
 
     /// How many sweeps are left to a peer that is awaited.

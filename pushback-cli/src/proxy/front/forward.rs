@@ -68,7 +68,9 @@ impl Forward {
         let asked = std::mem::take(request.uri_mut());
         *request.uri_mut() = origin.locate(asked, host);
         let request = request.map(|body| Upload::new(body, trailers));
-        let mut response = upstream.send(self.worker, request, self.route.timeout).await?;
+        // Longer than the layer gives those senders whom it sees.
+        let sender_max = self.route.stall * 2;
+        let mut response = upstream.send(self.worker, request, self.route.timeout, sender_max).await?;
         let agreed = Upgrade::agreed(upgrade.as_ref(), &mut response)?;
         let trailers = fields::clean(&mut response, agreed.is_some());
         response.body_mut().sift(trailers);

@@ -27,6 +27,8 @@ pub(in crate::proxy) struct Route {
     pub(super) upstream: Arc<Upstream>,
     /// How long the service has for the head of an answer.
     pub(super) timeout: Duration,
+    /// How long a client may make no progress with a body.
+    pub(super) stall: Duration,
     pub(super) on_leave: OnLeave,
     /// What connections may become.
     pub(super) upgrades: Vec<String>,

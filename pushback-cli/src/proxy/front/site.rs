@@ -123,6 +123,7 @@ impl Site {
                 asked: route.asked.clone(),
                 upstream: Arc::clone(upstream),
                 timeout: route.timeout,
+                stall: route.stall,
                 on_leave: route.on_leave,
                 upgrades: route.upgrades.clone(),
                 upgraded: Upgraded::new(

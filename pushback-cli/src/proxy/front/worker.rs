@@ -100,12 +100,14 @@ impl Serving {
         if let Err(error) = stream.set_nodelay(true).and_then(|()| see_slow_readers(&stream)) {
             return debug!(%error, "a client is gone before it said anything");
         }
-        let io = next.hold(stream);
         let site = self.sites.now();
         let client = Client::new(peer, site.tls.is_some(), Arc::clone(&self.sites.own));
         let server = site.server.clone();
         let clients = &site.settings.clients;
         let attended = self.attendant.begin(Bounds { head: clients.head, idle: clients.idle });
+        // A call that is worked on may take longer than a connection may be idle.
+        let initiative = attended.initiative();
+        let io = next.hold(stream).busy_while(move || initiative.client_s_since().is_none());
         let door = Door::new(&self.sites, client, io.progress(), attended.keep(), self.worker);
         match site.tls.clone() {
             None => drop(tokio::spawn(told(attended, server, io, door, peer))),

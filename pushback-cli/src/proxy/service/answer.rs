@@ -14,7 +14,7 @@ use hyper::{
     header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
 };
 
-use super::pool::Lease;
+use super::{pool::Lease, streams::Stream};
 use crate::proxy::message::{
     error::{Error, PROXY_STATUS},
     trailers::Trailers,
@@ -25,6 +25,28 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 /// An answer's body: the service's, or a text of ours.
 pub(in crate::proxy) struct Answer(Kind);
 
+/// What an answer comes on.
+pub(super) enum Way {
+    /// A connection of its own, which is good for another call then.
+    H1(Lease),
+    /// One of many streams.
+    H2(#[expect(dead_code, reason = "it is held")] Stream),
+}
+
+impl Way {
+    /// A connection after whose answer nobody knows where the next begins is for no other call.
+    pub(super) fn if_good_for_another(self, is_good: bool) -> Option<Self> {
+        Some(self).filter(|way| is_good || matches!(way, Way::H2(_)))
+    }
+
+    /// The answer was read to its end.
+    fn end(self) {
+        if let Way::H1(lease) = self {
+            lease.end();
+        }
+    }
+}
+
 enum Kind {
     Service(Content),
     Text(Option<Bytes>),
@@ -33,8 +55,8 @@ enum Kind {
 /// The service's.
 struct Content {
     body: Incoming,
-    /// The connection that is good for another call when this has come to its end.
-    lease: Option<Lease>,
+    /// What it comes on, until it has come to its end.
+    way: Option<Way>,
     /// What was read of it before it was asked for.
     begun: Option<Part>,
     /// Which of its trailers go on, when that is known.
@@ -50,18 +72,18 @@ impl Content {
         }
         let part = Pin::new(&mut self.body).poll_frame(cx);
         if matches!(part, Poll::Ready(None)) || self.body.is_end_stream() {
-            self.lease.take().into_iter().for_each(Lease::end);
+            self.way.take().into_iter().for_each(Way::end);
         }
         part
     }
 }
 
 impl Answer {
-    pub(super) fn service(body: Incoming, mut lease: Option<Lease>) -> Self {
+    pub(super) fn service(body: Incoming, mut way: Option<Way>) -> Self {
         if body.is_end_stream() {
-            lease.take().into_iter().for_each(Lease::end);
+            way.take().into_iter().for_each(Way::end);
         }
-        Answer(Kind::Service(Content { body, lease, begun: None, trailers: None }))
+        Answer(Kind::Service(Content { body, way, begun: None, trailers: None }))
     }
 
     /// Reads the first part if it came along with the head, so that garbage in its place is no answer at all. Waits for nobody: the head

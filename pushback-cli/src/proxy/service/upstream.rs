@@ -6,10 +6,10 @@ use hyper::{Request, Response, body::Incoming};
 use tokio::time::{timeout, timeout_at};
 
 use super::{
-    answer::Answer,
+    answer::{self, Answer},
     connect::Address,
     failure::{Failure, count_from_now_on, error_of, error_of_connect},
-    pool::{Lease, Pool},
+    pool::Pool,
     streams::Streams,
 };
 use crate::proxy::{
@@ -26,7 +26,7 @@ pub(in crate::proxy) struct Upstream {
 
 enum Way {
     H1(Arc<Pool>),
-    H2(Streams),
+    H2(Arc<Streams>),
 }
 
 impl Upstream {
@@ -34,21 +34,24 @@ impl Upstream {
     pub(in crate::proxy) fn new(settings: &ServiceSettings, workers: usize) -> Result<Self, String> {
         let address = Address::of(settings)?;
         count_from_now_on();
+        let lives = settings.lives;
         let way = |_| match settings.origin.is_h2() {
-            true => Way::H2(Streams::to(address.clone())),
-            false => Way::H1(Pool::to(address.clone())),
+            true => Way::H2(Streams::to(address.clone(), lives)),
+            false => Way::H1(Pool::to(address.clone(), lives)),
         };
         let ways = (0..workers).map(way).collect();
         Ok(Upstream { settings: settings.clone(), ways })
     }
 
     /// Sends it over one of this worker's connections, and waits for the head of the answer: so long after the service was given the last of
-    /// the request, or a part of it that it does not take. A sender who is waited for has bounds of his own.
+    /// the request, or a part of it that it does not take. A sender who is waited for has bounds of his own, by the layer; on exempt paths,
+    /// which pass the layer by, this one.
     pub(in crate::proxy) async fn send(
         &self,
         worker: usize,
         request: Request<Upload>,
         answer_max: Duration,
+        sender_max: Duration,
     ) -> Result<Response<Answer>, Error> {
         let handover = request.body().handover();
         let exchange = self.ways[worker].exchange(request);
@@ -61,11 +64,15 @@ impl Upstream {
             if let Ok(answered) = timeout_at(until.into(), &mut exchange).await {
                 return answered.map_err(|error| handover.failed().unwrap_or(error));
             }
-            match handover.given().map(|given| given + answer_max) {
-                Some(end) if end <= now() => return Err(Error::TooSlow),
-                Some(end) => until = end,
-                None => until = now() + answer_max,
+            let (end, too_long) = match handover.given() {
+                Some(given) => (given + answer_max, Error::TooSlow),
+                None => (handover.last_part() + sender_max, Error::Upload),
+            };
+            if end <= now() {
+                return Err(too_long);
             }
+            // Whose turn it is may change meanwhile.
+            until = end.min(now() + answer_max);
         }
     }
 }
@@ -74,19 +81,22 @@ impl Way {
     async fn exchange(&self, request: Request<Upload>) -> Result<Response<Answer>, Error> {
         match self {
             Way::H1(pool) => match pool.send(request).await {
-                Ok((response, lease)) => answer(response, Some(lease)).await,
+                Ok((response, lease)) => answer(response, answer::Way::H1(lease)).await,
                 Err(Failure::Connect(error)) => Err(error_of_connect(&error)),
                 Err(Failure::Exchange(error)) => Err(error_of(&error)),
             },
-            Way::H2(streams) => answer(streams.send(request).await?, None).await,
+            Way::H2(streams) => {
+                let (response, stream) = streams.send(request).await?;
+                answer(response, answer::Way::H2(stream)).await
+            }
         }
     }
 }
 
 /// What goes on of it, if it has one meaning.
-async fn answer(mut response: Response<Incoming>, lease: Option<Lease>) -> Result<Response<Answer>, Error> {
+async fn answer(mut response: Response<Incoming>, way: answer::Way) -> Result<Response<Answer>, Error> {
     let framing = check_answer(&mut response)?;
-    let mut answer = response.map(|body| Answer::service(body, lease.filter(|_| framing.is_certain)));
+    let mut answer = response.map(|body| Answer::service(body, way.if_good_for_another(framing.is_certain)));
     if framing.is_chunked {
         answer.body_mut().begin().await.map_err(|error| error_of(&error))?;
     }

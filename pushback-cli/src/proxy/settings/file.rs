@@ -8,8 +8,9 @@ use std::{
 
 use super::{
     ADMIN, Admin, Asked, CONNECT, Clients, DRAIN, GaugeSettings, Identity, LEAST_RATE, LINE_WAIT, LISTEN,
-    Log, Origin, RouteSettings, STALL, ServiceSettings, Settings, Somewhere, TIMEOUT, Token, Trust,
-    UPGRADED_IDLE, address_or_off, connections, cores, drain_time, exempt, idle, least_rate, line,
+    Lives, Log, Origin, RouteSettings, STALL, ServiceSettings, Settings, Somewhere, TIMEOUT, Token, Trust,
+    UPGRADED_IDLE, address_or_off, connection_age, connections, cores, drain_time, exempt, idle, keep_alive,
+    least_rate, line,
     section::{Reading, Section},
     service_time, small, stall, upgrades,
     values::{
@@ -208,6 +209,10 @@ fn route(
     let gauge = gauge_of(&own, &mut section, shared, gauges);
     let asked = asked(&mut section);
     let connect = section.read("connect_timeout", service_time).unwrap_or(CONNECT);
+    let lives = Lives {
+        keep_alive: section.read("keep_alive", keep_alive).unwrap_or(Lives::default().keep_alive),
+        age: section.read("connection_age", connection_age).unwrap_or(Lives::default().age),
+    };
     let ca = section.read("ca", |text| {
         let file = folder.join(text);
         tls::certificates(&file).map(|_| file)
@@ -224,7 +229,7 @@ fn route(
     let upgraded_idle = section.read("upgraded_idle", idle).unwrap_or(UPGRADED_IDLE);
     let refuse_with = section.read("refuse_with", refuse_with);
     section.end();
-    let service = ServiceSettings { origin: origin?, connect, ca };
+    let service = ServiceSettings { origin: origin?, connect, lives, ca };
     Some(RouteSettings {
         name: name?,
         asked,
@@ -350,6 +355,8 @@ mod tests {
             gauge = "a.b"
             to = "h2c://[::1]:1"
             connect_timeout = "1s"
+            keep_alive = "1s 500ms"
+            connection_age = "1h"
             timeout = "2s"
             stall = "3s"
             least_rate = 1000
@@ -413,6 +420,8 @@ mod tests {
             ("upgrades = [\"a/1\"]", "allowed: the name of a protocol that is no HTTP"),
             ("refuse_with = 200", "allowed: 400 to 599"),
             ("timeout = 60", "allowed: 10ms to 1h"),
+            ("keep_alive = \"0s\"", "allowed: 100ms to 1h"),
+            ("connection_age = \"900ms\"", "allowed: 1s to 1day"),
             ("exempt = [\"health\"]", "begins with '/'"),
             ("ca = \"none.pem\"", "allowed: a readable file with certificates in PEM"),
             ("[tls]\nkey = \"none.pem\"", "it needs both a certificate and a key"),

@@ -106,6 +106,8 @@ fn route(f: &mut fmt::Formatter<'_>, route: &RouteSettings) -> fmt::Result {
     }
     line(f, "to", route.service.origin.to_string())?;
     line(f, "connect_timeout", time(route.service.connect))?;
+    line(f, "keep_alive", time(route.service.lives.keep_alive))?;
+    line(f, "connection_age", time(route.service.lives.age))?;
     if let Some(ca) = &route.service.ca {
         line(f, "ca", ca.display().to_string())?;
     }
