@@ -136,14 +136,14 @@ fn raise_file_limit(settings: &Settings) {
     };
     describe_gauge!("process_max_fds", "How many files the process may have open.");
     gauge!("process_max_fds").set(files as f64);
-    info!(files, "so many files may be open");
+    info!(files, "the limit of open files");
     if files < wanted {
         let connections = settings.clients.connections;
         warn!(
             files,
             wanted,
             connections,
-            "so many connections may need more files: raise the hard limit, or allow fewer"
+            "the limit of open files is low for so many connections: raise the hard limit, or allow fewer"
         );
     }
 }

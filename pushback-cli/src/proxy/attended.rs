@@ -26,7 +26,10 @@ use tokio::{
 };
 
 pub(super) use self::initiative::Initiative;
-use self::{initiative::Turning, seldom::Seldom};
+use self::{
+    initiative::{Turn, Turning},
+    seldom::Seldom,
+};
 use super::now::now;
 
 /// How a connection is served, whatever the version.
@@ -73,9 +76,21 @@ impl Attendant {
     }
 }
 
-/// Holds up whoever waits for the end of all connections, for as long as something is left to do for one that is gone.
+/// Holds up whoever waits for the end of all connections, for as long as something is left to do for one of them.
 #[derive(Clone)]
-pub(super) struct Keep(#[expect(dead_code, reason = "it is held")] Arc<watch::Receiver<()>>);
+pub(super) struct Keep {
+    _end: Arc<watch::Receiver<()>>,
+    initiative: Arc<Initiative>,
+}
+
+impl Keep {
+    /// It is our turn on the connection for as long as this is kept: it has become something else, which has an end of its own.
+    pub(super) fn keep_busy(&self) -> Busy {
+        Busy(Turn::ours(&self.initiative))
+    }
+}
+
+pub(super) struct Busy(#[expect(dead_code, reason = "it is held")] Turn);
 
 /// A connection until its end, or until it has become something else.
 pub(super) struct Attended {
@@ -93,7 +108,7 @@ impl Attended {
 
     /// For what may be left to do when it is gone.
     pub(super) fn keep(&self) -> Keep {
-        Keep(Arc::new(self.end.clone()))
+        Keep { _end: Arc::new(self.end.clone()), initiative: Arc::clone(&self.initiative) }
     }
 
     /// Serves it to its end. An error says why it broke, unless that was a time-out.

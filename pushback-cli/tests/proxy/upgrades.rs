@@ -1,7 +1,7 @@
 //! Connections that have become something else.
 
 use std::{
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     net::TcpStream,
     time::{Duration, Instant},
 };
@@ -78,6 +78,17 @@ fn an_upgraded_connection_ends_when_nothing_moves_on_it_for_its_own_time() {
     assert_eq!(idle.read(&mut [0; 1]).unwrap(), 0, "it has ended");
     assert!(since(begun) >= Duration::from_secs(1), "{:?}", since(begun));
     waits_for(&proxy, 0.0);
+}
+
+#[test]
+fn an_upgraded_connection_may_be_idle_for_longer_than_one_of_requests() {
+    let (folder, service) = (TempDir::new().unwrap(), Service::start());
+    let proxy = proxy(&folder, &service, "", "clients.idle = \"1s\"");
+    let mut idle = upgraded(&proxy);
+    idle.set_read_timeout(Some(Duration::from_secs(4))).unwrap();
+    let ended = idle.read(&mut [0; 1]).map_err(|error| error.kind());
+    assert_eq!(ended, Err(ErrorKind::WouldBlock), "nothing has come of it in this time");
+    assert!(echoes(&mut idle));
 }
 
 /// They used to be cut after a second, whatever the drain's bound was.

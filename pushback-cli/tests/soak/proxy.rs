@@ -127,7 +127,7 @@ impl Soaked {
 }
 
 /// What it says if this machine allows it few files.
-const FEW_FILES: &str = "so many connections may need more files";
+const FEW_FILES: &str = "the limit of open files is low";
 
 /// What is of interest in its log.
 #[derive(Default)]

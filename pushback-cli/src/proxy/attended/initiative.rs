@@ -49,14 +49,14 @@ impl Initiative {
 }
 
 /// Whose turn it is for one request; gone, it is the client's.
-struct Turn {
+pub(super) struct Turn {
     initiative: Arc<Initiative>,
     is_ours: bool,
 }
 
 impl Turn {
     /// A request has come.
-    fn ours(initiative: &Arc<Initiative>) -> Self {
+    pub(super) fn ours(initiative: &Arc<Initiative>) -> Self {
         let mut turn = Turn { initiative: Arc::clone(initiative), is_ours: false };
         turn.is_ours();
         turn

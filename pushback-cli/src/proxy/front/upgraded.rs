@@ -82,10 +82,12 @@ impl Upgrading {
     pub(super) fn join(self, Upgrade { client, .. }: Upgrade, service: OnUpgrade) {
         tokio::spawn(async move {
             let Upgrading { place, idle, keep } = self;
+            // What bounds connections of requests is not for it any more.
+            let busy = keep.keep_busy();
             if let Err(error) = joined(client, service, idle).await {
                 debug!(error, "an upgraded connection broke");
             }
-            drop((place, keep));
+            drop((place, busy, keep));
         });
     }
 }
