@@ -181,9 +181,18 @@ pub(in crate::proxy) fn check_answer<B>(response: &mut Response<B>) -> Result<Fr
         is_certain = false;
     } else {
         let length = one_length(headers).ok_or(Error::Garbage)?;
-        headers.insert(CONTENT_LENGTH, length.into());
+        if !is_plain(headers) {
+            headers.insert(CONTENT_LENGTH, length.into());
+        }
     }
     Ok(Framing { is_chunked, is_certain })
+}
+
+/// Whether the length is said once, in digits alone, as nearly all say it.
+fn is_plain(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let first = lengths.next().is_some_and(|length| length.as_bytes().iter().all(u8::is_ascii_digit));
+    first && lengths.next().is_none()
 }
 
 /// The length, if it is the same however often it is said.

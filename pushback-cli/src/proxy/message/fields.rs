@@ -16,7 +16,7 @@ use super::{
     check::hops_left,
     claims::Claims,
     client::Client,
-    lists::{has_token, named_in},
+    lists::{has_token, named_in_connection},
     names::HOP_BY_HOP,
     trailers::Trailers,
 };
@@ -90,7 +90,7 @@ fn take_off_hop_by_hop(headers: &mut HeaderMap) -> Vec<HeaderName> {
     let mut there: Vec<HeaderName> =
         headers.keys().filter(|name| HOP_BY_HOP.contains(name)).cloned().collect();
     let named: Vec<HeaderName> = if there.contains(&CONNECTION) {
-        named_in(headers, &CONNECTION).filter(|name| !KEPT.contains(name)).collect()
+        named_in_connection(headers).filter(|name| !KEPT.contains(name)).collect()
     } else {
         Vec::new()
     };

@@ -2,8 +2,16 @@
 
 use hyper::{
     HeaderMap,
-    header::{HeaderName, HeaderValue},
+    header::{CONNECTION, HeaderName, HeaderValue},
 };
+
+/// The fields that `Connection` names. Its most common members name none that anybody sends, and cost less so.
+pub(super) fn named_in_connection(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> + use<'_> {
+    let is_option =
+        |name: &[u8]| name.eq_ignore_ascii_case(b"keep-alive") || name.eq_ignore_ascii_case(b"close");
+    let names = members(headers, &CONNECTION).filter(move |name| !is_option(name));
+    names.filter_map(|name| HeaderName::from_bytes(name).ok())
+}
 
 /// The fields that are named in a list.
 pub(super) fn named_in<'a>(

@@ -90,7 +90,8 @@ impl Pool {
                     }
                     kept
                 }
-                None => self.connect().await?,
+                // Boxed, for it is rare and large, and each call would carry room for it.
+                None => Box::pin(self.connect()).await?,
             };
             let repeat = (is_kept && request.method().is_idempotent()).then(|| Repeat::of(&mut request));
             connection.has_heard.store(false, Ordering::Relaxed);

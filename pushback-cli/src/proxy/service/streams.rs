@@ -178,7 +178,8 @@ impl Streams {
             Last::Failed(error) if ended != before => return Err(*error),
             _ => (),
         }
-        let opened = self.connect().await;
+        // Boxed, for it is rare and large, and each call would carry room for it.
+        let opened = Box::pin(self.connect()).await;
         self.ended.fetch_add(1, Ordering::Relaxed);
         match opened {
             Ok(sender) => {

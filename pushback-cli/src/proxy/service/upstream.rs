@@ -3,7 +3,7 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use hyper::{Request, Response, body::Incoming};
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout_at;
 
 use super::{
     answer::{self, Answer},
@@ -54,16 +54,14 @@ impl Upstream {
         sender_max: Duration,
     ) -> Result<Response<Answer>, Error> {
         let handover = request.body().handover();
-        let exchange = self.ways[worker].exchange(request);
-        let Some(handover) = handover else {
-            return timeout(answer_max, exchange).await.map_err(|_| Error::TooSlow)?;
-        };
-        let mut exchange = pin!(exchange);
+        let mut exchange = pin!(self.ways[worker].exchange(request));
         let mut until = now() + answer_max;
         loop {
             if let Ok(answered) = timeout_at(until.into(), &mut exchange).await {
-                return answered.map_err(|error| handover.failed().unwrap_or(error));
+                let of_sender = handover.as_ref().and_then(|handover| handover.failed());
+                return answered.map_err(|error| of_sender.unwrap_or(error));
             }
+            let Some(handover) = &handover else { return Err(Error::TooSlow) };
             let (end, too_long) = match handover.given() {
                 Some(given) => (given + answer_max, Error::TooSlow),
                 None => (handover.last_part() + sender_max, Error::Upload),
