@@ -18,7 +18,7 @@ use crate::{
     sync::{MutexGuard, Ordering},
 };
 
-/// How many calls are decided while nobody else has the lock: a line may be as long as a million, and takes a tenth of a second then.
+/// How many calls are decided while nobody else has the lock: a line may be as long as a million.
 const AT_ONCE: usize = 256;
 
 impl Core {

@@ -79,7 +79,7 @@ impl Wake for Looks {
     }
 }
 
-/// A million waiters are no reason to keep everybody else waiting for a tenth of a second.
+/// However long a line is, nobody else waits until all of it is decided.
 #[test]
 fn others_have_their_turn_while_a_long_line_is_decided() {
     const LINE: u32 = 5_000;
