@@ -15,6 +15,7 @@ mod now;
 mod reload;
 mod service;
 mod settings;
+mod shares;
 mod systemd;
 mod tls;
 
@@ -24,15 +25,14 @@ use std::{
     sync::Arc,
 };
 
-use metrics::{describe_gauge, gauge};
 use pushback::http::Connections;
 use sd_notify::NotifyState;
-use tracing::{info, warn};
 
 use self::{
     admin::Served,
     front::{drain, site::Sites, worker::Workers},
     settings::{GaugeSettings, Settings},
+    shares::Shares,
 };
 pub(crate) use self::{
     flags::Arguments,
@@ -41,19 +41,12 @@ pub(crate) use self::{
 };
 use crate::{
     failure::Failure,
-    files,
+    files::Share,
     listen::listen,
     output::{print, say},
     settings::LimitChoice,
     shutdown::{Hangups, Shutdown},
 };
-
-/// A client's connection, and the one to a service that it may need.
-const FILES_OF_CONNECTION: u64 = 2;
-/// A worker's listener and its runtime's.
-const FILES_OF_WORKER: u64 = 4;
-/// What else there is, above all connections of the admin listener and of that for probes.
-const FILES_BESIDE: u64 = 450;
 
 /// Say what the proxy would do by a settings file, or all that is wrong with it.
 ///
@@ -69,7 +62,7 @@ pub(crate) struct CheckArguments {
 pub(crate) fn check(arguments: &CheckArguments) -> Result<(), Failure> {
     let settings = read(&arguments.config)?;
     // What only shows when it is made: certificates that the system lacks.
-    Sites::new(settings.clone())
+    Sites::new(settings.clone(), Share::of_all())
         .map_err(|problem| Failure::wrong(format!("{}: {problem}", arguments.config.display())))?;
     print(&settings.to_string())
 }
@@ -92,10 +85,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let listener = listen(settings.listen)
         .map_err(|error| Failure::run(format!("cannot listen on {}: {error}", settings.listen)))?;
     let address = listener.local_addr().map_err(Failure::run)?;
-    let sites = Arc::new(Sites::new(settings.clone()).map_err(Failure::wrong)?);
-    let served = admin::serve(&settings.admin, &sites, metrics)?;
-    raise_file_limit(&settings);
-    let connections = Connections::at_most(settings.clients.connections).map_err(Failure::wrong)?;
+    let shares = Shares::of_all_files(&settings)?;
+    let sites = Arc::new(Sites::new(settings.clone(), shares.services).map_err(Failure::wrong)?);
+    let served = admin::serve(&settings.admin, &sites, metrics, shares.visitors)?;
+    let connections = Connections::at_most(shares.clients).map_err(Failure::wrong)?;
     let connections = connections.idle(settings.clients.idle).map_err(Failure::wrong)?;
     let workers = Workers::start(settings.workers, &listener, &sites, &connections)
         .map_err(|error| Failure::run(format!("cannot start the workers: {error}")))?;
@@ -122,29 +115,6 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         signal = shutdown.next() => {
             Err(Failure::run(format!("{signal} again: ended with {} in flight", sites.in_flight())))
         }
-    }
-}
-
-/// Says how many files there are, and whether that is enough.
-fn raise_file_limit(settings: &Settings) {
-    let wanted = FILES_OF_CONNECTION * u64::from(settings.clients.connections)
-        + FILES_OF_WORKER * settings.workers as u64
-        + FILES_BESIDE;
-    let files = match files::raise_limit() {
-        Ok(files) => files,
-        Err(error) => return warn!(%error, "cannot raise the limit of open files"),
-    };
-    describe_gauge!("process_max_fds", "How many files the process may have open.");
-    gauge!("process_max_fds").set(files as f64);
-    info!(files, "the limit of open files");
-    if files < wanted {
-        let connections = settings.clients.connections;
-        warn!(
-            files,
-            wanted,
-            connections,
-            "the limit of open files is low for so many connections: raise the hard limit, or allow fewer"
-        );
     }
 }
 

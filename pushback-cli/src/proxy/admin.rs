@@ -50,11 +50,12 @@ pub(super) struct Served {
     pub(super) probes: Option<SocketAddr>,
 }
 
-/// Serves in the background, and says where.
+/// Serves in the background, so many at once on each listener, and says where.
 pub(super) fn serve(
     settings: &Admin,
     sites: &Arc<Sites>,
     metrics: PrometheusHandle,
+    visitors: usize,
 ) -> Result<Served, Failure> {
     settings.check().map_err(|problem| Failure::wrong(format!("admin: {problem}")))?;
     let token = settings.token.as_deref().map(Token::read).transpose();
@@ -72,7 +73,7 @@ pub(super) fn serve(
     let probes = probes(sites, metrics);
     let mut served = Served::default();
     if let Some(address) = settings.probes {
-        served.probes = Some(listener::serve("probes", address, None, probes.clone())?);
+        served.probes = Some(listener::serve("probes", address, None, visitors, probes.clone())?);
     }
     if let Some(address) = settings.listen {
         let page = dashboard(sites);
@@ -80,7 +81,7 @@ pub(super) fn serve(
         let guard = Arc::new(Guard::new(address, token));
         let pages = probes.merge(api::router(sites, &guard)).merge(page.router());
         let pages = pages.layer(middleware::from_fn_with_state(guard, guard::from_here));
-        served.admin = Some(listener::serve("admin", address, tls, pages)?);
+        served.admin = Some(listener::serve("admin", address, tls, visitors, pages)?);
     }
     Ok(served)
 }

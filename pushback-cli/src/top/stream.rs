@@ -17,7 +17,10 @@ use tokio::{
 };
 
 use super::frame::Frame;
-use crate::proxy::{Address, Connected, Lives, Origin, ServiceSettings, Token};
+use crate::{
+    files::Share,
+    proxy::{Address, Connected, Lives, Origin, ServiceSettings, Token},
+};
 
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// A server that has said nothing for so long is gone, whatever the connection says.
@@ -79,13 +82,13 @@ impl Source {
             lives: Lives::default(),
             ca: self.ca.clone(),
         };
-        Address::of(&service)
+        Address::of(&service, &Share::of_all())
     }
 
     /// The frames from now on. An error says what is wrong with what is there.
     pub(super) async fn open(&self) -> Result<Frames, String> {
         let connected = self.address()?.connect().await;
-        let connected = connected.map_err(|error| format!("cannot connect to {self}: {error}"))?;
+        let (connected, _) = connected.map_err(|error| format!("cannot connect to {self}: {error}"))?;
         let answer = match connected {
             Connected::Plain(stream) => timeout(CONNECT_MAX, self.ask(stream)).await,
             Connected::Tls(stream) => timeout(CONNECT_MAX, self.ask(stream)).await,

@@ -9,6 +9,7 @@ mod blame;
 mod bodies;
 mod counted;
 mod drops;
+mod files;
 mod honest;
 mod raw;
 mod readers;
@@ -23,7 +24,7 @@ use std::{future::Future, time::Duration};
 use tempfile::TempDir;
 use tokio::{
     task::JoinSet,
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, timeout},
 };
 
 use self::{raw::Raw, within::within};
@@ -65,6 +66,14 @@ const LIMIT: &str = "pushback_limit{gauge=\"upstream\"}";
 async fn nobody_holds_a_place(proxy: &Proxy) {
     let free = async { while metric(proxy, IN_FLIGHT).await > 0.0 {} };
     within(Duration::from_secs(15), "all places are free", free).await;
+}
+
+/// In which time a probe wants its answer.
+const PROBE_MAX: Duration = Duration::from_secs(2);
+
+async fn is_alive(address: &str) -> bool {
+    let asking = async { Raw::connect(address).await.get(address, "/healthz").await };
+    matches!(timeout(PROBE_MAX, asking).await, Ok(Ok(answer)) if answer.status == 200)
 }
 
 /// A proxy by a settings file, which is in the folder.

@@ -10,19 +10,10 @@ use std::{
 
 use pushback::{Clock, SystemClock};
 
-use crate::support::{Answer, Proxy, Service, get, read, request, send};
+use crate::support::{Answer, Proxy, Service, get, program_under, read, request, send, start_under};
 
 /// How long an accept that failed is not tried again.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// The proxy, started by a shell that has changed its limits.
-fn start_under(limits: &str, to: &str, arguments: &[&str], stderr: Stdio) -> Proxy {
-    let usual = ["proxy", "--to", to, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
-    let program = env!("CARGO_BIN_EXE_pushback");
-    let mut shell = Command::new("sh");
-    shell.args(["-c", &format!("{limits} && exec \"$0\" \"$@\""), program]).args(usual).args(arguments);
-    Proxy::start_by(shell.stderr(stderr))
-}
 
 /// The soft and the hard limit of its open files.
 fn file_limits(process: u32) -> (u64, u64) {
@@ -52,10 +43,22 @@ fn it_may_open_as_many_files_as_whoever_started_it_allows_and_says_when_that_is_
     let said = end(proxy);
     assert!(said.contains("INFO") && said.contains("files=1000") && !said.contains("WARN"), "{said}");
 
-    let many = ["--drain", "0s", "--connections", "1000"];
+    let many = ["--drain", "0s", "--connections", "1000", "--workers", "1"];
     let said = end(start_under("ulimit -n 1000", to, &many, Stdio::piped()));
     let warning = said.lines().find(|line| line.contains("WARN")).unwrap_or_default();
-    assert!(warning.contains("files=1000") && warning.contains("connections=1000"), "{said}");
+    let fields = ["files=1000", "wanted=1000", "connections=362"];
+    assert!(fields.iter().all(|field| warning.contains(field)), "{said}");
+}
+
+#[test]
+fn with_too_few_files_it_does_not_start_and_says_how_many_would_do() {
+    let arguments = ["--listen", "127.0.0.1:0", "--admin", "off", "--workers", "1"];
+    let mut command = program_under("ulimit -n 48", "http://127.0.0.1:1", &arguments);
+    let ended = command.output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    let wanted = "48 open files are too few for 1 workers: at least 52 are needed";
+    assert!(said.contains(wanted), "{said}");
 }
 
 /// Who has looked at the metrics before there were no files, and goes on to.
@@ -87,17 +90,33 @@ fn ask(client: &mut TcpStream) -> Answer {
     read(client)
 }
 
+/// Has the process open no more than it has now, as an operator may do while it runs.
+fn leave_no_files(process: u32) {
+    let open = fs::read_dir(format!("/proc/{process}/fd")).unwrap().count();
+    bound_files(process, open);
+}
+
+fn bound_files(process: u32, soft: usize) {
+    let process = process.to_string();
+    let mut prlimit = Command::new("prlimit");
+    prlimit.args(["--pid", &process, &format!("--nofile={soft}:")]);
+    assert!(prlimit.status().expect("every Debian has prlimit").success());
+}
+
 #[test]
 fn without_files_accepting_pauses_and_goes_on_when_there_are_some() {
     const CLIENTS: &str = "pushback_accept_errors_total{listener=\"clients\",kind=\"files\"}";
     const ADMIN: &str = "pushback_accept_errors_total{listener=\"admin\",kind=\"files\"}";
     let service = Service::start();
     let arguments = ["--workers", "1", "--limit", "100"];
-    let proxy = start_under("ulimit -n 64", &service.url(), &arguments, Stdio::null());
+    let proxy = start_under("ulimit -n 1000", &service.url(), &arguments, Stdio::null());
     let mut scraper = Scraper::at(&proxy.admin);
-    let mut first = send(&proxy.address, "");
+    let for_proxy = "OPTIONS * HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n";
+    let mut first = send(&proxy.address, for_proxy);
+    assert_eq!(read(&mut first).status, 200);
+    leave_no_files(proxy.process());
     let since = SystemClock.now();
-    let mut clients: Vec<_> = (0..64).map(|_| send(&proxy.address, "")).collect();
+    let mut last = send(&proxy.address, "");
     scraper.waits_for(CLIENTS, 5.0);
     let mut probe = send(&proxy.admin, &request(&proxy.admin, "/healthz"));
     scraper.waits_for(ADMIN, 5.0);
@@ -114,8 +133,7 @@ fn without_files_accepting_pauses_and_goes_on_when_there_are_some() {
     });
     assert_eq!((ignored.round(), overload.round()), (1.0, 0.0), "the service has nothing to do with it");
 
-    let mut last = clients.pop().unwrap();
-    drop(clients);
+    bound_files(proxy.process(), 1000);
     assert_eq!(read(&mut probe).status, 200);
     assert_eq!(ask(&mut last).status, 200);
     assert_eq!(ask(&mut first).status, 200);
@@ -144,8 +162,7 @@ fn many() -> u32 {
 fn as_many_may_wait_to_be_accepted_as_the_system_allows_on_every_listener() {
     let service = Service::start();
     let mut proxy = Proxy::start(&service.url(), &["--probes", "127.0.0.1:0"]);
-    let probes =
-        proxy.says("Probes on ").split("http://").nth(1).unwrap().split(": ").next().unwrap().to_owned();
+    let probes = proxy.probes();
     proxy.signal("-STOP");
     for address in [&proxy.address, &proxy.admin, &probes] {
         wait_in_the_backlog(address, many());

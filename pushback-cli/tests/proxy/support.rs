@@ -109,6 +109,12 @@ impl Proxy {
         line
     }
 
+    /// Where probes are answered, if it was asked for that: it says so once.
+    pub(crate) fn probes(&mut self) -> String {
+        let said = self.says("Probes on http://");
+        said.split("://").nth(1).and_then(|rest| rest.split(": ").next()).expect("its address").to_owned()
+    }
+
     pub(crate) fn get(&self, path: &str) -> Answer {
         get(&self.address, path)
     }
@@ -185,6 +191,21 @@ impl Drop for Proxy {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The program, to be started by a shell that has changed its limits.
+pub(crate) fn program_under(limits: &str, to: &str, arguments: &[&str]) -> Command {
+    let program = env!("CARGO_BIN_EXE_pushback");
+    let mut shell = Command::new("sh");
+    let run = format!("{limits} && exec \"$0\" \"$@\"");
+    shell.args(["-c", &run, program, "proxy", "--to", to]).args(arguments);
+    shell
+}
+
+/// The proxy so.
+pub(crate) fn start_under(limits: &str, to: &str, arguments: &[&str], stderr: Stdio) -> Proxy {
+    let usual = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    Proxy::start_by(program_under(limits, to, &[&usual, arguments].concat()).stderr(stderr))
 }
 
 /// An answer, its head in small letters.

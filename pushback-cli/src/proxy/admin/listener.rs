@@ -27,19 +27,18 @@ use crate::{
     proxy::attended::{Attendant, Attended, Bounds, Server},
 };
 
-/// How many may be connected: probes, scrapers, people.
-const CONNECTIONS: usize = 200;
 /// How much one of them may ask for at once over HTTP/2.
 const STREAMS: u32 = 8;
 /// How long a client may take for TLS, for the head of a request, and for the rest of it; and for the next one, or for what it was
 /// answered.
 const BOUNDS: Bounds = Bounds { head: Duration::from_secs(10), idle: Duration::from_secs(60) };
 
-/// Serves in the background, under this name, and says where.
+/// Serves in the background, under this name and for so many at once, and says where.
 pub(super) fn serve(
     name: &'static str,
     address: SocketAddr,
     tls: Option<Arc<ServerConfig>>,
+    visitors: usize,
     pages: Router,
 ) -> Result<SocketAddr, Failure> {
     let cannot_listen = |error| Failure::run(format!("cannot listen on {address} for the admin: {error}"));
@@ -48,7 +47,7 @@ pub(super) fn serve(
     let listener = Listener::new(listener, name).map_err(cannot_listen)?;
     let tls = tls.map(TlsAcceptor::from);
     let pages = pages.layer(middleware::from_fn(in_time));
-    let (attendant, mut seats) = (Attendant::new(), Seats::new(CONNECTIONS));
+    let (attendant, mut seats) = (Attendant::new(), Seats::new(visitors));
     tokio::spawn(async move {
         loop {
             let (stream, peer) = listener.accept().await;

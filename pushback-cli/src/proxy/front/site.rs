@@ -18,6 +18,7 @@ use super::{
     upgraded::Upgraded,
 };
 use crate::{
+    files::Share,
     proxy::{
         attended::Server,
         message::{claims::Claims, error::Error, own::Own},
@@ -33,6 +34,8 @@ pub(in crate::proxy) struct Sites {
     current: ArcSwap<Site>,
     pub(super) own: Arc<Own>,
     pub(in crate::proxy) draining: Draining,
+    /// What connections to services may take.
+    files: Share,
 }
 
 /// What stands before the services by one form of the settings.
@@ -49,12 +52,13 @@ pub(in crate::proxy) struct Site {
 }
 
 impl Sites {
-    pub(in crate::proxy) fn new(settings: Settings) -> Result<Self, String> {
-        let site = Site::new(settings, None)?;
+    pub(in crate::proxy) fn new(settings: Settings, files: Share) -> Result<Self, String> {
+        let site = Site::new(settings, None, &files)?;
         Ok(Sites {
             current: ArcSwap::from_pointee(site),
             own: Arc::new(Own::new()),
             draining: Draining::new(),
+            files,
         })
     }
 
@@ -65,7 +69,7 @@ impl Sites {
 
     /// Has other settings from the next request on. If they cannot be, says why, and all stays as it is.
     pub(in crate::proxy) fn change(&self, settings: Settings) -> Result<(), String> {
-        let site = Site::new(settings, Some(&self.now()))?;
+        let site = Site::new(settings, Some(&self.now()), &self.files)?;
         self.current.store(Arc::new(site));
         Ok(())
     }
@@ -88,7 +92,7 @@ impl Sites {
 }
 
 impl Site {
-    fn new(settings: Settings, before: Option<&Site>) -> Result<Self, String> {
+    fn new(settings: Settings, before: Option<&Site>, files: &Share) -> Result<Self, String> {
         let tls = settings
             .tls
             .as_ref()
@@ -102,7 +106,7 @@ impl Site {
                 let kept = before.and_then(|before| before.upstream(service));
                 let upstream = match kept {
                     Some(kept) => kept,
-                    None => Arc::new(Upstream::new(service, settings.workers)?),
+                    None => Arc::new(Upstream::new(service, settings.workers, files)?),
                 };
                 upstreams.push(upstream);
             }

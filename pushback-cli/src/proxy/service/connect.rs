@@ -11,7 +11,10 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::resolve::Name;
-use crate::proxy::{settings::ServiceSettings, tls};
+use crate::{
+    files::{Share, Taken},
+    proxy::{settings::ServiceSettings, tls},
+};
 
 /// For how long an address is tried alone before the next one is tried beside it (RFC 8305, 5).
 const ATTEMPT_ALONE: Duration = Duration::from_millis(250);
@@ -22,6 +25,7 @@ pub(crate) struct Address {
     name: Arc<Name>,
     connect_max: Duration,
     tls: Option<(TlsConnector, ServerName<'static>)>,
+    files: Share,
 }
 
 /// A connection on which nothing has been said yet.
@@ -32,7 +36,8 @@ pub(crate) enum Connected {
 
 impl Address {
     /// An error says what is wrong with the certificates, or with the name that they would be for.
-    pub(crate) fn of(ServiceSettings { origin, connect, ca, .. }: &ServiceSettings) -> Result<Self, String> {
+    pub(crate) fn of(settings: &ServiceSettings, files: &Share) -> Result<Self, String> {
+        let ServiceSettings { origin, connect, ca, .. } = settings;
         let host = origin.host();
         let tls = if origin.is_tls() {
             let mut config = tls::client(ca.as_deref())?;
@@ -43,18 +48,21 @@ impl Address {
         } else {
             None
         };
-        Ok(Address { name: Arc::new(Name::new(host, origin.port())), connect_max: *connect, tls })
+        let name = Arc::new(Name::new(host, origin.port()));
+        Ok(Address { name, connect_max: *connect, tls, files: files.clone() })
     }
 
-    pub(crate) async fn connect(&self) -> io::Result<Connected> {
+    /// The connection, and its file, which is to be kept for as long.
+    pub(crate) async fn connect(&self) -> io::Result<(Connected, Taken)> {
         let connected = timeout(self.connect_max, async {
             let addresses = self.name.addresses(self.connect_max).await?;
-            let stream = first_of(&addresses, self.connect_max).await?;
+            let (stream, file) = first_of(&addresses, self.connect_max, &self.files).await?;
             stream.set_nodelay(true)?;
-            match &self.tls {
-                None => Ok(Connected::Plain(stream)),
-                Some((tls, name)) => Ok(Connected::Tls(Box::new(tls.connect(name.clone(), stream).await?))),
-            }
+            let connected = match &self.tls {
+                None => Connected::Plain(stream),
+                Some((tls, name)) => Connected::Tls(Box::new(tls.connect(name.clone(), stream).await?)),
+            };
+            Ok((connected, file))
         });
         connected.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
@@ -62,9 +70,16 @@ impl Address {
 
 /// Connects to whichever answers first. They are tried in their order, and the next one when the one before has failed or says nothing
 /// for a while, which is so short that each has its turn within `max`: an address that swallows all uses up nobody's time.
-async fn first_of(addresses: &[SocketAddr], max: Duration) -> io::Result<TcpStream> {
+async fn first_of(addresses: &[SocketAddr], max: Duration, files: &Share) -> io::Result<(TcpStream, Taken)> {
+    let attempt = |address| {
+        let file = files.take();
+        async move {
+            let file = file?;
+            Ok((TcpStream::connect(address).await?, file))
+        }
+    };
     if let [only] = addresses {
-        return TcpStream::connect(only).await;
+        return attempt(*only).await;
     }
     let alone = ATTEMPT_ALONE.min(max / 2 / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1));
     let mut attempts = JoinSet::new(); // those that are left end with it
@@ -72,11 +87,11 @@ async fn first_of(addresses: &[SocketAddr], max: Duration) -> io::Result<TcpStre
     let mut untried = addresses.iter().copied();
     loop {
         if let Some(address) = untried.next() {
-            attempts.spawn(TcpStream::connect(address));
+            attempts.spawn(attempt(address));
         }
         tokio::select! {
             ended = attempts.join_next() => match ended {
-                Some(Ok(Ok(stream))) => return Ok(stream),
+                Some(Ok(Ok(connected))) => return Ok(connected),
                 Some(Ok(Err(failed))) => error = failed,
                 Some(Err(failed)) => error = io::Error::other(failed),
                 None => return Err(error),
@@ -95,7 +110,7 @@ mod tests {
     const MAX: Duration = Duration::from_secs(10);
 
     fn to(name: Name, connect_max: Duration) -> Address {
-        Address { name: Arc::new(name), connect_max, tls: None }
+        Address { name: Arc::new(name), connect_max, tls: None, files: Share::of_all() }
     }
 
     async fn listener(host: &str) -> (TcpListener, SocketAddr) {
@@ -118,7 +133,7 @@ mod tests {
     }
 
     async fn connects_to(address: &Address) -> SocketAddr {
-        match address.connect().await.unwrap() {
+        match address.connect().await.unwrap().0 {
             Connected::Plain(stream) => stream.peer_addr().unwrap(),
             Connected::Tls(_) => unreachable!("there is none"),
         }

@@ -29,7 +29,10 @@ use super::{
     failure::Failure,
     repeat::Repeat,
 };
-use crate::proxy::{message::upload::Upload, now::now, settings::Lives};
+use crate::{
+    files::Taken,
+    proxy::{message::upload::Upload, now::now, settings::Lives},
+};
 
 /// How many fields an answer may have: hyper's 100, if nothing is said, are not enough for services that set many cookies.
 const FIELDS_MAX: usize = 256;
@@ -113,9 +116,10 @@ impl Pool {
     }
 
     async fn connect(&self) -> Result<Connection, Failure> {
-        match self.address.connect().await.map_err(Failure::Connect)? {
-            Connected::Plain(stream) => speak(stream).await,
-            Connected::Tls(stream) => speak(stream).await,
+        let (connected, file) = self.address.connect().await.map_err(Failure::Connect)?;
+        match connected {
+            Connected::Plain(stream) => speak(stream, file).await,
+            Connected::Tls(stream) => speak(stream, file).await,
         }
     }
 
@@ -169,13 +173,14 @@ async fn again(repeat: Option<Repeat>) -> Option<Request<Upload>> {
     repeat?.request().await
 }
 
-async fn speak<Io>(stream: Io) -> Result<Connection, Failure>
+async fn speak<Io>(stream: Io, file: Taken) -> Result<Connection, Failure>
 where
     Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let has_heard = Arc::new(AtomicBool::new(false));
     let hears = Arc::clone(&has_heard);
     let stream = InspectReader::new(stream, move |bytes: &[u8]| {
+        let _with_the_stream = &file; // which may outlive HTTP, when it becomes something else
         if !bytes.is_empty() {
             hears.store(true, Ordering::Relaxed);
         }

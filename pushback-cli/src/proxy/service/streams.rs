@@ -25,10 +25,13 @@ use super::{
     failure::{error_of, error_of_connect},
     repeat::{Repeat, Unanswered},
 };
-use crate::proxy::{
-    message::{error::Error, upload::Upload},
-    now::now,
-    settings::Lives,
+use crate::{
+    files::Taken,
+    proxy::{
+        message::{error::Error, upload::Upload},
+        now::now,
+        settings::Lives,
+    },
 };
 
 /// How often a connection with calls on it is asked whether anybody is still there, and how long that may take: or a service
@@ -198,9 +201,10 @@ impl Streams {
     }
 
     async fn connect(&self) -> Result<SendRequest<Upload>, Error> {
-        match self.address.connect().await.map_err(|error| error_of_connect(&error))? {
-            Connected::Plain(stream) => speak(stream).await,
-            Connected::Tls(stream) => speak(stream).await,
+        let (connected, file) = self.address.connect().await.map_err(|error| error_of_connect(&error))?;
+        match connected {
+            Connected::Plain(stream) => speak(stream, file).await,
+            Connected::Tls(stream) => speak(stream, file).await,
         }
     }
 }
@@ -221,7 +225,7 @@ async fn retire(streams: Weak<Streams>, number: u64, traffic: Weak<Traffic>) {
     }
 }
 
-async fn speak<Io>(stream: Io) -> Result<SendRequest<Upload>, Error>
+async fn speak<Io>(stream: Io, file: Taken) -> Result<SendRequest<Upload>, Error>
 where
     Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -234,6 +238,7 @@ where
     let handshake = builder.handshake(TokioIo::new(stream)).await;
     let (sender, connection) = handshake.map_err(|error| error_of(&error))?;
     tokio::spawn(async move {
+        let _file = file;
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a connection to the service broke");
         }

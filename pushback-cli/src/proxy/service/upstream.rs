@@ -12,10 +12,13 @@ use super::{
     pool::Pool,
     streams::Streams,
 };
-use crate::proxy::{
-    message::{check::check_answer, error::Error, upload::Upload},
-    now::now,
-    settings::ServiceSettings,
+use crate::{
+    files::Share,
+    proxy::{
+        message::{check::check_answer, error::Error, upload::Upload},
+        now::now,
+        settings::ServiceSettings,
+    },
 };
 
 /// A service, and each worker's own connections to it.
@@ -31,8 +34,12 @@ enum Way {
 
 impl Upstream {
     /// Connects nowhere yet. An error says what is wrong with its certificates.
-    pub(in crate::proxy) fn new(settings: &ServiceSettings, workers: usize) -> Result<Self, String> {
-        let address = Address::of(settings)?;
+    pub(in crate::proxy) fn new(
+        settings: &ServiceSettings,
+        workers: usize,
+        files: &Share,
+    ) -> Result<Self, String> {
+        let address = Address::of(settings, files)?;
         count_from_now_on();
         let lives = settings.lives;
         let way = |_| match settings.origin.is_h2() {

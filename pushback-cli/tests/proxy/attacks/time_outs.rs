@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{proxy_by, raw::Raw, secure::Identity, streams::Streams, within};
+use super::{is_alive, proxy_by, raw::Raw, secure::Identity, streams::Streams, within};
 use crate::support::{Proxy, Service};
 
 /// What a client says before it is silent.
@@ -29,23 +29,14 @@ const NO_ROOM: Beginning = (
 const ROOM: usize = 200;
 /// More than the listeners for few clients have room for.
 const SILENT: usize = 220;
-/// In which time a probe wants its answer.
-const PROBE_MAX: Duration = Duration::from_secs(2);
 /// In which time the listeners for few clients are rid of a silent one.
 const RID_MAX: Duration = Duration::from_secs(15);
 
 /// A proxy whose service nobody asks, and where its probes are.
 fn proxy_with_probes() -> (Proxy, String) {
     let mut proxy = Proxy::start("http://127.0.0.1:1", &["--probes", "127.0.0.1:0"]);
-    let said = proxy.says("Probes on http://");
-    let probes = said.split("://").nth(1).and_then(|rest| rest.split(": ").next()).expect("its address");
-    let probes = probes.trim().to_owned();
+    let probes = proxy.probes();
     (proxy, probes)
-}
-
-async fn is_alive(address: &str) -> bool {
-    let asking = async { Raw::connect(address).await.get(address, "/healthz").await };
-    matches!(timeout(PROBE_MAX, asking).await, Ok(Ok(answer)) if answer.status == 200)
 }
 
 /// Says which beginnings keep a probe from its answer.

@@ -1,0 +1,111 @@
+//! Who may have how many of the files that the process may have: or clients who only connect would take those by which calls reach
+//! their services, and all together those of probes.
+
+use metrics::{describe_gauge, gauge};
+use tracing::{info, warn};
+
+use super::settings::Settings;
+use crate::{
+    failure::Failure,
+    files::{Share, raise_limit},
+};
+
+/// A worker's listener and its runtime's.
+const OF_WORKER: u64 = 4;
+/// What else there is: outputs, listeners, the runtime beside the workers, certificates and names that are looked up.
+const BESIDE: u64 = 32;
+/// With fewer for connections, a proxy is none.
+const CONNECTIONS_MIN: u64 = 16;
+/// How many are enough for probes, scrapers and people, on each of their listeners.
+const VISITORS: u64 = 200;
+const LISTENERS_OF_VISITORS: u64 = 2;
+
+#[derive(Debug, PartialEq, Eq)]
+struct Counts {
+    clients: u32,
+    visitors: u64,
+    services: u64,
+}
+
+/// Who may have how many connections.
+pub(super) struct Shares {
+    pub(super) clients: u32,
+    /// On each of the listeners for probes and the admin.
+    pub(super) visitors: usize,
+    pub(super) services: Share,
+}
+
+impl Shares {
+    /// Raises the limit, and shares what there is. Says how much that is, and whether it is enough.
+    pub(super) fn of_all_files(settings: &Settings) -> Result<Self, Failure> {
+        let files = raise_limit().unwrap_or_else(|error| {
+            warn!(%error, "cannot raise the limit of open files, nor see it");
+            u64::MAX
+        });
+        describe_gauge!("process_max_fds", "How many files the process may have open.");
+        gauge!("process_max_fds").set(files as f64);
+        info!(files, "the limit of open files");
+        let wanted = settings.clients.connections;
+        let counts = Counts::of(files, settings.workers as u64, wanted).map_err(|least| {
+            let workers = settings.workers;
+            Failure::run(format!(
+                "{files} open files are too few for {workers} workers: at least {least} are needed; raise the hard limit (ulimit -n)"
+            ))
+        })?;
+        if counts.clients < wanted {
+            warn!(
+                files,
+                wanted,
+                connections = counts.clients,
+                "there are fewer connections than wanted, for too few files: raise the hard limit, or want fewer"
+            );
+        }
+        Ok(Shares {
+            clients: counts.clients,
+            visitors: usize::try_from(counts.visitors).unwrap_or(usize::MAX),
+            services: Share::of(counts.services),
+        })
+    }
+}
+
+impl Counts {
+    /// As many connections to services as from clients, or more: a call over HTTP/1 needs one of each. An error is how many files would do.
+    fn of(files: u64, workers: u64, clients_wanted: u32) -> Result<Self, u64> {
+        let beside = BESIDE + OF_WORKER * workers;
+        let connections = files.saturating_sub(beside);
+        if connections < CONNECTIONS_MIN {
+            return Err(beside + CONNECTIONS_MIN);
+        }
+        let visitors = VISITORS.min(connections / 8);
+        let connections = connections - LISTENERS_OF_VISITORS * visitors;
+        let clients = u32::try_from(connections / 2).unwrap_or(u32::MAX).min(clients_wanted);
+        Ok(Counts { clients, visitors, services: connections - u64::from(clients) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_together_have_no_more_than_there_are_and_each_has_some() {
+        for files in [52, 64, 100, 1000, 1024, 20_000, 1 << 30] {
+            for wanted in [1, 100, 20_000, u32::MAX] {
+                let Counts { clients, visitors, services } = Counts::of(files, 1, wanted).unwrap();
+                let all = u64::from(clients) + 2 * visitors + services + OF_WORKER + BESIDE;
+                assert_eq!(all, files);
+                assert!(clients >= 1 && visitors >= 2 && services >= u64::from(clients), "{files} {wanted}");
+            }
+        }
+    }
+
+    #[test]
+    fn clients_have_what_they_want_where_there_is_enough() {
+        let counts = |files| Counts::of(files, 2, 20_000);
+        assert_eq!(counts(20_000), Ok(Counts { clients: 9780, visitors: 200, services: 9780 }));
+        assert_eq!(counts(1 << 20), Ok(Counts { clients: 20_000, visitors: 200, services: 1_028_136 }));
+        assert_eq!(counts(55), Err(56));
+        assert!(counts(56).is_ok() && counts(0).is_err());
+        assert!(counts(u64::MAX).is_ok());
+    }
+}
