@@ -3,7 +3,6 @@
 use std::{
     io::{self, ErrorKind},
     net::{self, SocketAddr},
-    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -15,7 +14,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use crate::files;
+use crate::{files, rarely::Rarely};
 
 const ERRORS: &str = "pushback_accept_errors_total";
 /// How many the system may connect before they are accepted: as many as it allows, for it takes the least of this and its own bound.
@@ -38,14 +37,13 @@ pub(crate) struct Listener {
     inner: TcpListener,
     /// What its metric calls it.
     name: &'static str,
-    /// The last accept failed, of which one line in the log is enough.
-    is_failing: AtomicBool,
+    /// That accepts fail.
+    failing: Rarely,
 }
 
 impl Listener {
     pub(crate) fn new(listener: net::TcpListener, name: &'static str) -> io::Result<Self> {
-        let listener =
-            Listener { inner: TcpListener::from_std(listener)?, name, is_failing: AtomicBool::new(false) };
+        let listener = Listener { inner: TcpListener::from_std(listener)?, name, failing: Rarely::default() };
         describe_counter!(
             ERRORS,
             "Connections that could not be accepted, by kind; but for clients that had gone, they are accepted later."
@@ -60,7 +58,7 @@ impl Listener {
     pub(crate) async fn accept(&self) -> (TcpStream, SocketAddr) {
         loop {
             match self.inner.accept().await {
-                Ok(accepted) => return self.succeed(accepted),
+                Ok(accepted) => return accepted,
                 Err(error) => self.fail(&error).await,
             }
         }
@@ -75,15 +73,10 @@ impl Listener {
                 () = yield_now() => return None,
             };
             match accepted {
-                Ok(accepted) => return Some(self.succeed(accepted)),
+                Ok(accepted) => return Some(accepted),
                 Err(error) => self.fail(&error).await,
             }
         }
-    }
-
-    fn succeed<T>(&self, accepted: T) -> T {
-        self.is_failing.store(false, Ordering::Relaxed);
-        accepted
     }
 
     /// Counts an accept that failed, and waits until the next one makes sense.
@@ -93,8 +86,8 @@ impl Listener {
         if why == Why::Gone {
             return debug!(listener = self.name, %error, "a client has gone before it was accepted");
         }
-        if !self.is_failing.swap(true, Ordering::Relaxed) {
-            warn!(listener = self.name, %error, "cannot accept connections; those who come wait");
+        if let Some(times) = self.failing.happens() {
+            warn!(listener = self.name, %error, times, "cannot accept connections; those who come wait");
         }
         sleep(PAUSE).await;
     }

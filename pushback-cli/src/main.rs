@@ -8,6 +8,7 @@ mod load;
 mod origin;
 mod output;
 mod proxy;
+mod rarely;
 mod settings;
 mod shutdown;
 mod sim;

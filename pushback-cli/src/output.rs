@@ -50,7 +50,9 @@ fn errors() -> &'static Lines {
 
 /// Says why the program fails. If standard error is gone too, the exit code is all that is left to say it.
 pub(crate) fn report(failure: &Failure) -> ExitCode {
-    errors().say(&format!("error: {}", failure.message));
+    if let Some(message) = &failure.message {
+        errors().say(&format!("error: {message}"));
+    }
     ExitCode::from(failure.code)
 }
 

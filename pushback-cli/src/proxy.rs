@@ -78,6 +78,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         None => arguments.settings().ok_or_else(|| Failure::wrong("--to URL or --config FILE is needed"))?,
     };
     log::begin(settings.log);
+    let form = settings.log;
+    serve(file, settings).await.map_err(|failure| log::last(failure, form))
+}
+
+async fn serve(file: Option<PathBuf>, settings: Settings) -> Result<(), Failure> {
     let metrics = admin::install_metrics().map_err(Failure::run)?;
     let cannot_catch = |error| Failure::run(format!("cannot catch signals: {error}"));
     let mut shutdown = Shutdown::catch().map_err(cannot_catch)?;

@@ -62,12 +62,27 @@ pub(crate) fn stalled(gauge: &'static str, readers: u64, senders: u64) {
         return;
     }
     #[cfg(feature = "metrics")]
-    for (peer, count) in [("reader", readers), ("sender", senders)] {
-        metrics::counter!("pushback_stalled_total", "gauge" => gauge, "peer" => peer).increment(count);
-    }
+    count_stalled(gauge, readers, senders);
     #[cfg(feature = "tracing")]
     tracing::info!(target: "pushback", gauge, readers, senders, "cut off who had stalled, or was too slow");
     let _ = gauge;
+}
+
+#[cfg(all(feature = "http", feature = "metrics"))]
+fn count_stalled(gauge: &'static str, readers: u64, senders: u64) {
+    for (peer, count) in [("reader", readers), ("sender", senders)] {
+        metrics::counter!("pushback_stalled_total", "gauge" => gauge, "peer" => peer).increment(count);
+    }
+}
+
+/// So that the metric is there before there is one.
+#[cfg(all(feature = "http", feature = "metrics"))]
+pub(crate) fn stalled_from_now_on(gauge: &'static str) {
+    metrics::describe_counter!(
+        "pushback_stalled_total",
+        "Readers and senders who were cut off, because they made too little progress."
+    );
+    count_stalled(gauge, 0, 0);
 }
 
 /// An admitted request was answered, so long after the end of its body.

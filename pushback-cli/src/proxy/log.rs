@@ -6,7 +6,7 @@ use metrics::{counter, describe_counter};
 use tracing_subscriber::EnvFilter;
 
 use super::settings::Log;
-use crate::output;
+use crate::{failure::Failure, output};
 
 /// h2 warns of each connection that resets too many streams, which any client can have it do.
 const FILTER: &str = "info,h2=error";
@@ -24,6 +24,17 @@ pub(super) fn begin(form: Log) {
         Log::Json => log.json().flatten_event(true).try_init(),
     };
     output::tell_panics_by(|told| tracing::error!("{told}"));
+}
+
+/// Where the log is for programs, why the proxy ends is in it, as one line more of them.
+pub(super) fn last(failure: Failure, form: Log) -> Failure {
+    match (form, failure.message) {
+        (Log::Json, Some(message)) => {
+            tracing::error!("{message}");
+            Failure { code: failure.code, message: None }
+        }
+        (_, message) => Failure { code: failure.code, message },
+    }
 }
 
 pub(super) fn publish_metrics() {

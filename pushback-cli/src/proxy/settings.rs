@@ -45,6 +45,20 @@ pub(super) struct Settings {
     pub(super) routes: Vec<RouteSettings>,
 }
 
+impl Settings {
+    /// An address that two listeners would have, of which the system gives each to one.
+    fn shared_address(&self) -> Option<SocketAddr> {
+        let all = [Some(self.listen), self.admin.listen, self.admin.probes];
+        let all: Vec<_> = all.into_iter().flatten().filter(|address| address.port() != 0).collect();
+        let takes = |one: &SocketAddr, other: &SocketAddr| {
+            let is_same = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+            is_same && one.port() == other.port() && one.is_ipv4() == other.is_ipv4()
+        };
+        let is_taken = |index: &usize| all[..*index].iter().any(|other| takes(&all[*index], other));
+        (0..all.len()).find(is_taken).map(|index| all[index])
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Log {
     Text,

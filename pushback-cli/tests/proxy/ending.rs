@@ -1,6 +1,11 @@
 //! The clean end.
 
-use std::{io::Write, sync::mpsc, thread};
+use std::{
+    io::{Read, Write},
+    process::Stdio,
+    sync::mpsc,
+    thread,
+};
 
 use crate::support::{Proxy, Service, get, head, read, request, send};
 
@@ -97,6 +102,29 @@ fn a_drain_has_a_bound_and_a_second_signal_ends_at_once() {
         }
         assert_eq!(proxy.end().0, 1);
     }
+}
+
+#[test]
+fn a_log_for_programs_says_also_why_it_failed_as_they_read_it() {
+    let service = Service::start();
+    let arguments = ["--log", "json", "--drain", "300ms"];
+    let mut proxy = Proxy::start_as(&service.url(), &arguments, |command| {
+        command.stderr(Stdio::piped());
+    });
+    let mut log = proxy.log();
+    let _slow = send(&proxy.address, &request(&proxy.address, "/?ms=20000"));
+    proxy.holds(1.0);
+    proxy.signal("-TERM");
+    assert_eq!(proxy.end().0, 1);
+    let mut said = String::new();
+    log.read_to_string(&mut said).unwrap();
+    let lines: Result<Vec<serde_json::Value>, _> = said.lines().map(serde_json::from_str).collect();
+    let lines = lines.unwrap_or_else(|error| panic!("{error}: {said}"));
+    let last = lines.last().unwrap();
+    assert_eq!(
+        (&last["level"], &last["message"]),
+        (&"ERROR".into(), &"1 still in flight after 300ms".into())
+    );
 }
 
 /// Two that wait for nothing used to keep whoever waited behind them out, for as long as a drain may take.

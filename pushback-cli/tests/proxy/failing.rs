@@ -1,6 +1,6 @@
 //! Services that fail, and clients that leave.
 
-use std::{net::TcpListener, thread, time::Duration};
+use std::{io::Read, net::TcpListener, process::Stdio, thread, time::Duration};
 
 use hyper::{Request, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -35,13 +35,39 @@ fn each_way_to_fail_has_a_status_and_a_word_of_its_own_and_leaves_no_place_behin
 }
 
 #[test]
+fn a_service_that_fails_is_told_at_once_and_then_seldom_and_counted() {
+    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let errors = |name: &str| format!("pushback_proxy_errors_total{{error=\"{name}\"}}");
+    let mut proxy = Proxy::start_as(&format!("http://{dead}"), &["--drain", "0s"], |command| {
+        command.stderr(Stdio::piped());
+    });
+    let mut log = proxy.log();
+    assert_eq!(proxy.metric(&errors("connection_refused")).round(), 0.0, "it is there from the start");
+    for _ in 0..20 {
+        assert_eq!(proxy.get("/").status, 502);
+    }
+    let malformed = send(&proxy.address, "GET http://a#x HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(read(&mut { malformed }).status, 400);
+    assert_eq!(proxy.metric(&errors("connection_refused")).round(), 20.0);
+    assert_eq!(proxy.metric(&errors("http_request_error")).round(), 1.0);
+    proxy.signal("-TERM");
+    assert_eq!(proxy.end().0, 0);
+    let mut said = String::new();
+    log.read_to_string(&mut said).unwrap();
+    let lines: Vec<_> = said.lines().filter(|line| line.contains("a service gives no answer")).collect();
+    assert_eq!(lines.len(), 1, "{said}");
+    let fields = ["WARN", &format!("service=http://{dead}"), "The service refuses connections"];
+    assert!(fields.iter().all(|field| lines[0].contains(field)), "{said}");
+}
+
+#[test]
 fn an_answer_that_breaks_off_breaks_off_for_the_client_too() {
     let service = Service::start();
     let proxy = Proxy::start(&service.url(), &[]);
     let mut connection = send(&proxy.address, &request(&proxy.address, "/half"));
     assert!(head(&mut connection).contains("content-length: 100\r\n"));
     let mut rest = Vec::new();
-    let _ = std::io::Read::read_to_end(&mut connection, &mut rest);
+    let _ = connection.read_to_end(&mut rest);
     assert!(rest.len() < 100, "it must not look whole");
     proxy.holds(0.0);
 }

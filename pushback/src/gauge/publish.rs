@@ -56,6 +56,8 @@ impl PressureGauge {
         for (outcome, count) in ended(&snapshot) {
             counter!("pushback_ended_total", "gauge" => name, "outcome" => outcome).absolute(count);
         }
+        #[cfg(feature = "http")]
+        crate::telemetry::stalled_from_now_on(snapshot.name);
         counter!("pushback_left_line_total", "gauge" => name).absolute(snapshot.left_line);
         counter!("pushback_faults_total", "gauge" => name).absolute(snapshot.faults);
         for (cause, count) in snapshot.why.unwrap_or_default().moves {

@@ -181,18 +181,26 @@ async fn read_on(mut body: ResponseBody<Answer>, most: ReadsOn) {
     let _ = tokio::time::timeout(most.time, reading).await;
 }
 
+const LEFT: &str = "pushback_left_in_flight";
+
+/// So that the metric is there before there is one.
+pub(in crate::proxy) fn count_left_from_now_on() {
+    metrics::describe_gauge!(LEFT, "Calls that are finished though their clients have gone.");
+    metrics::gauge!(LEFT).increment(0);
+}
+
 /// Counts as a call that is finished for nobody, and holds up the end of the proxy, until it is dropped.
 struct Left(#[expect(dead_code, reason = "it is held")] Keep);
 
 impl Left {
     fn new(keep: Keep) -> Self {
-        metrics::gauge!("pushback_left_in_flight").increment(1);
+        metrics::gauge!(LEFT).increment(1);
         Left(keep)
     }
 }
 
 impl Drop for Left {
     fn drop(&mut self) {
-        metrics::gauge!("pushback_left_in_flight").decrement(1);
+        metrics::gauge!(LEFT).decrement(1);
     }
 }

@@ -70,7 +70,8 @@ impl Forward {
         let request = request.map(|body| Upload::new(body, trailers));
         // Longer than the layer gives those senders whom it sees.
         let sender_max = self.route.stall * 2;
-        let mut response = upstream.send(self.worker, request, self.route.timeout, sender_max).await?;
+        let answered = upstream.send(self.worker, request, self.route.timeout, sender_max).await;
+        let mut response = answered.inspect_err(|error| upstream.failed(*error))?;
         let agreed = Upgrade::agreed(upgrade.as_ref(), &mut response)?;
         let trailers = fields::clean(&mut response, agreed.is_some());
         response.body_mut().sift(trailers);

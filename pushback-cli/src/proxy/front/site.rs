@@ -12,6 +12,7 @@ use pushback::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
+    call::count_left_from_now_on,
     draining::Draining,
     route::{Route, is_ambiguous},
     server,
@@ -53,6 +54,7 @@ pub(in crate::proxy) struct Site {
 
 impl Sites {
     pub(in crate::proxy) fn new(settings: Settings, files: Share) -> Result<Self, String> {
+        count_left_from_now_on();
         let site = Site::new(settings, None, &files)?;
         Ok(Sites {
             current: ArcSwap::from_pointee(site),

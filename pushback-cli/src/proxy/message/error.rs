@@ -83,6 +83,21 @@ impl Error {
         }
     }
 
+    /// What it is called (RFC 9209, 2.3), if it is an error.
+    pub(in crate::proxy) fn name(self) -> Option<&'static str> {
+        self.proxy_status().strip_prefix("pushback; error=")
+    }
+
+    /// Whether the service is the one to look at, or the way to it.
+    pub(in crate::proxy) fn is_of_service(self) -> bool {
+        match self {
+            Error::Exhausted | Error::Refused | Error::ConnectTimeout | Error::Unreachable => true,
+            Error::Certificate | Error::Tls | Error::Garbage | Error::Broken | Error::TooSlow => true,
+            Error::Malformed(_) | Error::TooManyFields | Error::LastHop | Error::NotDone(_) => false,
+            Error::Loop | Error::Upload | Error::NoRoute | Error::TooManyUpgrades | Error::Panicked => false,
+        }
+    }
+
     /// By the registry of RFC 9209, 2.3.
     pub(in crate::proxy) fn proxy_status(self) -> &'static str {
         match self {

@@ -14,7 +14,7 @@ use hyper::{
     header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
 };
 
-use super::{pool::Lease, streams::Stream};
+use super::{failure::count_answer, pool::Lease, streams::Stream};
 use crate::proxy::message::{
     error::{Error, PROXY_STATUS},
     trailers::Trailers,
@@ -108,6 +108,7 @@ impl Answer {
 
     /// What the proxy answers by itself.
     pub(in crate::proxy) fn of(error: Error) -> Response<Self> {
+        count_answer(error);
         let mut response = Response::new(Answer::text(error.text()));
         *response.status_mut() = error.status();
         response.extensions_mut().insert(error.outcome());

@@ -52,8 +52,42 @@ fn count(missing: &'static str, more: u64) {
     counter!("pushback_connect_errors_total", "kind" => missing).increment(more);
 }
 
-/// So that their metric is there before there are any.
+/// By RFC 9209, 2.3.
+const ERRORS: [&str; 13] = [
+    "connection_limit_reached",
+    "connection_refused",
+    "connection_timeout",
+    "destination_not_found",
+    "destination_unavailable",
+    "http_protocol_error",
+    "http_request_error",
+    "http_response_incomplete",
+    "http_response_timeout",
+    "proxy_internal_error",
+    "proxy_loop_detected",
+    "tls_certificate_error",
+    "tls_protocol_error",
+];
+
+/// The proxy answers this by itself.
+pub(super) fn count_answer(error: Error) {
+    if let Some(name) = error.name() {
+        debug_assert!(ERRORS.contains(&name), "{name} has no metric from the start");
+        count_error(name, 1);
+    }
+}
+
+fn count_error(name: &'static str, more: u64) {
+    counter!("pushback_proxy_errors_total", "error" => name).increment(more);
+}
+
+/// So that metrics are there before there is anything to count.
 pub(super) fn count_from_now_on() {
+    describe_counter!(
+        "pushback_proxy_errors_total",
+        "Requests that the proxy answered instead of a service, by the error of their Proxy-Status; without refusals."
+    );
+    ERRORS.iter().for_each(|name| count_error(name, 0));
     describe_counter!(
         "pushback_connect_errors_total",
         "Connections to services for which there was no file or port, by kind."

@@ -4,6 +4,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use hyper::{Request, Response, body::Incoming};
 use tokio::time::timeout_at;
+use tracing::warn;
 
 use super::{
     answer::{self, Answer},
@@ -19,12 +20,15 @@ use crate::{
         now::now,
         settings::ServiceSettings,
     },
+    rarely::Rarely,
 };
 
 /// A service, and each worker's own connections to it.
 pub(in crate::proxy) struct Upstream {
     pub(in crate::proxy) settings: ServiceSettings,
     ways: Box<[Way]>,
+    /// That it gives no answer.
+    failing: Rarely,
 }
 
 enum Way {
@@ -47,7 +51,7 @@ impl Upstream {
             false => Way::H1(Pool::to(address.clone(), lives)),
         };
         let ways = (0..workers).map(way).collect();
-        Ok(Upstream { settings: settings.clone(), ways })
+        Ok(Upstream { settings: settings.clone(), ways, failing: Rarely::default() })
     }
 
     /// Sends it over one of this worker's connections, and waits for the head of the answer: so long after the service was given the last of
@@ -78,6 +82,16 @@ impl Upstream {
             }
             // Whose turn it is may change meanwhile.
             until = end.min(now() + answer_max);
+        }
+    }
+
+    /// Says that it gave no answer, if that is its fault, and was not just said.
+    pub(in crate::proxy) fn failed(&self, error: Error) {
+        if error.is_of_service()
+            && let Some(times) = self.failing.happens()
+        {
+            let service = &self.settings.origin;
+            warn!(%service, error = error.text(), times, "a service gives no answer");
         }
     }
 }

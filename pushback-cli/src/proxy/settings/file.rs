@@ -68,6 +68,9 @@ fn all(mut root: Section<'_, '_>, folder: &Path) -> Settings {
         gauges,
         routes,
     };
+    if let Some(address) = settings.shared_address() {
+        root.wrong(&format!("two listeners would be at {address}; allowed: another address for each of listen, admin.listen, admin.probes"));
+    }
     root.end();
     settings
 }
@@ -427,6 +430,8 @@ mod tests {
             ("[tls]\nkey = \"none.pem\"", "it needs both a certificate and a key"),
             ("[trust]\nhops = [\"10.0.0.0/33\"]", "allowed: an address or a network"),
             ("[trust]\ndeadline_header = \"host\"", "allowed: a name of letters"),
+            ("[admin]\nlisten = \"127.0.0.1:8080\"", "two listeners would be at 127.0.0.1:8080"),
+            ("[admin]\nprobes = \"0.0.0.0:9900\"", "two listeners would be at 0.0.0.0:9900"),
             ("[admin]\ntoken = \"none\"", "allowed: a readable file whose first line"),
             ("[clients]\nhead_size = 100", "allowed: 8192 to 1048576"),
             ("[gauges.\"a b\"]", "allowed: a name of 1 to 100"),
