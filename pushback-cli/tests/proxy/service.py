@@ -21,6 +21,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         target = urlsplit(self.path)
         asked = {name: values[0] for name, values in parse_qs(target.query).items()}
         if target.path == "/echo-upgrade":
+            time.sleep(float(asked.get("ms", 0)) / 1000)
             return self.upgrade()
         if target.path == "/running":
             return self.answer(f"{running}")

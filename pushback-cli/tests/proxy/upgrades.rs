@@ -9,7 +9,7 @@ use std::{
 use pushback::{Clock, SystemClock};
 use tempfile::TempDir;
 
-use crate::support::{Proxy, Service, head, read, request, send};
+use crate::support::{Proxy, Service, get, head, read, request, send};
 
 const ASKED: &str =
     "GET /echo-upgrade HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
@@ -118,4 +118,26 @@ fn a_drain_leaves_upgraded_connections_alone_to_its_end() {
             assert_eq!(proxy.end().0, 0);
         }
     }
+}
+
+/// It used to say `Connection: close` alone, so that a client did not take it for an upgrade.
+#[test]
+fn a_connection_that_becomes_something_else_during_a_drain_is_told_so() {
+    let (folder, service) = (TempDir::new().unwrap(), Service::start());
+    let proxy = proxy(&folder, &service, "", "");
+    // Until its answer is there, all other connections are closed.
+    let mut late = send(&proxy.address, &ASKED.replace("/echo-upgrade", "/echo-upgrade?ms=3000"));
+    proxy.holds(1.0);
+    proxy.signal("-TERM");
+    while get(&proxy.admin, "/readyz").status == 200 {}
+    let mut early = send(&proxy.address, ASKED);
+    for (connection, when) in [(&mut early, "while clients are told"), (&mut late, "later")] {
+        let head = head(connection);
+        assert!(head.starts_with("http/1.1 101 "), "{when}: {head}");
+        // Later, hyper adds "close" to it, which no client minds (RFC 6455, 4.1).
+        assert!(head.contains("\r\nconnection: upgrade"), "{when}: {head}");
+        assert!(echoes(connection), "{when}");
+    }
+    drop((early, late));
+    assert_eq!(proxy.end().0, 0);
 }
