@@ -1,8 +1,9 @@
 //! Connections that have become something else.
 
 use std::{
-    io::{ErrorKind, Read, Write},
+    io::{BufRead, ErrorKind, Read, Write},
     net::TcpStream,
+    process::Stdio,
     time::{Duration, Instant},
 };
 
@@ -16,11 +17,24 @@ const ASKED: &str =
 const OPEN: &str = "pushback_upgraded{route=\"all\"}";
 
 fn proxy(folder: &TempDir, service: &Service, route: &str, other: &str) -> Proxy {
+    write(folder, service, "all", route, other);
     let file = folder.path().join("pushback.toml");
+    Proxy::start_with(&["--config", file.to_str().unwrap()], |command| {
+        command.stderr(Stdio::piped());
+    })
+}
+
+/// Its settings, of one route of this name.
+fn write(folder: &TempDir, service: &Service, name: &str, route: &str, other: &str) {
     let (url, usual) = (service.url(), "listen = \"127.0.0.1:0\"\nadmin.listen = \"127.0.0.1:0\"");
-    let text = format!("{usual}\n{other}\n[[routes]]\nname = \"all\"\nto = \"{url}\"\n{route}\n");
-    std::fs::write(&file, text).unwrap();
-    Proxy::start_with(&["--config", file.to_str().unwrap()], |_| ())
+    let text = format!("{usual}\n{other}\n[[routes]]\nname = \"{name}\"\nto = \"{url}\"\n{route}\n");
+    std::fs::write(folder.path().join("pushback.toml"), text).unwrap();
+}
+
+/// Waits until a line of the log has all these words.
+fn logs(log: &mut impl BufRead, words: &[&str]) -> String {
+    let mut lines = log.lines().map(Result::unwrap);
+    lines.find(|line| words.iter().all(|word| line.contains(word))).expect("it says so before it ends")
 }
 
 /// A connection that has become something else.
@@ -140,4 +154,16 @@ fn a_connection_that_becomes_something_else_during_a_drain_is_told_so() {
     }
     drop((early, late));
     assert_eq!(proxy.end().0, 0);
+}
+
+/// It used to be called "gauge", whichever route it was of.
+#[test]
+fn another_limit_of_upgraded_connections_is_logged_with_the_name_of_its_route() {
+    let (folder, service) = (TempDir::new().unwrap(), Service::start());
+    let mut proxy = proxy(&folder, &service, "limit = 10\nupgraded_limit = 2", "");
+    let mut log = proxy.log();
+    write(&folder, &service, "all", "limit = 10\nupgraded_limit = 3", "");
+    proxy.signal("-HUP");
+    let line = logs(&mut log, &["limit set"]);
+    assert!(line.contains("gauge=\"all upgraded\" limit=3 limit_before=2"), "{line}");
 }

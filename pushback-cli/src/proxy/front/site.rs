@@ -127,10 +127,12 @@ impl Site {
                 on_leave: route.on_leave,
                 upgrades: route.upgrades.clone(),
                 upgraded: Upgraded::new(
+                    &route.name,
                     route.upgraded_limit.unwrap_or(settings.clients.connections),
                     route.upgraded_idle,
                     before.and_then(|before| before.route(&route.name)).map(|before| &before.upgraded),
-                ),
+                )
+                .map_err(|error| error.to_string())?,
                 fields_max: settings.clients.fields_max(),
                 trusting: layer(route, gauge, &settings, true)?,
                 layer: layer(route, gauge, &settings, false)?,

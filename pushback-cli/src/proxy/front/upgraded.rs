@@ -15,7 +15,7 @@ use std::{
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use metrics::{counter, describe_counter, describe_gauge, gauge};
-use pushback::{OwnedPermit, PressureGauge};
+use pushback::{BuildError, OwnedPermit, PressureGauge};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional},
     time::sleep,
@@ -46,12 +46,21 @@ pub(super) struct Upgrading {
 
 impl Upgraded {
     /// Those that are open go on, whatever the settings were before.
-    pub(super) fn new(limit: u32, idle: Duration, before: Option<&Upgraded>) -> Self {
-        let places = before.map_or_else(|| PressureGauge::new(limit), |before| before.places.clone());
+    pub(super) fn new(
+        route: &str,
+        limit: u32,
+        idle: Duration,
+        before: Option<&Upgraded>,
+    ) -> Result<Self, BuildError> {
+        let places = match before {
+            Some(before) => before.places.clone(),
+            // No gauge of the settings can have this name, by which the log tells it from them.
+            None => PressureGauge::builder().name(format!("{route} upgraded")).limit(limit).build()?,
+        };
         if places.snapshot().limit != limit {
             places.set_limit(limit);
         }
-        Upgraded { places, idle }
+        Ok(Upgraded { places, idle })
     }
 
     /// A place for one more, which holds up the end of the proxy as calls do.
