@@ -55,9 +55,7 @@ fn echoes(connection: &mut TcpStream) -> bool {
 }
 
 fn waits_for(proxy: &Proxy, open: f64) {
-    while (proxy.metric(OPEN) - open).abs() > f64::EPSILON {
-        std::thread::yield_now();
-    }
+    proxy.waits_for(OPEN, open);
 }
 
 /// They used to pass a limit of two, twenty of them, and nobody counted them.
@@ -166,4 +164,53 @@ fn another_limit_of_upgraded_connections_is_logged_with_the_name_of_its_route() 
     proxy.signal("-HUP");
     let line = logs(&mut log, &["limit set"]);
     assert!(line.contains("gauge=\"all upgraded\" limit=3 limit_before=2"), "{line}");
+}
+
+/// The figure used to stand still with them open, for ever.
+#[test]
+fn upgraded_connections_of_a_route_that_is_gone_are_counted_to_their_end() {
+    let (folder, service) = (TempDir::new().unwrap(), Service::start());
+    let mut proxy = proxy(&folder, &service, "limit = 10", "");
+    let mut log = proxy.log();
+    let mut reload = |proxy: &Proxy, name: &str| {
+        write(&folder, &service, name, "limit = 10\nupgraded_limit = 2", "");
+        proxy.signal("-HUP");
+        logs(&mut log, &["the settings are read again"]);
+    };
+    let (mut first, second) = (upgraded(&proxy), upgraded(&proxy));
+    waits_for(&proxy, 2.0);
+    reload(&proxy, "other");
+    drop(second);
+    waits_for(&proxy, 1.0);
+    assert!(echoes(&mut first));
+
+    // Its limit holds for both, if the route comes back.
+    reload(&proxy, "all");
+    let _third = upgraded(&proxy);
+    waits_for(&proxy, 2.0);
+    assert_eq!(read(&mut send(&proxy.address, ASKED)).status, 429);
+
+    reload(&proxy, "other");
+    proxy.signal("-TERM");
+    proxy.says("draining, 0 in flight and 2 upgraded connections open");
+}
+
+#[test]
+fn the_last_figure_of_a_route_that_is_gone_is_none() {
+    let (folder, service) = (TempDir::new().unwrap(), Service::start());
+    let mut proxy = proxy(&folder, &service, "limit = 10", "");
+    let mut log = proxy.log();
+    let mut reload = |proxy: &Proxy, name: &str| {
+        write(&folder, &service, name, "limit = 10", "");
+        proxy.signal("-HUP");
+        logs(&mut log, &["the settings are read again"]);
+    };
+    let connection = upgraded(&proxy);
+    waits_for(&proxy, 1.0);
+    reload(&proxy, "other");
+    drop(connection);
+    // Nobody looks until it is forgotten.
+    while service.ask("/running") != "0" {}
+    reload(&proxy, "third");
+    waits_for(&proxy, 0.0);
 }

@@ -31,7 +31,9 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Those of one route.
 #[derive(Clone)]
-pub(in crate::proxy) struct Upgraded {
+pub(super) struct Upgraded {
+    /// Its name.
+    route: Arc<str>,
     places: PressureGauge,
     /// How long nothing may move on one.
     idle: Duration,
@@ -60,7 +62,7 @@ impl Upgraded {
         if places.snapshot().limit != limit {
             places.set_limit(limit);
         }
-        Ok(Upgraded { places, idle })
+        Ok(Upgraded { route: route.into(), places, idle })
     }
 
     /// A place for one more, which holds up the end of the proxy as calls do.
@@ -69,20 +71,24 @@ impl Upgraded {
         Ok(Upgrading { place, idle: self.idle, keep: keep.clone() })
     }
 
+    pub(super) fn route(&self) -> &str {
+        &self.route
+    }
+
     /// How many are open.
-    pub(in crate::proxy) fn open(&self) -> u64 {
+    pub(super) fn open(&self) -> u64 {
         u64::from(self.places.snapshot().in_flight)
     }
 
-    pub(in crate::proxy) fn publish_metrics(&self, route: &str) {
+    pub(super) fn publish_metrics(&self) {
         describe_gauge!("pushback_upgraded", "Connections that have become something else, by route.");
         describe_gauge!("pushback_upgraded_limit", "How many such connections there may be.");
         describe_counter!("pushback_upgrades_refused_total", "Upgrades refused because there were so many.");
         let snapshot = self.places.snapshot();
-        let route = route.to_owned();
-        gauge!("pushback_upgraded", "route" => route.clone()).set(snapshot.in_flight);
-        gauge!("pushback_upgraded_limit", "route" => route.clone()).set(snapshot.limit);
-        counter!("pushback_upgrades_refused_total", "route" => route).absolute(snapshot.refused.total());
+        let route = || self.route.to_string();
+        gauge!("pushback_upgraded", "route" => route()).set(snapshot.in_flight);
+        gauge!("pushback_upgraded_limit", "route" => route()).set(snapshot.limit);
+        counter!("pushback_upgrades_refused_total", "route" => route()).absolute(snapshot.refused.total());
     }
 }
 
