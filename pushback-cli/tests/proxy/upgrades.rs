@@ -122,12 +122,16 @@ fn a_drain_leaves_upgraded_connections_alone_to_its_end() {
         assert!(echoes(&mut connection), "it was cut after {:?}", since(begun));
         if leaves {
             drop(connection);
-            assert_eq!(proxy.end().0, 0);
+            let (code, said) = proxy.end();
+            assert_eq!(code, 0);
+            assert!(!said.contains("Cut"), "{said}");
             assert!(since(begun) < BOUND, "nobody was left to wait for");
         } else {
             while echoes(&mut connection) {}
             assert!(since(begun) >= BOUND, "{:?}", since(begun));
-            assert_eq!(proxy.end().0, 0);
+            let (code, said) = proxy.end();
+            assert_eq!(code, 0);
+            assert!(said.contains("Cut after 4s: 1 upgraded connection.\n"), "{said}");
         }
     }
 }
