@@ -117,7 +117,7 @@ fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let to = ["--to", "http://127.0.0.1:1"];
-    let cases: [(&[&str], i32, &[&str]); 14] = [
+    let cases: [(&[&str], i32, &[&str]); 15] = [
         (&[], 2, &["--to"]),
         (&["--to", "ftp://a"], 2, &["ftp", "allowed: http://HOST[:PORT]"]),
         (&["--to", "127.0.0.1:3000"], 2, &["127.0.0.1:3000", "allowed: http://HOST[:PORT]"]),
@@ -127,7 +127,8 @@ fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
         (&[to[0], to[1], "--line-wait", "2m"], 2, &["2m", "1ms to 1m"]),
         (&[to[0], to[1], "--workers", "0"], 2, &["'0'", "1 to 1024"]),
         (&[to[0], to[1], "--connections", "0"], 2, &["'0'", "1 to 4294967295"]),
-        (&[to[0], to[1], "--stall", "0s"], 2, &["0s", "1ms to 1day"]),
+        (&[to[0], to[1], "--stall", "0s"], 2, &["0s", "1ms to 24h"]),
+        (&[to[0], to[1], "--connection-age", "25h"], 2, &["25h", "1s to 24h"]),
         (&[to[0], to[1], "--exempt", "healthz"], 2, &["healthz", "begins with '/'"]),
         (&[to[0], to[1], "--admin", "0.0.0.0:9900"], 2, &["0.0.0.0:9900", "loopback", "off"]),
         (&[to[0], to[1], "--listen", &taken, "--admin", "off"], 1, &["cannot listen", &taken]),
