@@ -84,7 +84,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Some(file) => read(file)?,
         None => arguments.settings().ok_or_else(|| Failure::wrong("--to URL or --config FILE is needed"))?,
     };
-    log::begin(settings.log);
+    log::begin(settings.log)?;
     let metrics = admin::install_metrics().map_err(Failure::run)?;
     let cannot_catch = |error| Failure::run(format!("cannot catch signals: {error}"));
     let mut shutdown = Shutdown::catch().map_err(cannot_catch)?;

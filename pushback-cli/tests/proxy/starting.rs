@@ -112,6 +112,21 @@ fn the_access_log_has_a_line_for_a_client_that_has_left_and_a_metric_says_what_i
     assert!(proxy.metric("pushback_left_in_flight").abs() < f64::EPSILON);
 }
 
+/// It used to be ignored.
+#[test]
+fn a_wrong_level_of_the_log_is_one_line_that_names_it() {
+    let output = Command::new(env!("CARGO_BIN_EXE_pushback"))
+        // If it starts after all, it ends for this.
+        .args(["proxy", "--to", "http://127.0.0.1:1", "--listen", "192.0.2.1:1", "--admin", "off"])
+        .env("PUSHBACK_LOG", "info,h2=loud")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.starts_with("error: PUSHBACK_LOG is \"info,h2=loud\"; allowed: off, error, "), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
 #[test]
 fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
