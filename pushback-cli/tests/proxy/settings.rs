@@ -63,6 +63,7 @@ fn a_connection_becomes_what_its_route_allows_and_nothing_else() {
     for (route, protocol, status) in [
         ("echo", "echo", 101),
         ("echo", "echo/2", 101),
+        ("echo", "h2c, websocket, echo", 101),
         ("echo", "websocket", 502),
         ("none", "websocket", 502),
         ("rest", "websocket", 101),
