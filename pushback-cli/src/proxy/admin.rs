@@ -28,7 +28,7 @@ use super::{
     settings::{Admin, Identity, Token},
     tls,
 };
-use crate::failure::Failure;
+use crate::{failure::Failure, files};
 
 /// The buckets of times, in seconds: those of OpenTelemetry for HTTP servers, with two finer ones.
 const BUCKETS: [f64; 16] =
@@ -110,6 +110,7 @@ fn probes(sites: &Arc<Sites>, metrics: PrometheusHandle) -> Router {
     let metrics = async move || {
         sites.publish_metrics();
         log::publish_metrics();
+        files::publish_metrics();
         ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
     };
     Router::new()
