@@ -77,7 +77,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Some(file) => read(file)?,
         None => arguments.settings().ok_or_else(|| Failure::wrong("--to URL or --config FILE is needed"))?,
     };
-    log::begin(settings.log);
+    log::begin(settings.log)?;
     let form = settings.log;
     serve(file, settings).await.map_err(|failure| log::last(failure, form))
 }
@@ -114,7 +114,8 @@ async fn serve(file: Option<PathBuf>, settings: Settings) -> Result<(), Failure>
     tokio::select! {
         left = drain::run(&sites, workers, bound) => {
             let (admitted, refused) = sites.totals();
-            say(&format!("Drained: {admitted} admitted, {refused} refused."));
+            let ended = if left.is_ok() { "Drained" } else { "Ended" };
+            say(&format!("{ended}: {admitted} admitted, {refused} refused."));
             left
         }
         signal = shutdown.next() => {

@@ -60,11 +60,16 @@ pub(crate) fn quantity(text: &str, allowed: RangeInclusive<f64>) -> Result<f64, 
 /// A duration in a range.
 pub(crate) fn duration(text: &str, allowed: RangeInclusive<Duration>) -> Result<Duration, String> {
     let said = || {
-        let (shortest, longest) =
-            (humantime::format_duration(*allowed.start()), humantime::format_duration(*allowed.end()));
+        let (shortest, longest) = (in_words(*allowed.start()), in_words(*allowed.end()));
         format!("allowed: {shortest} to {longest}, for example 150ms or 2s")
     };
     humantime::parse_duration(text).ok().filter(|duration| allowed.contains(duration)).ok_or_else(said)
+}
+
+/// As help and manual say it: a day is 24h, where humantime has "1day".
+fn in_words(time: Duration) -> String {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    if time == DAY { "24h".to_owned() } else { humantime::format_duration(time).to_string() }
 }
 
 /// A file to be written that has this ending.

@@ -2,7 +2,12 @@
 //!
 //! `cargo run --example hyper --features http`, and then, on another terminal: `curl -i http://127.0.0.1:3000/`
 
-use std::{convert::Infallible, error::Error, time::Duration};
+use std::{
+    convert::Infallible,
+    error::Error,
+    io::{Write, stderr},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -24,6 +29,11 @@ use tower::{Layer, service_fn};
 async fn work(_request: Request<RequestBody<Incoming>>) -> Result<Response<Full<Bytes>>, Infallible> {
     tokio::time::sleep(Duration::from_millis(20)).await;
     Ok(Response::new(Full::from("done\n")))
+}
+
+/// Unlike `eprintln!`, which panics where standard error is closed, and would end the loop.
+fn log(line: &str) {
+    let _ = writeln!(stderr(), "{line}");
 }
 
 /// Serves until it is told to stop, then lets what runs come to its end.
@@ -51,7 +61,7 @@ async fn serve(
             Ok(stream) => stream,
             Err(error) => {
                 // Out of file descriptors, perhaps, or the client has gone: the server goes on.
-                eprintln!("cannot accept: {error}");
+                log(&format!("cannot accept: {error}"));
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
@@ -61,7 +71,7 @@ async fn serve(
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
-                eprintln!("a connection broke: {error}");
+                log(&format!("a connection broke: {error}"));
             }
         });
     }

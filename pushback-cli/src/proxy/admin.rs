@@ -19,10 +19,7 @@ use axum::{
     routing::get,
 };
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
-use pushback::{
-    PressureGauge,
-    dashboard::{Dashboard, RouteCount},
-};
+use pushback::dashboard::{Dashboard, RouteCount};
 
 use self::guard::Guard;
 use super::{
@@ -31,7 +28,7 @@ use super::{
     settings::{Admin, Identity, Token},
     tls,
 };
-use crate::failure::Failure;
+use crate::{failure::Failure, files};
 
 /// The buckets of times, in seconds: those of OpenTelemetry for HTTP servers, with two finer ones.
 const BUCKETS: [f64; 16] =
@@ -112,12 +109,9 @@ fn probes(sites: &Arc<Sites>, metrics: PrometheusHandle) -> Router {
     };
     let sites = Arc::clone(sites);
     let metrics = async move || {
-        let site = sites.now();
-        site.gauges.iter().for_each(PressureGauge::publish_metrics);
-        for route in &site.routes {
-            route.upgraded.publish_metrics(&route.name);
-        }
+        sites.publish_metrics();
         log::publish_metrics();
+        files::publish_metrics();
         ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
     };
     Router::new()

@@ -6,6 +6,7 @@ mod door;
 pub(super) mod drain;
 mod draining;
 mod forward;
+mod retired;
 mod route;
 mod server;
 pub(super) mod site;

@@ -1,9 +1,13 @@
 //! The log, on standard error. It never decides over calls: a line that cannot be written is lost and counted.
 
-use std::io::{self, IsTerminal, Write, stderr};
+use std::{
+    env,
+    ffi::OsStr,
+    io::{self, IsTerminal, Write, stderr},
+};
 
 use metrics::{counter, describe_counter};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use super::settings::Log;
 use crate::{failure::Failure, output};
@@ -11,8 +15,14 @@ use crate::{failure::Failure, output};
 /// h2 warns of each connection that resets too many streams, which any client can have it do.
 const FILTER: &str = "info,h2=error";
 
-pub(super) fn begin(form: Log) {
-    let filter = EnvFilter::try_from_env("PUSHBACK_LOG").unwrap_or_else(|_| EnvFilter::new(FILTER));
+/// What is logged, if not that.
+const VARIABLE: &str = "PUSHBACK_LOG";
+
+pub(super) fn begin(form: Log) -> Result<(), Failure> {
+    let filter = match env::var_os(VARIABLE) {
+        Some(text) => filter(&text)?,
+        None => EnvFilter::new(FILTER),
+    };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Visible(output::log()));
     // Its own words for what fails would go to standard error by another way.
     let log = log.log_internal_errors(false);
@@ -24,6 +34,23 @@ pub(super) fn begin(form: Log) {
         Log::Json => log.json().flatten_event(true).try_init(),
     };
     output::tell_panics_by(|told| tracing::error!("{told}"));
+    Ok(())
+}
+
+fn filter(text: &OsStr) -> Result<EnvFilter, Failure> {
+    let filter = text.to_str().filter(|text| has_levels(text)).and_then(|text| EnvFilter::try_new(text).ok());
+    filter.ok_or_else(|| {
+        Failure::wrong(format!(
+            "{VARIABLE} is {text:?}; allowed: off, error, warn, info, debug, trace, or several with commas, \
+             such as {FILTER}"
+        ))
+    })
+}
+
+/// Whether what names no target is a level: the filter takes a level that is misspelt for a target, and would log nothing else.
+fn has_levels(text: &str) -> bool {
+    let mut parts = text.split(',').filter(|part| !part.contains(['=', '[', '{', '}', ']']));
+    parts.all(|level| level.trim().parse::<LevelFilter>().is_ok())
 }
 
 /// Where the log is for programs, why the proxy ends is in it, as one line more of them.
@@ -80,6 +107,16 @@ fn is_misleading(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_level_that_is_none_is_no_filter() {
+        for right in ["debug", "INFO,h2=error", "off", "info,[call{a=1}]=debug", "h2=trace", ""] {
+            assert!(filter(right.as_ref()).is_ok(), "{right}");
+        }
+        for wrong in ["inof", "info,h2=loud", "info h2", "==", "h2"] {
+            assert!(filter(wrong.as_ref()).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn what_would_turn_a_line_around_is_written_by_its_number() {

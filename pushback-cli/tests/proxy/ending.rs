@@ -127,6 +127,18 @@ fn a_log_for_programs_says_also_why_it_failed_as_they_read_it() {
     );
 }
 
+/// They were in no figure of the drain, and cutting them was no failure.
+#[test]
+fn a_drain_counts_what_a_dry_run_lets_run_beside_the_limit() {
+    let service = Service::start();
+    let mut proxy = Proxy::start(&service.url(), &["--limit", "0", "--dry-run", "--drain", "300ms"]);
+    let _slow = send(&proxy.address, &request(&proxy.address, "/?ms=20000"));
+    proxy.waits_for("pushback_phantoms{", 1.0);
+    proxy.signal("-TERM");
+    proxy.says("draining, 1 in flight");
+    assert_eq!(proxy.end().0, 1);
+}
+
 /// Two that wait for nothing used to keep whoever waited behind them out, for as long as a drain may take.
 #[test]
 fn a_drain_at_the_cap_serves_whoever_is_connected_already() {

@@ -34,6 +34,18 @@ fn end(mut proxy: Proxy) -> String {
 }
 
 #[test]
+fn it_says_how_many_files_it_has_open() {
+    let proxy = Proxy::start("http://127.0.0.1:1", &[]);
+    let open = || proxy.metric("process_open_fds");
+    let before = open();
+    assert!(before > 10.0, "{before}");
+    let connections: Vec<_> = (0..100).map(|_| send(&proxy.address, "")).collect();
+    while open() < before + 90.0 {}
+    drop(connections);
+    while open() > before + 10.0 {}
+}
+
+#[test]
 fn it_may_open_as_many_files_as_whoever_started_it_allows_and_says_when_that_is_not_enough() {
     let to = "http://127.0.0.1:1";
     let few = ["--drain", "0s", "--connections", "100"];

@@ -21,6 +21,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         target = urlsplit(self.path)
         asked = {name: values[0] for name, values in parse_qs(target.query).items()}
         if target.path == "/echo-upgrade":
+            time.sleep(float(asked.get("ms", 0)) / 1000)
             return self.upgrade()
         if target.path == "/running":
             return self.answer(f"{running}")
@@ -97,10 +98,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return total
 
     def upgrade(self):
+        global running
         head = f"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: {self.headers['Upgrade']}\r\n\r\n"
         self.wfile.write(head.encode())
+        with lock:
+            running += 1
         while data := self.connection.recv(1024):
             self.connection.sendall(data.upper())
+        with lock:
+            running -= 1
         self.close_connection = True
 
     def answer(self, text, status=200):

@@ -63,6 +63,7 @@ fn a_connection_becomes_what_its_route_allows_and_nothing_else() {
     for (route, protocol, status) in [
         ("echo", "echo", 101),
         ("echo", "echo/2", 101),
+        ("echo", "h2c, websocket, echo", 101),
         ("echo", "websocket", 502),
         ("none", "websocket", 502),
         ("rest", "websocket", 101),
@@ -200,6 +201,35 @@ fn sighup_under_load_loses_no_call_and_what_stays_the_same_keeps_its_places() {
     let served: u32 = clients.into_iter().map(|client| client.join().unwrap()).sum();
     assert!(served > 20, "{served}");
     assert!((proxy.metric("pushback_refused_total{") - 0.0).abs() < 0.5);
+}
+
+/// They were in no figure of the drain, and cutting them was no failure.
+#[test]
+fn a_drain_counts_and_finishes_calls_of_a_gauge_that_is_gone() {
+    let service = Service::start();
+    for (milliseconds, bound, code) in [(3000, "30s", 0), (20000, "300ms", 1)] {
+        let route = |name: &str| {
+            format!("drain = \"{bound}\"\n[[routes]]\nname = \"{name}\"\nto = \"{}\"\n", service.url())
+        };
+        let settings = Settings::new(&route("before"));
+        let mut proxy = settings.start();
+        let log = proxy.log();
+        let mut slow = send(&proxy.address, &request(&proxy.address, &format!("/?ms={milliseconds}")));
+        proxy.holds_in("before", 1.0);
+        settings.write(&route("after"));
+        proxy.signal("-HUP");
+        log.lines().map(Result::unwrap).find(|line| line.contains("the settings are read again"));
+        proxy.signal("-TERM");
+        proxy.says("draining, 1 in flight");
+        if code == 0 {
+            assert_eq!(read(&mut slow).status, 200);
+        }
+        let (ended, said) = proxy.end();
+        assert_eq!(ended, code, "{said}");
+        if code == 0 {
+            assert!(said.contains("Drained: 1 admitted, 0 refused."), "{said}");
+        }
+    }
 }
 
 #[test]

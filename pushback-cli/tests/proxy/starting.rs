@@ -112,12 +112,27 @@ fn the_access_log_has_a_line_for_a_client_that_has_left_and_a_metric_says_what_i
     assert!(proxy.metric("pushback_left_in_flight").abs() < f64::EPSILON);
 }
 
+/// It used to be ignored.
+#[test]
+fn a_wrong_level_of_the_log_is_one_line_that_names_it() {
+    let output = Command::new(env!("CARGO_BIN_EXE_pushback"))
+        // If it starts after all, it ends for this.
+        .args(["proxy", "--to", "http://127.0.0.1:1", "--listen", "192.0.2.1:1", "--admin", "off"])
+        .env("PUSHBACK_LOG", "info,h2=loud")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.starts_with("error: PUSHBACK_LOG is \"info,h2=loud\"; allowed: off, error, "), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
 #[test]
 fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let to = ["--to", "http://127.0.0.1:1"];
-    let cases: [(&[&str], i32, &[&str]); 14] = [
+    let cases: [(&[&str], i32, &[&str]); 15] = [
         (&[], 2, &["--to"]),
         (&["--to", "ftp://a"], 2, &["ftp", "allowed: http://HOST[:PORT]"]),
         (&["--to", "127.0.0.1:3000"], 2, &["127.0.0.1:3000", "allowed: http://HOST[:PORT]"]),
@@ -127,7 +142,8 @@ fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
         (&[to[0], to[1], "--line-wait", "2m"], 2, &["2m", "1ms to 1m"]),
         (&[to[0], to[1], "--workers", "0"], 2, &["'0'", "1 to 1024"]),
         (&[to[0], to[1], "--connections", "0"], 2, &["'0'", "1 to 4294967295"]),
-        (&[to[0], to[1], "--stall", "0s"], 2, &["0s", "1ms to 1day"]),
+        (&[to[0], to[1], "--stall", "0s"], 2, &["0s", "1ms to 24h"]),
+        (&[to[0], to[1], "--connection-age", "25h"], 2, &["25h", "1s to 24h"]),
         (&[to[0], to[1], "--exempt", "healthz"], 2, &["healthz", "begins with '/'"]),
         (&[to[0], to[1], "--admin", "0.0.0.0:9900"], 2, &["0.0.0.0:9900", "loopback", "off"]),
         (&[to[0], to[1], "--listen", &taken, "--admin", "off"], 1, &["cannot listen", &taken]),

@@ -179,7 +179,8 @@ impl Proxy {
         self.waits_for(&format!("pushback_in_flight{{gauge=\"{gauge}\""), places);
     }
 
-    fn waits_for(&self, metric: &str, value: f64) {
+    /// Waits until a metric has this value.
+    pub(crate) fn waits_for(&self, metric: &str, value: f64) {
         while (self.metric(metric) - value).abs() > f64::EPSILON {
             std::thread::yield_now();
         }

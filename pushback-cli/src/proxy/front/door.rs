@@ -10,7 +10,7 @@ use std::{
 };
 
 use hyper::{
-    Request, Response, Version,
+    Request, Response, StatusCode, Version,
     body::Incoming,
     header::{CONNECTION, HeaderValue},
     service::Service,
@@ -139,7 +139,8 @@ impl Future for Passing {
         if answered.body().refused().is_some() {
             answered.headers_mut().insert(PROXY_STATUS, REFUSED);
         }
-        if self.is_h1 && is_last {
+        // A connection that becomes something else says that in the same field, or its client does not believe it.
+        if self.is_h1 && is_last && answered.status() != StatusCode::SWITCHING_PROTOCOLS {
             answered.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if let Some(line) = self.line.take() {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::{draining::Stage, site::Sites, worker::Workers};
-use crate::failure::Failure;
+use crate::{failure::Failure, output::say};
 
 /// How long clients have to hear that their connection ends.
 const NOTICE: Duration = Duration::from_secs(1);
@@ -19,14 +19,19 @@ pub(in crate::proxy) async fn run(sites: &Sites, workers: Workers, bound: Durati
     tokio::time::sleep(NOTICE.min(bound)).await;
     sites.draining.enter(Stage::Ending);
     let ended = tokio::task::spawn_blocking(|| workers.join());
-    match timeout(bound, ended).await {
-        Ok(_) => Ok(()),
+    if timeout(bound, ended).await.is_ok() {
+        return Ok(());
+    }
+    let bound = humantime::format_duration(bound);
+    // WebSockets outlive most drains, and their clients connect anew: they are told, and are no failure.
+    match sites.upgraded() {
+        0 => (),
+        1 => say(&format!("Cut after {bound}: 1 upgraded connection.")),
+        open => say(&format!("Cut after {bound}: {open} upgraded connections.")),
+    }
+    match sites.in_flight() {
         // Connections may be left, but nobody on them waits for anything.
-        Err(_) if sites.in_flight() == 0 => Ok(()),
-        Err(_) => Err(Failure::run(format!(
-            "{} still in flight after {}",
-            sites.in_flight(),
-            humantime::format_duration(bound)
-        ))),
+        0 => Ok(()),
+        left => Err(Failure::run(format!("{left} still in flight after {bound}"))),
     }
 }

@@ -56,14 +56,14 @@ impl Forward {
         let upgrading = upgrade.as_ref().map(|_| self.route.upgraded.begin(&self.keep)).transpose()?;
         *request.version_mut() = if origin.is_h2() { Version::HTTP_2 } else { Version::HTTP_11 };
         let host = check::host(&request);
-        let protocol = upgrade.as_ref().map(|upgrade| &upgrade.protocol);
+        let protocols = upgrade.as_ref().map(|upgrade| &upgrade.protocols);
         let trailers = fields::rewrite(
             &mut request,
             &self.client,
             &self.claims,
             self.route.fields_max,
             origin.authority(),
-            protocol,
+            protocols,
         );
         let asked = std::mem::take(request.uri_mut());
         *request.uri_mut() = origin.locate(asked, host);

@@ -32,7 +32,7 @@ pub(in crate::proxy) struct Route {
     pub(super) on_leave: OnLeave,
     /// What connections may become.
     pub(super) upgrades: Vec<String>,
-    pub(in crate::proxy) upgraded: Upgraded,
+    pub(super) upgraded: Upgraded,
     /// How many fields a request may have, and how many trailers.
     pub(super) fields_max: usize,
     /// For whoever comes from a hop that is known, whose word about priority and deadline counts.

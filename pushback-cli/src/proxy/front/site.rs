@@ -14,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use super::{
     call::count_left_from_now_on,
     draining::Draining,
+    retired::{self, Retired},
     route::{Route, is_ambiguous},
     server,
     upgraded::Upgraded,
@@ -50,6 +51,8 @@ pub(in crate::proxy) struct Site {
     /// In the order of the settings.
     pub(in crate::proxy) gauges: Vec<PressureGauge>,
     pub(in crate::proxy) routes: Vec<Arc<Route>>,
+    /// What the settings before had.
+    retired: Retired,
 }
 
 impl Sites {
@@ -76,20 +79,27 @@ impl Sites {
         Ok(())
     }
 
-    /// How many calls were admitted and refused by the gauges of now.
+    /// How many calls were admitted and refused by the gauges that are in use.
     pub(in crate::proxy) fn totals(&self) -> (u64, u64) {
-        let snapshots = self.now().gauges.iter().map(PressureGauge::snapshot).collect::<Vec<_>>();
+        let snapshots = self.now().used_gauges().map(PressureGauge::snapshot).collect::<Vec<_>>();
         let refused = snapshots.iter().map(|snapshot| snapshot.refused.total());
         (snapshots.iter().map(|snapshot| snapshot.admitted).sum(), refused.sum())
     }
 
     /// How many connections have become something else.
     pub(in crate::proxy) fn upgraded(&self) -> u64 {
-        self.now().routes.iter().map(|route| route.upgraded.open()).sum()
+        self.now().used_upgraded().map(Upgraded::open).sum()
     }
 
+    /// How many calls run.
     pub(in crate::proxy) fn in_flight(&self) -> u64 {
-        self.now().gauges.iter().map(|gauge| u64::from(gauge.snapshot().in_flight)).sum()
+        self.now().used_gauges().map(retired::in_flight).sum()
+    }
+
+    pub(in crate::proxy) fn publish_metrics(&self) {
+        let site = self.now();
+        site.used_gauges().for_each(PressureGauge::publish_metrics);
+        site.used_upgraded().for_each(Upgraded::publish_metrics);
     }
 }
 
@@ -133,20 +143,23 @@ impl Site {
                 on_leave: route.on_leave,
                 upgrades: route.upgrades.clone(),
                 upgraded: Upgraded::new(
+                    &route.name,
                     route.upgraded_limit.unwrap_or(settings.clients.connections),
                     route.upgraded_idle,
-                    before.and_then(|before| before.route(&route.name)).map(|before| &before.upgraded),
-                ),
+                    before.and_then(|before| before.upgraded(&route.name)),
+                )
+                .map_err(|error| error.to_string())?,
                 fields_max: settings.clients.fields_max(),
                 trusting: layer(route, gauge, &settings, true)?,
                 layer: layer(route, gauge, &settings, false)?,
             }))
         });
         let routes = routes.collect::<Result<_, _>>()?;
+        let retired = before.map(|before| before.retire(&settings)).unwrap_or_default();
         let server = server::server(&settings.clients);
         let claims = Arc::new(Claims::of(&settings.trust));
         let has_paths = settings.routes.iter().any(|route| route.asked.path.is_some());
-        Ok(Site { tls, server, claims, has_paths, gauges, routes, settings })
+        Ok(Site { tls, server, claims, has_paths, gauges, routes, retired, settings })
     }
 
     /// The first route that is for this request.
@@ -162,6 +175,38 @@ impl Site {
         self.routes.iter().find(|route| route.name == name).map(|route| &**route)
     }
 
+    /// Connections of the route of this name, if there was one.
+    fn upgraded(&self, route: &str) -> Option<&Upgraded> {
+        self.route(route).map(|route| &route.upgraded).or_else(|| self.retired.upgraded(route))
+    }
+
+    /// What it has that a site of these settings has not, and calls may still use.
+    fn retire(&self, settings: &Settings) -> Retired {
+        let mut retired = self.retired.clone();
+        for (was, gauge) in self.settings.gauges.iter().zip(&self.gauges) {
+            if !settings.gauges.iter().any(|now| was.is_kept_by(now)) {
+                retired.add_gauge(gauge, self.routes.iter().filter(|route| route.gauge == was.name));
+            }
+        }
+        for route in &self.routes {
+            if settings.routes.iter().all(|now| now.name != route.name) {
+                retired.add_upgraded(route);
+            }
+        }
+        settings.routes.iter().for_each(|route| retired.forget_upgraded(&route.name));
+        retired.forget_unused();
+        retired
+    }
+
+    /// Those in force first, which have the better right to their names in metrics.
+    fn used_gauges(&self) -> impl Iterator<Item = &PressureGauge> {
+        self.gauges.iter().chain(self.retired.gauges())
+    }
+
+    fn used_upgraded(&self) -> impl Iterator<Item = &Upgraded> {
+        self.routes.iter().map(|route| &route.upgraded).chain(self.retired.all_upgraded())
+    }
+
     fn upstream(&self, settings: &ServiceSettings) -> Option<Arc<Upstream>> {
         let upstream = self.routes.iter().map(|route| &route.upstream);
         upstream.into_iter().find(|upstream| upstream.settings == *settings).map(Arc::clone)
@@ -171,11 +216,11 @@ impl Site {
 /// A gauge for these settings: the one before, if it can become that.
 fn gauge_of(settings: &GaugeSettings, before: Option<&Site>) -> Result<PressureGauge, String> {
     let kept = before.and_then(|before| {
-        let index = before.settings.gauges.iter().position(|gauge| gauge.name == settings.name)?;
-        Some((&before.settings.gauges[index], before.gauges.get(index)?))
+        let mut gauges = before.settings.gauges.iter().zip(&before.gauges);
+        gauges.find(|(was, _)| was.is_kept_by(settings))
     });
     let dry_run = if settings.is_dry_run { DryRunMode::On } else { DryRunMode::Off };
-    if let Some((was, gauge)) = kept.filter(|(was, _)| was.can_become(settings)) {
+    if let Some((was, gauge)) = kept {
         // What an operator has set in the meantime stays, unless the file says something new.
         if let (LimitChoice::Fixed(limit), true) = (&settings.limit, was.limit != settings.limit) {
             gauge.set_limit(*limit);
@@ -191,14 +236,16 @@ fn gauge_of(settings: &GaugeSettings, before: Option<&Site>) -> Result<PressureG
 }
 
 impl GaugeSettings {
-    /// Whether a gauge can have the other settings without being made anew.
-    fn can_become(&self, other: &GaugeSettings) -> bool {
+    /// Whether a gauge is the one of the other settings too, without being made anew.
+    fn is_kept_by(&self, other: &GaugeSettings) -> bool {
         let is_same_kind = match (&self.limit, &other.limit) {
             (LimitChoice::Fixed(_), LimitChoice::Fixed(_)) => true,
             (LimitChoice::Moving(before), LimitChoice::Moving(after)) => before == after,
             _ => false,
         };
-        is_same_kind && (self.line, self.line_wait) == (other.line, other.line_wait)
+        self.name == other.name
+            && is_same_kind
+            && (self.line, self.line_wait) == (other.line, other.line_wait)
     }
 }
 

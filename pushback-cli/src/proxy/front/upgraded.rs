@@ -15,7 +15,7 @@ use std::{
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use metrics::{counter, describe_counter, describe_gauge, gauge};
-use pushback::{OwnedPermit, PressureGauge};
+use pushback::{BuildError, OwnedPermit, PressureGauge};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional},
     time::sleep,
@@ -31,7 +31,9 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Those of one route.
 #[derive(Clone)]
-pub(in crate::proxy) struct Upgraded {
+pub(super) struct Upgraded {
+    /// Its name.
+    route: Arc<str>,
     places: PressureGauge,
     /// How long nothing may move on one.
     idle: Duration,
@@ -46,12 +48,21 @@ pub(super) struct Upgrading {
 
 impl Upgraded {
     /// Those that are open go on, whatever the settings were before.
-    pub(super) fn new(limit: u32, idle: Duration, before: Option<&Upgraded>) -> Self {
-        let places = before.map_or_else(|| PressureGauge::new(limit), |before| before.places.clone());
+    pub(super) fn new(
+        route: &str,
+        limit: u32,
+        idle: Duration,
+        before: Option<&Upgraded>,
+    ) -> Result<Self, BuildError> {
+        let places = match before {
+            Some(before) => before.places.clone(),
+            // No gauge of the settings can have this name, by which the log tells it from them.
+            None => PressureGauge::builder().name(format!("{route} upgraded")).limit(limit).build()?,
+        };
         if places.snapshot().limit != limit {
             places.set_limit(limit);
         }
-        Upgraded { places, idle }
+        Ok(Upgraded { route: route.into(), places, idle })
     }
 
     /// A place for one more, which holds up the end of the proxy as calls do.
@@ -60,20 +71,24 @@ impl Upgraded {
         Ok(Upgrading { place, idle: self.idle, keep: keep.clone() })
     }
 
+    pub(super) fn route(&self) -> &str {
+        &self.route
+    }
+
     /// How many are open.
-    pub(in crate::proxy) fn open(&self) -> u64 {
+    pub(super) fn open(&self) -> u64 {
         u64::from(self.places.snapshot().in_flight)
     }
 
-    pub(in crate::proxy) fn publish_metrics(&self, route: &str) {
+    pub(super) fn publish_metrics(&self) {
         describe_gauge!("pushback_upgraded", "Connections that have become something else, by route.");
         describe_gauge!("pushback_upgraded_limit", "How many such connections there may be.");
         describe_counter!("pushback_upgrades_refused_total", "Upgrades refused because there were so many.");
         let snapshot = self.places.snapshot();
-        let route = route.to_owned();
-        gauge!("pushback_upgraded", "route" => route.clone()).set(snapshot.in_flight);
-        gauge!("pushback_upgraded_limit", "route" => route.clone()).set(snapshot.limit);
-        counter!("pushback_upgrades_refused_total", "route" => route).absolute(snapshot.refused.total());
+        let route = || self.route.to_string();
+        gauge!("pushback_upgraded", "route" => route()).set(snapshot.in_flight);
+        gauge!("pushback_upgraded_limit", "route" => route()).set(snapshot.limit);
+        counter!("pushback_upgrades_refused_total", "route" => route()).absolute(snapshot.refused.total());
     }
 }
 

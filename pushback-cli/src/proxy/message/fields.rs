@@ -62,9 +62,9 @@ pub(in crate::proxy) fn rewrite<B: Body>(
     if is_chunked && is_h1 {
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    if let Some(protocol) = upgrade {
+    if let Some(protocols) = upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(UPGRADE, protocol.clone());
+        headers.insert(UPGRADE, protocols.clone());
     }
     trailers
 }

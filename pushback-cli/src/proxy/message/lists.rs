@@ -34,6 +34,10 @@ pub(super) fn members<'a>(
     headers: &'a HeaderMap,
     list: &HeaderName,
 ) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-    let values = headers.get_all(list).into_iter().map(HeaderValue::as_bytes);
-    values.flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
+    headers.get_all(list).into_iter().flat_map(split)
+}
+
+/// The members of one field.
+pub(super) fn split(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }

@@ -10,11 +10,13 @@ use hyper::header::{
 
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+/// No field of HTTP, but CGI hands it to services as the proxy that their own requests are to go by (httpoxy, CVE-2016-5385).
+const PROXY: HeaderName = HeaderName::from_static("proxy");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
-/// Fields about one connection, which end here.
-pub(super) const HOP_BY_HOP: [HeaderName; 7] =
-    [CONNECTION, HTTP2_SETTINGS, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];
+/// Fields about one connection, and what must not go further either. All end here, whoever sends them.
+pub(super) const HOP_BY_HOP: [HeaderName; 8] =
+    [CONNECTION, HTTP2_SETTINGS, KEEP_ALIVE, PROXY, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];
 /// Fields that come too late behind the content: about its length and form, the message's way, credentials, conditions, and what is to be
 /// done with an answer (RFC 9110, 6.5.1).
 const TOO_LATE: [HeaderName; 30] = [

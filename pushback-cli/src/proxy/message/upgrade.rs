@@ -6,25 +6,35 @@ use hyper::{
     upgrade::{OnUpgrade, on},
 };
 
-use super::{error::Error, lists::has_token};
+use super::{
+    error::Error,
+    lists::{has_token, members, split},
+};
 
 /// What a client wants its connection to become.
 pub(in crate::proxy) struct Upgrade {
-    pub(in crate::proxy) protocol: HeaderValue,
+    /// One of these, in the order of its liking.
+    pub(in crate::proxy) protocols: HeaderValue,
     pub(in crate::proxy) client: OnUpgrade,
 }
 
 impl Upgrade {
-    /// If it is one of those allowed, which are in small letters. HTTP/2 never is: requests on it would pass the gauge by.
+    /// If one of those allowed is among what it asks for: then of the others nobody hears (RFC 9110, 7.8). The names allowed are in small
+    /// letters. HTTP/2 never is: requests on it would pass the gauge by.
     pub(in crate::proxy) fn asked_for<B>(request: &mut Request<B>, allowed: &[String]) -> Option<Self> {
         if request.version() != Version::HTTP_11 || !has_token(request.headers(), &CONNECTION, "upgrade") {
             return None;
         }
-        let mut protocols = request.headers().get_all(UPGRADE).iter();
-        let protocol = protocols.next().filter(|_| protocols.next().is_none())?.clone();
-        let name = protocol.to_str().ok()?.split('/').next()?;
-        allowed.iter().find(|allowed| name.eq_ignore_ascii_case(allowed))?;
-        Some(Upgrade { protocol, client: on(request) })
+        let is_allowed = |protocol: &&[u8]| {
+            let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default();
+            allowed.iter().any(|allowed| name.eq_ignore_ascii_case(allowed.as_bytes()))
+        };
+        let protocols: Vec<_> = members(request.headers(), &UPGRADE).filter(is_allowed).collect();
+        if protocols.is_empty() {
+            return None;
+        }
+        let protocols = HeaderValue::from_bytes(&protocols.join(&b", "[..])).ok()?;
+        Some(Upgrade { protocols, client: on(request) })
     }
 
     /// The service's side, if it has agreed. A service that agrees to what nobody asked for does not speak HTTP (RFC 9110, 7.8).
@@ -35,9 +45,9 @@ impl Upgrade {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Ok(None);
         }
-        let Upgrade { protocol, .. } = asked.ok_or(Error::Garbage)?;
+        let Upgrade { protocols, .. } = asked.ok_or(Error::Garbage)?;
         let agreed = response.headers().get(UPGRADE).ok_or(Error::Garbage)?;
-        if !agreed.as_bytes().eq_ignore_ascii_case(protocol.as_bytes()) {
+        if !split(protocols).any(|protocol| protocol.eq_ignore_ascii_case(agreed.as_bytes())) {
             return Err(Error::Garbage);
         }
         Ok(Some(on(response)))

@@ -424,7 +424,7 @@ mod tests {
             ("refuse_with = 200", "allowed: 400 to 599"),
             ("timeout = 60", "allowed: 10ms to 1h"),
             ("keep_alive = \"0s\"", "allowed: 100ms to 1h"),
-            ("connection_age = \"900ms\"", "allowed: 1s to 1day"),
+            ("connection_age = \"900ms\"", "allowed: 1s to 24h"),
             ("exempt = [\"health\"]", "begins with '/'"),
             ("ca = \"none.pem\"", "allowed: a readable file with certificates in PEM"),
             ("[tls]\nkey = \"none.pem\"", "it needs both a certificate and a key"),
