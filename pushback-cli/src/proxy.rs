@@ -91,8 +91,9 @@ async fn serve(file: Option<PathBuf>, settings: Settings) -> Result<(), Failure>
         .map_err(|error| Failure::run(format!("cannot listen on {}: {error}", settings.listen)))?;
     let address = listener.local_addr().map_err(Failure::run)?;
     let shares = Shares::of_all_files(&settings)?;
-    let sites = Arc::new(Sites::new(settings.clone(), shares.services).map_err(Failure::wrong)?);
+    let sites = Arc::new(Sites::new(settings.clone(), shares.services.clone()).map_err(Failure::wrong)?);
     let served = admin::serve(&settings.admin, &sites, metrics, shares.visitors)?;
+    shares.tell(&settings);
     let connections = Connections::at_most(shares.clients).map_err(Failure::wrong)?;
     let connections = connections.idle(settings.clients.idle).map_err(Failure::wrong)?;
     let workers = Workers::start(settings.workers, &listener, &sites, &connections)

@@ -33,38 +33,42 @@ pub(super) struct Shares {
     /// On each of the listeners for probes and the admin.
     pub(super) visitors: usize,
     pub(super) services: Share,
+    files: u64,
 }
 
 impl Shares {
-    /// Raises the limit, and shares what there is. Says how much that is, and whether it is enough.
+    /// Raises the limit of open files as far as that goes, and shares what there is.
     pub(super) fn of_all_files(settings: &Settings) -> Result<Self, Failure> {
-        let files = raise_limit().unwrap_or_else(|error| {
-            warn!(%error, "cannot raise the limit of open files, nor see it");
-            u64::MAX
-        });
-        describe_gauge!("process_max_fds", "How many files the process may have open.");
-        gauge!("process_max_fds").set(files as f64);
-        info!(files, "the limit of open files");
-        let wanted = settings.clients.connections;
-        let counts = Counts::of(files, settings.workers as u64, wanted).map_err(|least| {
-            let workers = settings.workers;
+        // A system that does not say how many there are may have as many as are wanted.
+        let files = raise_limit().unwrap_or(u64::MAX);
+        let workers = settings.workers;
+        let counts = Counts::of(files, workers as u64, settings.clients.connections).map_err(|least| {
             Failure::run(format!(
                 "{files} open files are too few for {workers} workers: at least {least} are needed; raise the hard limit (ulimit -n)"
             ))
         })?;
-        if counts.clients < wanted {
-            warn!(
-                files,
-                wanted,
-                connections = counts.clients,
-                "there are fewer connections than wanted, for too few files: raise the hard limit, or want fewer"
-            );
-        }
         Ok(Shares {
             clients: counts.clients,
             visitors: usize::try_from(counts.visitors).unwrap_or(usize::MAX),
             services: Share::of(counts.services),
+            files,
         })
+    }
+
+    /// Says how many files there are, and whether that is enough.
+    pub(super) fn tell(&self, settings: &Settings) {
+        describe_gauge!("process_max_fds", "How many files the process may have open.");
+        gauge!("process_max_fds").set(self.files as f64);
+        let (files, connections, wanted) = (self.files, self.clients, settings.clients.connections);
+        info!(files, "the limit of open files");
+        if connections < wanted {
+            warn!(
+                files,
+                wanted,
+                connections,
+                "there are fewer connections than wanted, for too few files: raise the hard limit, or want fewer"
+            );
+        }
     }
 }
 
