@@ -8,13 +8,15 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use pushback_lab::{
     limits::Contender,
-    sim::{Contest, INITIALS, Scenario, plot, report, table},
+    sim::{Contest, INITIALS, Scenario, plot, random_text, report, table},
 };
 
 use crate::{failure::Failure, output, settings};
 
 const INITIAL_MAX: u64 = 2000;
 const SEEDS_MAX: u64 = 100;
+const RANDOM_MAX: u64 = 1000;
+const SEED_MAX: u64 = u32::MAX as u64;
 
 /// Simulate limits against each other and against the oracle: for each phase of a scenario the best fixed limit.
 ///
@@ -37,6 +39,15 @@ pub(crate) struct Arguments {
     /// All scenarios that come with the program
     #[arg(long, conflicts_with = "files")]
     full: bool,
+    /// So many scenarios that nobody has chosen, written by dice, 1 to 1000
+    #[arg(long, value_name = "N", value_parser = random, conflicts_with_all = ["files", "full"], allow_hyphen_values = true)]
+    random: Option<u32>,
+    /// Which of them: others by another number, and the same by the same
+    #[arg(long, value_name = "S", default_value_t = 1, value_parser = seed, requires = "random", allow_hyphen_values = true)]
+    seed: u64,
+    /// Write the scenarios at random into this folder, to be looked at and run one by one, instead of running them
+    #[arg(long, value_name = "FOLDER", requires = "random", conflicts_with_all = ["json", "report", "plot"])]
+    write: Option<PathBuf>,
     /// Report as JSON
     #[arg(long)]
     json: bool,
@@ -57,6 +68,15 @@ fn seeds(text: &str) -> Result<u64, String> {
     settings::number(text, 1..=SEEDS_MAX)
 }
 
+fn random(text: &str) -> Result<u32, String> {
+    settings::number(text, 1..=RANDOM_MAX)
+        .and_then(|number| u32::try_from(number).map_err(|error| error.to_string()))
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    settings::number(text, 0..=SEED_MAX)
+}
+
 fn page(text: &str) -> Result<PathBuf, String> {
     settings::file(text, "html")
 }
@@ -66,6 +86,9 @@ fn picture(text: &str) -> Result<PathBuf, String> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if let (Some(folder), Some(count)) = (&arguments.write, arguments.random) {
+        return write_random(folder, arguments.seed, count);
+    }
     let contest = contest(arguments)?;
     if arguments.plot.is_some() && contest.scenarios.len() != 1 {
         let count = contest.scenarios.len();
@@ -93,12 +116,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
+fn write_random(folder: &Path, seed: u64, count: u32) -> Result<(), Failure> {
+    fs::create_dir_all(folder)
+        .map_err(|error| Failure::run(format!("cannot make {}: {error}", folder.display())))?;
+    for number in 1..=count {
+        write(&folder.join(format!("random-{seed}-{number}.toml")), &random_text(seed, number))?;
+    }
+    Ok(())
+}
+
 fn write(file: &Path, text: &str) -> Result<(), Failure> {
     fs::write(file, text).map_err(|error| Failure::run(format!("cannot write {}: {error}", file.display())))
 }
 
 fn contest(arguments: &Arguments) -> Result<Contest, Failure> {
-    let scenarios = if arguments.files.is_empty() {
+    let scenarios = if let Some(count) = arguments.random {
+        Scenario::random(arguments.seed, count).map_err(Failure::run)?
+    } else if arguments.files.is_empty() {
         let mut shipped = Scenario::shipped().map_err(Failure::run)?;
         shipped.retain(|scenario| arguments.full || scenario.short);
         shipped

@@ -170,3 +170,28 @@ fn recorded_arrivals_stand_beside_the_scenario() {
     fs::write(folder.file("calls.txt"), "0\n0.01\n0.5\n1.25\n").unwrap();
     assert!(sim(&[file, "--limit", "fixed:8", "--seeds", "1"]).status.success());
 }
+
+#[test]
+fn a_scenario_at_random_can_be_kept_and_is_the_same_when_it_is_run_from_its_file() {
+    let folder = Folder::new();
+    let kept = folder.file("kept");
+    let output = sim(&["--random", "3", "--seed", "7", "--write", kept.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let names: Vec<_> = (1..=3).map(|number| kept.join(format!("random-7-{number}.toml"))).collect();
+    let shared = ["--limit", "auto,late:500ms", "--seeds", "1", "--initial", "20", "--json"];
+    let files: Vec<_> = names.iter().map(|name| name.to_str().unwrap()).collect();
+    let from_files = sim(&[&files, &shared[..]].concat());
+    let at_once = sim(&[&["--random", "3", "--seed", "7"], &shared[..]].concat());
+    assert!(from_files.status.success() && at_once.status.success(), "{}", text(&at_once.stderr));
+    assert!(text(&at_once.stdout).contains("p25_percent_of_oracle"));
+    assert_eq!(from_files.stdout, at_once.stdout);
+}
+
+#[test]
+fn what_is_wrong_about_scenarios_at_random_is_said() {
+    fails(&["--random", "0"], &["'0'", "1 to 1000"]);
+    fails(&["--random", "5", "--full"], &["--random", "--full"]);
+    fails(&["--seed", "5"], &["--random"]);
+    fails(&["--random", "5", "--seed", "-1"], &["'-1'", "0 to 4294967295"]);
+    fails(&["--random", "5", "--limit", "late:x"], &["'late:x'", "late:0s to late:1h"]);
+}

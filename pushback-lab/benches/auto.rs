@@ -152,7 +152,7 @@ fn drift() {
 /// What the best fixed limit answers in time, a second.
 fn best(scenario: &Scenario) -> f64 {
     let goodput = |limit: u32| {
-        let run = run(scenario, Steering::ByPhase(vec![limit]), 1).expect("a number is a limit");
+        let run = run(scenario, Steering::by_phase(vec![limit]), 1).expect("a number is a limit");
         run.phases[0].good as f64 / run.phases[0].seconds
     };
     [2, 3, 4, 6, 8, 10, 14, 20, 28, 34, 40, 57, 80, 115, 163].into_iter().map(goodput).fold(0.0, f64::max)

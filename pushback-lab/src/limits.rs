@@ -17,7 +17,7 @@ mod testing;
 mod times;
 mod utilisation;
 
-use std::{fmt, ops::RangeInclusive};
+use std::{fmt, ops::RangeInclusive, time::Duration};
 
 use pushback::limit::{Aimd, Auto, AutoPart, Gradient2, Limit, Vegas};
 
@@ -45,6 +45,8 @@ pub struct Contender {
 #[derive(Clone, Copy)]
 enum Make {
     Fixed(u32),
+    /// The oracle's limit of each phase, so long after its beginning.
+    Late(Duration),
     Named(Maker),
     AutoWithout(AutoPart),
 }
@@ -92,6 +94,10 @@ enum Kind {
     Mutant,
 }
 
+/// How late the oracle is that all are measured beside: what comes of knowing all that can be seen, but only when it can be seen.
+const LATE: &str = "late:1s";
+const LATE_MAX: Duration = Duration::from_secs(3600);
+
 /// `auto-without-dips` is Auto without its dips.
 const WITHOUT: &str = "auto-without-";
 
@@ -115,12 +121,13 @@ const MAX: u32 = 2000;
 const BOUNDS: RangeInclusive<u32> = 1..=MAX;
 
 impl Contender {
-    /// All of them.
+    /// All of them, and the oracle a second late.
     pub fn all() -> Vec<Contender> {
-        ALL.iter().map(|(name, kind, make)| Contender::named(name, *kind, *make)).collect()
+        let named = ALL.iter().map(|(name, kind, make)| Contender::named(name, *kind, *make));
+        named.chain(Contender::parse(LATE)).collect()
     }
 
-    /// The one of this name, or a fixed limit: `fixed:20`.
+    /// The one of this name, or a fixed limit: `fixed:20`, or the oracle's, set late: `late:1s`.
     ///
     /// # Errors
     ///
@@ -131,6 +138,11 @@ impl Contender {
             let places = places.ok_or(format!("allowed: fixed:1 to fixed:{MAX}"))?;
             let make = Make::Fixed(places);
             return Ok(Contender { name: name.to_owned(), is_fixed: true, is_mutant: false, make });
+        }
+        if let Some(late) = name.strip_prefix("late:") {
+            let late = humantime::parse_duration(late).ok().filter(|late| *late <= LATE_MAX);
+            let make = Make::Late(late.ok_or("allowed: late:0s to late:1h")?);
+            return Ok(Contender { name: name.to_owned(), is_fixed: false, is_mutant: false, make });
         }
         if let Some(part) = name.strip_prefix(WITHOUT) {
             let part = AutoPart::ALL.into_iter().find(|known| part_name(*known) == part);
@@ -144,7 +156,7 @@ impl Contender {
         let known = ALL.iter().find(|(known, ..)| *known == name);
         let (name, kind, make) = known.ok_or_else(|| {
             let names: Vec<_> = ALL.iter().map(|(name, ..)| *name).collect();
-            format!("allowed: {}, fixed:N", names.join(", "))
+            format!("allowed: {}, fixed:N, late:TIME", names.join(", "))
         })?;
         Ok(Contender::named(name, *kind, *make))
     }
@@ -154,11 +166,24 @@ impl Contender {
         Contender { name: name.to_owned(), is_fixed: false, is_mutant, make: Make::Named(make) }
     }
 
-    /// For one run.
+    /// Whether it needs to know the oracle's limits before it runs.
+    pub fn is_of_oracle(&self) -> bool {
+        matches!(self.make, Make::Late(_))
+    }
+
+    /// For one run. What needs the oracle stays where it begins.
     pub fn steering(&self, initial: u32, seed: u64) -> Steering {
+        self.steering_beside(initial, seed, &[])
+    }
+
+    /// For one run of a scenario in which these are the oracle's limits, by phase.
+    pub(crate) fn steering_beside(&self, initial: u32, seed: u64, oracle: &[u32]) -> Steering {
         let utilisation = Utilisation::default();
         let limit: Box<dyn Limit> = match self.make {
             Make::Fixed(places) => Box::new(places),
+            Make::Late(late) => {
+                return Steering::ByPhase { limits: oracle.to_vec(), late: Some((initial, late)) };
+            }
             Make::AutoWithout(part) => Box::new(Auto::new().bounds(BOUNDS).initial(initial).without(part)),
             Make::Named(make) => make(Wish { initial, seed, utilisation: utilisation.clone() }),
         };

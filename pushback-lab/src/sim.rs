@@ -4,6 +4,7 @@ mod chart;
 mod clock;
 mod contest;
 mod oracle;
+mod random;
 mod record;
 mod report;
 mod run;
@@ -15,6 +16,7 @@ mod values;
 
 pub use contest::{Contest, INITIALS, PhaseStandings, ScenarioStandings, Standings};
 pub use oracle::{Oracle, SWEEP};
+pub use random::random_text;
 pub use record::{PhaseRecord, Record, STEP, StepRecord};
 pub use report::{ReportError, plot, report};
 pub use run::run;

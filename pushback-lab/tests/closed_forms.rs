@@ -8,7 +8,7 @@ fn record(station: &str, rate: f64, seed: u64) -> Record {
         "# A queue.\ndeadline = \"1h\"\nwarmup = \"1ns\"\n[[station]]\nname = \"queue\"\n{station}\n[[phase]]\nlasts = \"3600s\"\nrate = {rate}\n"
     );
     let scenario = Scenario::parse("queue", &text).unwrap();
-    let record = run(&scenario, Steering::ByPhase(vec![100_000]), seed).unwrap();
+    let record = run(&scenario, Steering::by_phase(vec![100_000]), seed).unwrap();
     let little = record.in_flight_seconds / record.call_seconds;
     assert!((little - 1.0).abs() < 1e-6, "Little's law: {little}");
     record
@@ -71,7 +71,7 @@ fn a_full_gauge_before_workers_loses_what_erlang_says() {
     let text = "# Loss.\ndeadline = \"1h\"\nwarmup = \"1ns\"\n[[station]]\nname = \"w\"\nworkers = 8\n\
                 time.exponential = \"20ms\"\n[[phase]]\nlasts = \"3600s\"\nrate = 400\n";
     let scenario = Scenario::parse("loss", text).unwrap();
-    let record = run(&scenario, Steering::ByPhase(vec![8]), 1).unwrap();
+    let record = run(&scenario, Steering::by_phase(vec![8]), 1).unwrap();
     let measured = record.phases[0].refused as f64 / record.phases[0].requests as f64;
     let b = (1..=8).fold(1.0, |b, n| 8.0 * b / (f64::from(n) + 8.0 * b));
     assert!((measured / b - 1.0).abs() < 0.02, "{measured} instead of {b}");

@@ -17,7 +17,8 @@ use rand_xoshiro::{
 };
 
 fn moving() -> Vec<Contender> {
-    let all = Contender::all().into_iter().filter(|contender| !contender.is_mutant);
+    let all = Contender::all().into_iter();
+    let all = all.filter(|contender| !contender.is_mutant && !contender.is_of_oracle());
     all.chain(["random-walk"].map(|name| Contender::parse(name).unwrap())).collect()
 }
 

@@ -105,6 +105,6 @@ fn a_limit_that_the_oracle_has_chosen_comes_to_the_oracle() {
     let worst = standings.summary["fixed:17"].worst_percent_of_oracle;
     assert!(worst > 99.0, "{worst}");
     // And by phases, which is how the oracle itself runs.
-    let record = run(&scenarios[0], Steering::ByPhase(vec![17]), 1).unwrap();
+    let record = run(&scenarios[0], Steering::by_phase(vec![17]), 1).unwrap();
     assert!(record.phases[0].good as f64 / record.phases[0].seconds > 390.0);
 }

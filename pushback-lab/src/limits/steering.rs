@@ -1,5 +1,7 @@
 //! What steers the gauge of a run: what a limit and the run that it takes part in agree on.
 
+use std::time::Duration;
+
 use pushback::limit::Limit;
 
 use super::utilisation::Utilisation;
@@ -15,5 +17,17 @@ pub enum Steering {
         utilisation: Utilisation,
     },
     /// One fixed limit for each phase.
-    ByPhase(Vec<u32>),
+    ByPhase {
+        /// Those.
+        limits: Vec<u32>,
+        /// So long after the phase has begun; and what holds before the first. At once, if nothing is said.
+        late: Option<(u32, Duration)>,
+    },
+}
+
+impl Steering {
+    /// One fixed limit for each phase, from its beginning on.
+    pub fn by_phase(limits: Vec<u32>) -> Self {
+        Steering::ByPhase { limits, late: None }
+    }
 }

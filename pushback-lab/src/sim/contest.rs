@@ -131,40 +131,41 @@ impl Contest {
         each: &(impl Fn() + Sync),
     ) -> Result<ScenarioStandings, BuildError> {
         let seeds: Vec<u64> = (1..=self.seeds).collect();
-        let mut jobs = Vec::new();
-        for limit in SWEEP {
-            jobs.extend(seeds.iter().map(|seed| Job { contender: None, initial: limit, seed: *seed }));
-        }
-        for contender in &self.contenders {
-            for initial in self.initials_of(contender) {
-                jobs.extend(seeds.iter().map(|seed| Job {
-                    contender: Some(contender),
-                    initial: *initial,
-                    seed: *seed,
-                }));
-            }
-        }
-        let mut records = in_parallel(&jobs, |job| {
-            let record = job.run(scenario);
-            each();
-            record
-        })?
-        .into_iter();
-        let mut next = || -> Vec<Record> { records.by_ref().take(seeds.len()).collect() };
-        let sweep: Vec<Vec<Record>> = SWEEP.iter().map(|_| next()).collect();
+        // One record for each seed, of each.
+        let run_all = |starts: Vec<Start<'_>>| -> Result<Vec<Vec<Record>>, BuildError> {
+            let jobs: Vec<_> =
+                starts.iter().flat_map(|start| seeds.iter().map(move |seed| (start, *seed))).collect();
+            let mut records = in_parallel(&jobs, |(start, seed)| {
+                let record = run(scenario, start(*seed), *seed);
+                each();
+                record
+            })?
+            .into_iter();
+            Ok(starts.iter().map(|_| records.by_ref().take(seeds.len()).collect()).collect())
+        };
+        let phases = scenario.phases.len();
+        let fixed = |limit: u32| -> Start<'_> { Box::new(move |_| Steering::by_phase(vec![limit; phases])) };
+        let sweep = run_all(SWEEP.map(fixed).into())?;
         let oracle = Oracle::of(scenario, &sweep, &seeds);
+        let all = self.contenders.iter().flat_map(|contender| {
+            let initials = self.initials_of(contender).iter();
+            initials.map(|initial| -> Start<'_> {
+                Box::new(|seed| contender.steering_beside(*initial, seed, &oracle.limits))
+            })
+        });
+        let mut records = run_all(all.collect())?.into_iter();
         let limits: BTreeMap<String, Standing> = self
             .contenders
             .iter()
             .map(|contender| {
-                let runs = self.initials_of(contender).iter().map(|initial| (*initial, next())).collect();
+                let runs = self.initials_of(contender).iter().copied().zip(records.by_ref()).collect();
                 (contender.name.clone(), standing(scenario, &oracle, runs, &seeds))
             })
             .collect();
         Ok(ScenarioStandings {
             name: scenario.name.clone(),
             shows: scenario.shows.clone(),
-            phases: phases(scenario, &oracle),
+            phases: standings_of_phases(scenario, &oracle),
             unexpected: if self.initials == INITIALS { unexpected(scenario, &limits) } else { Vec::new() },
             limits,
             oracle: oracle.runs.into_iter().next(),
@@ -172,22 +173,8 @@ impl Contest {
     }
 }
 
-/// One run of a fixed limit, or of a contender.
-struct Job<'a> {
-    contender: Option<&'a Contender>,
-    initial: u32,
-    seed: u64,
-}
-
-impl Job<'_> {
-    fn run(&self, scenario: &Scenario) -> Result<Record, BuildError> {
-        let steering = match self.contender {
-            None => Steering::ByPhase(vec![self.initial; scenario.phases.len()]),
-            Some(contender) => contender.steering(self.initial, self.seed),
-        };
-        run(scenario, steering, self.seed)
-    }
-}
+/// What steers a run, by its seed.
+type Start<'a> = Box<dyn Fn(u64) -> Steering + Sync + 'a>;
 
 /// Does all jobs on all processors; the answers come in the jobs' order, however long each took.
 fn in_parallel<J: Sync, T: Send>(
@@ -215,7 +202,7 @@ fn in_parallel<J: Sync, T: Send>(
     done.into_iter().map(|(_, answer)| answer).collect()
 }
 
-fn phases(scenario: &Scenario, oracle: &Oracle) -> Vec<PhaseStandings> {
+fn standings_of_phases(scenario: &Scenario, oracle: &Oracle) -> Vec<PhaseStandings> {
     let mut begins = 0.0;
     let each = scenario.phases.iter().enumerate();
     each.map(|(index, phase)| {

@@ -42,6 +42,8 @@ pub struct PhaseRecord {
     pub good: u64,
     /// Those that were refused, in the end.
     pub refused: u64,
+    /// Which part of the time in places went to calls that had not ended at the phase's end.
+    pub unfinished: f64,
     /// Calls in a healthy phase, retries among them, once the limit had its time.
     pub healthy_calls: u64,
     /// How many of those were refused.
@@ -148,6 +150,10 @@ impl Notes {
         step.time += time as f32 / 1e9;
     }
 
+    pub(super) fn unfinished(&mut self, phase: usize, part: f64) {
+        self.record.phases[phase].unfinished = part;
+    }
+
     pub(super) fn limit(&mut self, now: Nanos, limit: u32) {
         self.step(now.saturating_sub(1)).limit = limit;
     }
@@ -173,6 +179,7 @@ impl PhaseRecord {
             requests: 0,
             good: 0,
             refused: 0,
+            unfinished: 0.0,
             healthy_calls: 0,
             healthy_refusals: 0,
             settling: histogram.clone(),

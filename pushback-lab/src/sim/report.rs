@@ -70,8 +70,8 @@ impl Page {
         let initials: Vec<_> = standings.initials.iter().map(ToString::to_string).collect();
         self.add(&format!(
             "<p>{} scenarios, each with {} seeds and from {} as the first limit. The oracle is the best fixed limit of each \
-             phase. Numbers are goodput, requests answered in time, in percent of the oracle’s: the worst run and the mean of \
-             all.</p>",
+             phase. Numbers are goodput, requests answered in time, in percent of the oracle’s: the worst run, that below which \
+             one in twenty and one in four are (p5, p25), and the mean of all.</p>",
             standings.scenarios.len(),
             standings.seeds,
             list(&initials)
@@ -88,16 +88,18 @@ impl Page {
 
     fn summary(&mut self, standings: &Standings) {
         self.add(
-            "<table><thead><tr><th>limit<th>worst<th>mean<th>mean of the<br>scenarios’ worst<th>refused at<br>half load\
+            "<table><thead><tr><th>limit<th>worst<th>p5<th>p25<th>mean<th>mean of the<br>scenarios’ worst<th>refused at<br>half load\
              <th>finds its way<br>in</thead>",
         );
         for (name, summary) in best_first(standings) {
             let class =
                 if standings.mutants.iter().any(|mutant| mutant == name) { " class=mutant" } else { "" };
             self.add(&format!(
-                "<tr{class}><td>{}<td>{:.1} %<td>{:.1} %<td>{:.1} %<td>{:.3} %<td>{:.1} s",
+                "<tr{class}><td>{}<td>{:.1} %<td>{:.1} %<td>{:.1} %<td>{:.1} %<td>{:.1} %<td>{:.3} %<td>{:.1} s",
                 escaped(name),
                 summary.worst_percent_of_oracle,
+                summary.p5_percent_of_oracle,
+                summary.p25_percent_of_oracle,
                 summary.mean_percent_of_oracle,
                 summary.mean_worst_percent_of_oracle,
                 summary.false_refusals_percent_half_load,

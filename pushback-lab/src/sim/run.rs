@@ -15,6 +15,7 @@ mod world;
 use std::{
     collections::BinaryHeap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use pushback::{BuildError, Line, Outcome, OwnedPermit, PressureGauge};
@@ -47,6 +48,8 @@ pub fn run(scenario: &Scenario, steering: Steering, seed: u64) -> Result<Record,
 struct Simulation<'a> {
     scenario: &'a Scenario,
     limits: Vec<u32>,
+    /// How long after its phase has begun each of them is set.
+    late: Nanos,
     utilisation: Option<Utilisation>,
     seed: u64,
     now: Nanos,
@@ -69,6 +72,8 @@ struct Simulation<'a> {
     in_service: u32,
     in_flight: u32,
     in_flight_since: Nanos,
+    /// How much time calls were in flight before this phase, all together.
+    in_flight_seconds_before: f64,
     /// How many retries are allowed now.
     budget: f64,
     notes: Notes,
@@ -91,17 +96,19 @@ impl<'a> Simulation<'a> {
             .line
             .map_or(Line::fifo(0), |line| Line::fifo(line.places.whole()).wait_at_most(line.wait.0));
         let builder = PressureGauge::builder().line(line).clock(SharedClock(Arc::clone(&clock))).seed(seed);
-        let (gauge, limits, utilisation) = match steering {
+        let (gauge, limits, late, utilisation) = match steering {
             Steering::Limit { limit, utilisation } => {
-                (builder.limit(limit).build()?, Vec::new(), Some(utilisation))
+                (builder.limit(limit).build()?, Vec::new(), 0, Some(utilisation))
             }
-            Steering::ByPhase(limits) => {
-                (builder.limit(limits.first().copied().unwrap_or(1)).build()?, limits, None)
+            Steering::ByPhase { limits, late } => {
+                let (first, late) = late.unwrap_or((limits.first().copied().unwrap_or(1), Duration::ZERO));
+                (builder.limit(first).build()?, limits, nanos(late), None)
             }
         };
         Ok(Simulation {
             scenario,
             limits,
+            late,
             utilisation,
             seed,
             now: 0,
@@ -123,6 +130,7 @@ impl<'a> Simulation<'a> {
             in_service: 0,
             in_flight: 0,
             in_flight_since: 0,
+            in_flight_seconds_before: 0.0,
             budget: 0.0,
             notes: Notes::new(spans, nanos(scenario.warmup.0)),
         })
@@ -170,6 +178,7 @@ impl<'a> Simulation<'a> {
     fn happen(&mut self, what: What) {
         match what {
             What::Phase(index) => self.begin_phase(index),
+            What::Limit(phase) => self.set_limit(phase),
             What::Step => self.end_step(),
             What::Pause(begins) => self.pause(begins),
             What::Warm { phase, station } => self.warm(phase, station),
@@ -195,7 +204,7 @@ impl<'a> Simulation<'a> {
     }
 
     fn finish(mut self) -> Record {
-        self.count_in_flight(0);
+        self.end_phase();
         let (now, calls) = (self.now, std::mem::take(&mut self.calls));
         for call in &calls {
             if matches!(call.state, State::Running(_) | State::Unnoticed(_)) {

@@ -188,6 +188,10 @@ impl Latency {
 pub struct Summary {
     /// The worst run of all.
     pub worst_percent_of_oracle: f64,
+    /// One run in twenty is worse than this, of all runs of all scenarios.
+    pub p5_percent_of_oracle: f64,
+    /// One run in four is.
+    pub p25_percent_of_oracle: f64,
     /// The mean of the scenarios' means.
     pub mean_percent_of_oracle: f64,
     /// How many calls were refused in all phases of half load or less, in percent.
@@ -204,7 +208,14 @@ impl Summary {
             .clone()
             .fold((0, 0), |sum, standing| (sum.0 + standing.healthy.0, sum.1 + standing.healthy.1));
         let worsts = standings.clone().map(|standing| standing.worst_percent_of_oracle);
+        let mut runs: Vec<f64> = standings
+            .clone()
+            .flat_map(|standing| standing.runs.iter().map(|run| run.percent_of_oracle))
+            .collect();
+        runs.sort_by(f64::total_cmp);
         Summary {
+            p5_percent_of_oracle: quantile(&runs, 0.05),
+            p25_percent_of_oracle: quantile(&runs, 0.25),
             worst_percent_of_oracle: worsts.clone().fold(100.0, f64::min),
             mean_percent_of_oracle: mean(standings.clone().map(|standing| standing.mean_percent_of_oracle)),
             false_refusals_percent_half_load: percent_of(healthy),
@@ -216,6 +227,13 @@ impl Summary {
 
 /// Summaries by the limit's name.
 pub type Summaries = BTreeMap<String, Summary>;
+
+/// So large a part of the values, which rise, is below it.
+fn quantile(values: &[f64], part: f64) -> f64 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is an index")]
+    let index = (part * values.len() as f64) as usize;
+    values.get(index).copied().unwrap_or(100.0)
+}
 
 fn percent_of((part, all): (u64, u64)) -> f64 {
     if all > 0 { 100.0 * part as f64 / all as f64 } else { 0.0 }

@@ -22,14 +22,16 @@ fn write_table(text: &mut String, standings: &Standings) -> std::fmt::Result {
     )?;
     writeln!(
         text,
-        "{:<18}{:>9}{:>9}{:>15}{:>22}{:>14}",
-        "limit", "worst", "mean", "mean of worst", "refused at half load", "converges in"
+        "{:<18}{:>9}{:>9}{:>9}{:>9}{:>15}{:>22}{:>14}",
+        "limit", "worst", "p5", "p25", "mean", "mean of worst", "refused at half load", "converges in"
     )?;
     for (name, summary) in &order {
         writeln!(
             text,
-            "{name:<18}{:>9.1}{:>9.1}{:>15.1}{:>20.3} %{:>12.1} s",
+            "{name:<18}{:>9.1}{:>9.1}{:>9.1}{:>9.1}{:>15.1}{:>20.3} %{:>12.1} s",
             summary.worst_percent_of_oracle,
+            summary.p5_percent_of_oracle,
+            summary.p25_percent_of_oracle,
             summary.mean_percent_of_oracle,
             summary.mean_worst_percent_of_oracle,
             summary.false_refusals_percent_half_load,

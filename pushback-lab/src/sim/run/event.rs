@@ -15,6 +15,8 @@ pub(super) struct Event {
 
 pub(super) enum What {
     Phase(usize),
+    /// The limit of this phase is set.
+    Limit(usize),
     Step,
     Pause(bool),
     Warm {

@@ -1,15 +1,25 @@
 //! What the scenario does.
 
-use super::{STEP, Simulation, call::mixed, event::What, nanos};
+use super::{
+    Nanos, STEP, Simulation,
+    call::{Call, State, mixed},
+    event::What,
+    nanos,
+};
 
 const WARMING_STEPS: u64 = 50;
 
 impl Simulation<'_> {
     pub(super) fn begin_phase(&mut self, index: usize) {
+        if index > 0 {
+            self.end_phase();
+        }
         self.phase = index;
         let phase = self.this_phase();
-        if let Some(limit) = self.limits.get(index) {
-            self.gauge.set_limit(*limit);
+        if self.late == 0 {
+            self.set_limit(index);
+        } else if !self.limits.is_empty() {
+            self.note(self.now + self.late, What::Limit(index));
         }
         for (index, station) in self.scenario.stations.iter().enumerate() {
             let change = phase.change.get(&station.name);
@@ -28,6 +38,25 @@ impl Simulation<'_> {
         let before = std::mem::replace(&mut self.callers, phase.callers.map_or(0, |callers| callers.whole()));
         for caller in before..self.callers {
             self.think(caller, seed ^ u64::from(caller));
+        }
+    }
+
+    /// Sees what it leaves to the next one.
+    pub(super) fn end_phase(&mut self) {
+        self.count_in_flight(0);
+        let begin = self.begins[self.phase];
+        let seconds = self.notes.record.in_flight_seconds - self.in_flight_seconds_before;
+        self.in_flight_seconds_before = self.notes.record.in_flight_seconds;
+        let runs = |call: &&Call| matches!(call.state, State::Running(_) | State::Unnoticed(_));
+        let unfinished = self.calls.iter().filter(runs).map(|call| self.now - call.admitted.max(begin));
+        let unfinished = unfinished.sum::<Nanos>() as f64 / 1e9;
+        self.notes.unfinished(self.phase, if seconds > 0.0 { unfinished / seconds } else { 0.0 });
+    }
+
+    /// Sets the limit that is known before for this phase, if it is still that.
+    pub(super) fn set_limit(&mut self, phase: usize) {
+        if let Some(limit) = self.limits.get(phase).filter(|_| phase == self.phase) {
+            self.gauge.set_limit(*limit);
         }
     }
 
