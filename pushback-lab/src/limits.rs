@@ -113,6 +113,7 @@ fn part_name(part: AutoPart) -> &'static str {
         AutoPart::Breakdown => "breakdown",
         AutoPart::StandStill => "stand-still",
         AutoPart::Late => "late",
+        AutoPart::Chance => "chance",
         _ => "unknown",
     }
 }

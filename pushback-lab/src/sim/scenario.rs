@@ -39,6 +39,8 @@ pub struct Scenario {
     pub pause: Option<Pause>,
     /// The service refuses by itself, at once, what is more than it can do.
     pub overload: Option<Overload>,
+    /// This part of the answers says by chance that it was too much, however few are in flight.
+    pub fails: Option<Share>,
     /// How callers behave who do not get an answer; they do not care, if nothing is said.
     #[serde(default)]
     pub client: Client,
@@ -178,6 +180,8 @@ pub struct Route {
     pub work: Factor,
     /// What it costs at the gauge; 1, if nothing is said.
     pub cost: Option<Count>,
+    /// This part of its answers says that it was too much, instead of what the scenario says of all.
+    pub fails: Option<Share>,
 }
 
 /// A part of the time, in which nothing changes from outside.

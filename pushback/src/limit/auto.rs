@@ -19,8 +19,9 @@ use crate::settings::BuildError;
 ///
 /// It judges a decision only by a *cohort*: the calls that this decision admitted. Of each cohort it asks, in this order:
 ///
-/// 1. *Does the service say that it is too much?* Where more than 2 % were overloaded or given up by their callers, the limit goes
-///    a tenth below the calls in flight at that time, and a ceiling stays there for a while. Callers who give up count only where
+/// 1. *Does the service say that it is too much?* Where more than 2 % were overloaded or given up by their callers, beyond what chance makes of that,
+///    the limit goes a tenth below the calls in flight at that time, and a ceiling stays there for a while. Unless fewer in flight do not help:
+///    if as large a part fails with half as many, that part fails whatever is in flight, and is no sign any more. Callers who give up count only where
 ///    calls take more than 1.5 times b, for anybody can leave a service that is well; as long as b is not known, they always
 ///    count. Where all were given up, the service stands still; then the limit stays, or grows to the calls that will be answered in time when it is back.
 /// 2. *Is anybody refused?* If not, the limit only keeps some distance: twice the most in flight, and not more than four times.
@@ -40,7 +41,7 @@ use crate::settings::BuildError;
 /// limit at most; while an upload that waits for its sender, or an answer beyond those, keeps more than a tenth of the places, the limit does
 /// not grow.
 ///
-/// It begins by doubling with each round of calls, until they get slower.
+/// It begins at 20 at most, and doubles with each round of calls, until they get slower.
 ///
 /// Where it goes wrong: a service whose break-down is sudden is broken down now and then, to find out whether it still does that; with
 /// few calls a second it is slow, for it needs some fifty calls to decide; and it does not know how long callers wait, so in bursts
@@ -78,11 +79,13 @@ pub enum AutoPart {
     StandStill,
     /// A cohort is judged though its last calls are late.
     Late,
+    /// What fails however few are in flight is no sign.
+    Chance,
 }
 
 impl AutoPart {
     /// All of them.
-    pub const ALL: [AutoPart; 10] = [
+    pub const ALL: [AutoPart; 11] = [
         AutoPart::Cohorts,
         AutoPart::Start,
         AutoPart::FirstLook,
@@ -93,6 +96,7 @@ impl AutoPart {
         AutoPart::Breakdown,
         AutoPart::StandStill,
         AutoPart::Late,
+        AutoPart::Chance,
     ];
 }
 

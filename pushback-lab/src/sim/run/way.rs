@@ -104,7 +104,9 @@ impl Simulation<'_> {
             self.call(index).place = Some((number, ticket));
             return;
         }
-        self.end(index, Outcome::Success);
+        let fails = scenario.routes.get(self.call(index).route).and_then(|route| route.fails);
+        let is_failure = fails.or(scenario.fails).is_some_and(|part| self.call(index).roll() < part.0);
+        self.end(index, if is_failure { Outcome::Overload } else { Outcome::Success });
     }
 
     pub(super) fn leave_station(&mut self, station: usize) {

@@ -127,6 +127,7 @@ mod tests {
 
     fn seen(now: f64, in_flight: f64, rate: f64) -> super::super::Seen {
         super::super::Seen {
+            failed_above: 0.0,
             now,
             lasted: 0.2,
             limit: in_flight,

@@ -74,6 +74,8 @@ struct Intake {
 struct Group {
     calls: f64,
     in_flight: f64,
+    /// Of those numbers.
+    squares: f64,
     time: f64,
 }
 
@@ -104,6 +106,8 @@ pub(super) struct Seen {
     pub(super) cancelled: f64,
     /// How many were in flight at the mean of those that were overloaded, or of all, if none was.
     pub(super) overloaded_at: f64,
+    /// By how many standard errors more were in flight where calls were overloaded or cancelled than where they were not.
+    pub(super) failed_above: f64,
     /// How long those had waited whose callers went away.
     pub(super) patience: f64,
 }
@@ -246,8 +250,17 @@ impl Cohort {
             overloaded: self.overloads.calls / calls,
             cancelled: self.cancelled.calls / calls,
             overloaded_at: self.overloads.mean_in_flight().unwrap_or(in_flight).min(limit),
+            failed_above: self.failed_above(calls, in_flight),
             patience: self.cancelled.time / self.cancelled.calls.max(1.0),
         }
+    }
+
+    fn failed_above(&self, calls: f64, in_flight: f64) -> f64 {
+        let failed = self.overloads.calls + self.cancelled.calls;
+        let squares: f64 = self.back.iter().map(|(_, in_flight)| f64::from(*in_flight).powi(2)).sum();
+        let variance = (squares + self.overloads.squares) / calls - in_flight.powi(2);
+        let at = (self.overloads.in_flight + self.cancelled.in_flight) / failed.max(1.0);
+        if failed > 0.0 { (at - in_flight) / (variance.max(0.01) / failed).sqrt() } else { 0.0 }
     }
 
     /// The part of the calls that found no more than so many in flight, their own among them.
@@ -261,6 +274,7 @@ impl Group {
     fn add(&mut self, time: f64, in_flight: u32) {
         self.calls += 1.0;
         self.in_flight += f64::from(in_flight);
+        self.squares += f64::from(in_flight).powi(2);
         self.time += time;
     }
 

@@ -1,10 +1,14 @@
 //! From what a cohort says to the next limit.
 
 mod base_time;
+mod chance;
 
 use std::{borrow::Cow, time::Duration};
 
-use self::base_time::{Dip, GAP, Level, Start};
+use self::{
+    base_time::{Dip, GAP, Level, Start},
+    chance::{Chance, Verdict},
+};
 use super::{
     AutoPart, Cohort, Seen, Size,
     ceiling::{Breakdown, Ceiling},
@@ -83,6 +87,7 @@ pub(super) struct Rule {
     rate: f64,
     /// Since when nothing is done.
     stands_still: Option<f64>,
+    chance: Chance,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -119,6 +124,7 @@ impl Rule {
             taken_for_base: None,
             rate: 0.0,
             stands_still: None,
+            chance: Chance::default(),
         }
     }
 
@@ -208,10 +214,28 @@ impl Rule {
         self.stands_still = None;
         // One caller who goes away is no sign, however few calls there are.
         let cancelled = if cancelled * seen.calls < 1.5 { 0.0 } else { cancelled };
-        if cancelled + seen.overloaded > TOO_MUCH {
+        let failed = cancelled + seen.overloaded;
+        let verdict = if self.has(AutoPart::Chance) {
+            self.chance.learn(seen, failed, TOO_MUCH)
+        } else if failed > TOO_MUCH {
+            Verdict::TooMuch
+        } else {
+            Verdict::Well
+        };
+        if let Verdict::Chance(limit) = verdict {
+            self.ceiling = Ceiling::none();
+            let why = "as many fail with fewer in flight, so it is chance: as before";
+            return Some(because(limit, "chance", why));
+        }
+        if let Verdict::Look(limit) = verdict {
+            self.end_phase();
+            let why = "as many fail with somewhat fewer in flight: a look at half";
+            return Some(because(limit, "chance", why));
+        }
+        if verdict == Verdict::TooMuch {
             self.end_phase();
             self.ceiling = Ceiling::put(BELOW * seen.overloaded_at, seen.now, QUIET);
-            let share = 100.0 * (cancelled + seen.overloaded);
+            let share = 100.0 * failed;
             let why = format!("{share:.0} % overloaded or given up: shrank");
             return Some(because(self.ceiling.limit(), "overload", why));
         }

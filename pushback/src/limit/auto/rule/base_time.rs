@@ -17,8 +17,10 @@ const GAP_MAX: f64 = 30.0;
 /// many calls; and one of many calls that does not, though it has so many times as many in flight, that it queues itself.
 const MORE: f64 = 1.4;
 const CALLS: f64 = 10.0;
-const MANY_CALLS: f64 = 30.0;
+const MANY_CALLS: f64 = 12.0;
 const MORE_IN_FLIGHT: f64 = 1.5;
+/// The base is taken from no round that took longer than this.
+const NO_SLOWER: f64 = 1.3;
 /// Below the first, a queue is not ours; above the second, what was taken for the base time was a queue of ours.
 const NOT_OURS: f64 = 0.25;
 const OURS: f64 = 0.5;
@@ -79,14 +81,17 @@ impl Rule {
             && last.is_some_and(|last| level.in_flight > MORE_IN_FLIGHT * last.in_flight);
         let is_slower = queues
             || seen.time * (1.0 - chance) > 1.2 * base * chance_of_base
-            || seen.is_censored && seen.time > 1.5 * base
+            || seen.is_censored && seen.time > 1.5 * base * chance_of_base
             || seen.calls >= CALLS && seen.time > 3.0 * base;
         if is_slower {
             self.phase = Phase::Usual;
             return None;
         }
         let known = self.start.calls.min(200.0);
-        self.base = Some((base * known + seen.time * seen.calls) / (known + seen.calls));
+        // What took much longer than the rounds before may have queued.
+        if known < CALLS || seen.time < NO_SLOWER * base {
+            self.base = Some((base * known + seen.time * seen.calls) / (known + seen.calls));
+        }
         self.is_base_sure |= does_more;
         self.start = Start { calls: self.start.calls + seen.calls, last: Some(level) };
         seen.is_full
