@@ -1,9 +1,16 @@
 //! How many files the process may have open, which sockets are too, and who may have how many of them.
 
-use std::{fs, io, sync::Arc};
+use std::{
+    fs, io,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
 
 use metrics::{describe_gauge, gauge};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
 const PROCESS: i32 = 24; // EMFILE
 const SYSTEM: i32 = 23; // ENFILE
@@ -29,15 +36,27 @@ pub(crate) fn are_exhausted(error: &io::Error) -> bool {
 
 /// As many files as somebody may have, so that others have theirs.
 #[derive(Clone)]
-pub(crate) struct Share(Arc<Semaphore>);
+pub(crate) struct Share {
+    files: Arc<Semaphore>,
+    spares: Arc<Mutex<Vec<Weak<dyn Spare>>>>,
+}
+
+/// Has files of a share that nobody needs now.
+pub(crate) trait Spare: Send + Sync {
+    /// Gives one of them back, if there is one; it may be free a moment later.
+    fn give_back_one(&self) -> bool;
+}
 
 /// A file of a share, which has it back when this is dropped.
 pub(crate) struct Taken(#[expect(dead_code, reason = "it is held")] OwnedSemaphorePermit);
 
+/// In which time a file is free that was given back.
+const FREE_WITHIN: Duration = Duration::from_millis(500);
+
 impl Share {
     pub(crate) fn of(files: u64) -> Self {
         let files = usize::try_from(files).unwrap_or(usize::MAX);
-        Share(Arc::new(Semaphore::new(files.min(Semaphore::MAX_PERMITS))))
+        Share { files: Arc::new(Semaphore::new(files.min(Semaphore::MAX_PERMITS))), spares: Arc::default() }
     }
 
     /// Whoever is alone needs no share.
@@ -45,9 +64,32 @@ impl Share {
         Share::of(u64::MAX)
     }
 
-    /// Fails as the system does for a process that has no more.
-    pub(crate) fn take(&self) -> io::Result<Taken> {
-        let taken = Arc::clone(&self.0).try_acquire_owned();
-        taken.map(Taken).map_err(|_| io::Error::from_raw_os_error(PROCESS))
+    /// Where files may be that nobody needs, for as long as that is there.
+    pub(crate) fn ask_if_needed(&self, spare: Weak<dyn Spare>) {
+        let mut spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner);
+        spares.retain(|spare| spare.strong_count() > 0);
+        spares.push(spare);
+    }
+
+    /// If none is left and none can be given back, fails as the system does for a process that has no more.
+    pub(crate) async fn take(&self) -> io::Result<Taken> {
+        let files = || Arc::clone(&self.files);
+        if let Ok(taken) = files().try_acquire_owned() {
+            return Ok(Taken(taken));
+        }
+        let none = || io::Error::from_raw_os_error(PROCESS);
+        if !self.makes_room() {
+            return Err(none());
+        }
+        match timeout(FREE_WITHIN, files().acquire_owned()).await {
+            Ok(Ok(taken)) => Ok(Taken(taken)),
+            _ => Err(none()),
+        }
+    }
+
+    fn makes_room(&self) -> bool {
+        // Not under the lock, for these have locks of their own.
+        let spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        spares.iter().filter_map(Weak::upgrade).any(|spare| spare.give_back_one())
     }
 }

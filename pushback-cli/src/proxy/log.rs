@@ -20,8 +20,8 @@ const VARIABLE: &str = "PUSHBACK_LOG";
 
 pub(super) fn begin(form: Log) -> Result<(), Failure> {
     let filter = match env::var_os(VARIABLE) {
-        Some(text) => filter(&text)?,
-        None => EnvFilter::new(FILTER),
+        Some(text) if !text.is_empty() => filter(&text)?,
+        _ => EnvFilter::new(FILTER),
     };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Visible(output::log()));
     // Its own words for what fails would go to standard error by another way.

@@ -51,8 +51,12 @@ impl Settings {
         let all = [Some(self.listen), self.admin.listen, self.admin.probes];
         let all: Vec<_> = all.into_iter().flatten().filter(|address| address.port() != 0).collect();
         let takes = |one: &SocketAddr, other: &SocketAddr| {
-            let is_same = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
-            is_same && one.port() == other.port() && one.is_ipv4() == other.is_ipv4()
+            // `[::]` is for IPv4 too, unless the system says otherwise.
+            let has = |all: &SocketAddr, one: &SocketAddr| {
+                all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4())
+            };
+            let is_same = one.ip() == other.ip() || has(one, other) || has(other, one);
+            is_same && one.port() == other.port()
         };
         let is_taken = |index: &usize| all[..*index].iter().any(|other| takes(&all[*index], other));
         (0..all.len()).find(is_taken).map(|index| all[index])

@@ -54,7 +54,8 @@ fn a_service_that_fails_is_told_at_once_and_then_seldom_and_counted() {
     assert_eq!(proxy.end().0, 0);
     let mut said = String::new();
     log.read_to_string(&mut said).unwrap();
-    let lines: Vec<_> = said.lines().filter(|line| line.contains("a service gives no answer")).collect();
+    let lines: Vec<_> =
+        said.lines().filter(|line| line.contains("a call got no answer of its service")).collect();
     assert_eq!(lines.len(), 1, "{said}");
     let fields = ["WARN", &format!("service=http://{dead}"), "The service refuses connections"];
     assert!(fields.iter().all(|field| lines[0].contains(field)), "{said}");

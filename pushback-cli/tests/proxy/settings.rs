@@ -203,6 +203,30 @@ fn sighup_under_load_loses_no_call_and_what_stays_the_same_keeps_its_places() {
     assert!((proxy.metric("pushback_refused_total{") - 0.0).abs() < 0.5);
 }
 
+/// It was made anew, and let as many in once more.
+#[test]
+fn a_gauge_that_is_taken_away_and_comes_back_knows_who_is_still_there() {
+    let service = Service::start();
+    let route =
+        |name: &str| format!("[[routes]]\nname = \"{name}\"\nlimit = 2\nto = \"{}\"\n", service.url());
+    let settings = Settings::new(&route("here"));
+    let mut proxy = settings.start();
+    let mut lines = proxy.log().lines().map(Result::unwrap);
+    let slow = [(); 2].map(|()| send(&proxy.address, &request(&proxy.address, "/?ms=3000")));
+    proxy.holds_in("here", 2.0);
+    for name in ["gone", "here"] {
+        settings.write(&route(name));
+        proxy.signal("-HUP");
+        assert!(lines.any(|line| line.contains("the settings are read again")));
+    }
+    assert_eq!(proxy.get("/").status, 429, "both places are taken");
+    for mut slow in slow {
+        assert_eq!(read(&mut slow).status, 200);
+    }
+    proxy.holds_in("here", 0.0);
+    assert_eq!(proxy.get("/").status, 200);
+}
+
 /// They were in no figure of the drain, and cutting them was no failure.
 #[test]
 fn a_drain_counts_and_finishes_calls_of_a_gauge_that_is_gone() {

@@ -128,7 +128,7 @@ impl Soaked {
 
 /// What it says if this machine allows it few files, and of the service, which fails on purpose.
 const EXPECTED: [&str; 2] =
-    ["there are fewer connections than wanted, for too few files", "a service gives no answer"];
+    ["there are fewer connections than wanted, for too few files", "a call got no answer of its service"];
 
 /// What is of interest in its log.
 #[derive(Default)]

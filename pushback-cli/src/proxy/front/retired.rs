@@ -5,23 +5,26 @@ use std::sync::{Arc, Weak};
 use pushback::PressureGauge;
 
 use super::{route::Route, upgraded::Upgraded};
+use crate::proxy::settings::GaugeSettings;
 
 /// The routes that led to it, which calls have until their answer begins.
 type Ways = Vec<Weak<Route>>;
 
 #[derive(Clone, Default)]
 pub(super) struct Retired {
-    gauges: Vec<(PressureGauge, Ways)>,
+    gauges: Vec<(GaugeSettings, PressureGauge, Ways)>,
     upgraded: Vec<(Upgraded, Ways)>,
 }
 
 impl Retired {
     pub(super) fn add_gauge<'a>(
         &mut self,
+        settings: &GaugeSettings,
         gauge: &PressureGauge,
         routes: impl Iterator<Item = &'a Arc<Route>>,
     ) {
-        self.gauges.push((gauge.clone(), routes.map(Arc::downgrade).collect()));
+        let ways = routes.map(Arc::downgrade).collect();
+        self.gauges.push((settings.clone(), gauge.clone(), ways));
     }
 
     pub(super) fn add_upgraded(&mut self, route: &Arc<Route>) {
@@ -39,7 +42,7 @@ impl Retired {
 
     /// Forgets what nobody uses any more, once its figures say so.
     pub(super) fn forget_unused(&mut self) {
-        self.gauges.retain(|(gauge, ways)| {
+        self.gauges.retain(|(_, gauge, ways)| {
             let is_used = is_reached(ways) || in_flight(gauge) > 0;
             if !is_used {
                 gauge.publish_metrics();
@@ -56,7 +59,16 @@ impl Retired {
     }
 
     pub(super) fn gauges(&self) -> impl Iterator<Item = &PressureGauge> {
-        self.gauges.iter().map(|(gauge, _)| gauge)
+        self.gauges.iter().map(|(_, gauge, _)| gauge)
+    }
+
+    pub(super) fn gauges_as_they_were(&self) -> impl Iterator<Item = (&GaugeSettings, &PressureGauge)> {
+        self.gauges.iter().map(|(settings, gauge, _)| (settings, gauge))
+    }
+
+    /// Those that are there again.
+    pub(super) fn forget_gauges(&mut self, is_back: impl Fn(&GaugeSettings) -> bool) {
+        self.gauges.retain(|(settings, ..)| !is_back(settings));
     }
 
     pub(super) fn all_upgraded(&self) -> impl Iterator<Item = &Upgraded> {

@@ -185,7 +185,7 @@ impl Site {
         let mut retired = self.retired.clone();
         for (was, gauge) in self.settings.gauges.iter().zip(&self.gauges) {
             if !settings.gauges.iter().any(|now| was.is_kept_by(now)) {
-                retired.add_gauge(gauge, self.routes.iter().filter(|route| route.gauge == was.name));
+                retired.add_gauge(was, gauge, self.routes.iter().filter(|route| route.gauge == was.name));
             }
         }
         for route in &self.routes {
@@ -193,6 +193,7 @@ impl Site {
                 retired.add_upgraded(route);
             }
         }
+        retired.forget_gauges(|was| settings.gauges.iter().any(|now| was.is_kept_by(now)));
         settings.routes.iter().for_each(|route| retired.forget_upgraded(&route.name));
         retired.forget_unused();
         retired
@@ -216,7 +217,8 @@ impl Site {
 /// A gauge for these settings: the one before, if it can become that.
 fn gauge_of(settings: &GaugeSettings, before: Option<&Site>) -> Result<PressureGauge, String> {
     let kept = before.and_then(|before| {
-        let mut gauges = before.settings.gauges.iter().zip(&before.gauges);
+        let retired = before.retired.gauges_as_they_were();
+        let mut gauges = before.settings.gauges.iter().zip(&before.gauges).chain(retired);
         gauges.find(|(was, _)| was.is_kept_by(settings))
     });
     let dry_run = if settings.is_dry_run { DryRunMode::On } else { DryRunMode::Off };

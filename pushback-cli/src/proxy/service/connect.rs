@@ -25,7 +25,8 @@ pub(crate) struct Address {
     name: Arc<Name>,
     connect_max: Duration,
     tls: Option<(TlsConnector, ServerName<'static>)>,
-    files: Share,
+    /// What connections may take.
+    pub(super) files: Share,
 }
 
 /// A connection on which nothing has been said yet.
@@ -72,9 +73,9 @@ impl Address {
 /// for a while, which is so short that each has its turn within `max`: an address that swallows all uses up nobody's time.
 async fn first_of(addresses: &[SocketAddr], max: Duration, files: &Share) -> io::Result<(TcpStream, Taken)> {
     let attempt = |address| {
-        let file = files.take();
+        let files = files.clone();
         async move {
-            let file = file?;
+            let file = files.take().await?;
             Ok((TcpStream::connect(address).await?, file))
         }
     };

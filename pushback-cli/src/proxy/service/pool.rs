@@ -30,7 +30,7 @@ use super::{
     repeat::Repeat,
 };
 use crate::{
-    files::Taken,
+    files::{Spare, Taken},
     proxy::{message::upload::Upload, now::now, settings::Lives},
 };
 
@@ -67,7 +67,10 @@ struct Connection {
 
 impl Pool {
     pub(super) fn to(address: Address, lives: Lives) -> Arc<Self> {
-        Arc::new(Pool { address, lives, shelf: Mutex::default() })
+        let pool = Arc::new(Pool { address, lives, shelf: Mutex::default() });
+        let spare: Weak<dyn Spare> = Arc::downgrade(&(Arc::clone(&pool) as Arc<dyn Spare>));
+        pool.address.files.ask_if_needed(spare);
+        pool
     }
 
     /// Sends it, and waits for the head of the answer. A service may close a kept connection at any moment: so what was not sent at all
@@ -159,6 +162,14 @@ impl Pool {
 
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is kept for later makes room for what is needed now, by whichever worker, to whichever service.
+impl Spare for Pool {
+    fn give_back_one(&self) -> bool {
+        let oldest = self.shelf().idle.pop_front();
+        oldest.is_some()
     }
 }
 

@@ -9,13 +9,18 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::lookup_host, time::timeout};
+use tokio::{net::lookup_host, sync::watch, time::timeout};
 
 /// A name, and its last known addresses.
 pub(super) struct Name {
     ask: Ask,
     known: Mutex<Vec<SocketAddr>>,
+    /// What is being asked. A question takes a thread and a file, which nobody gets back before there is an answer; so all who ask meanwhile share it.
+    asking: Mutex<Option<Answer>>,
 }
+
+/// Nothing, as long as there is none. An error in its words.
+type Answer = watch::Receiver<Option<Result<Vec<SocketAddr>, (io::ErrorKind, String)>>>;
 
 /// Asks whoever knows; so that a test can say what a name means.
 type Ask = Box<dyn Fn() -> Asked + Send + Sync>;
@@ -35,7 +40,7 @@ impl Name {
     where
         A: Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static,
     {
-        Name { ask: Box::new(move || Box::pin(ask())), known: Mutex::default() }
+        Name { ask: Box::new(move || Box::pin(ask())), known: Mutex::default(), asking: Mutex::default() }
     }
 
     /// Its addresses, within this time. While they cannot be found out, the last known ones hold: a name server that fails takes no
@@ -44,7 +49,7 @@ impl Name {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // Where there are some, time must be left to connect to them.
         let patience = if known.is_empty() { max } else { max / 2 };
-        let asked = timeout(patience, (self.ask)()).await;
+        let asked = timeout(patience, self.asked()).await;
         let error = match asked.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(found) if !found.is_empty() => {
                 self.known.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&found);
@@ -59,6 +64,34 @@ impl Name {
         tracing::debug!(%error, "a service's name cannot be looked up, so its last known addresses hold");
         Ok(known)
     }
+
+    /// What whoever knows says, to a question that is under way or else is put now.
+    async fn asked(&self) -> io::Result<Vec<SocketAddr>> {
+        let mut answer = self.question();
+        let answer = answer.wait_for(Option::is_some).await.map(|answer| answer.clone());
+        match answer {
+            Ok(Some(Ok(found))) => Ok(found),
+            Ok(Some(Err((kind, words)))) => Err(io::Error::new(kind, words)),
+            _ => Err(io::Error::other("whoever was to ask has gone")),
+        }
+    }
+
+    fn question(&self) -> Answer {
+        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_open = |answer: &&Answer| answer.has_changed().is_ok() && answer.borrow().is_none();
+        if let Some(under_way) = asking.as_ref().filter(is_open) {
+            return under_way.clone();
+        }
+        let (tell, answer) = watch::channel(None);
+        let asked = (self.ask)();
+        // A task of its own: whoever put the question may go away.
+        tokio::spawn(async move {
+            let found = asked.await.map_err(|error| (error.kind(), error.to_string()));
+            tell.send_replace(Some(found));
+        });
+        *asking = Some(answer.clone());
+        answer
+    }
 }
 
 #[cfg(test)]
@@ -71,6 +104,32 @@ mod tests {
     use super::*;
 
     const MAX: Duration = Duration::from_millis(100);
+
+    #[tokio::test]
+    async fn all_who_ask_at_once_share_one_question_whoever_of_them_goes_away() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let (answer, answered) = watch::channel(false);
+        let counts = Arc::clone(&asked);
+        let name = Name::asked_by(move || {
+            counts.fetch_add(1, Ordering::Relaxed);
+            let mut answered = answered.clone();
+            async move {
+                let _ = answered.wait_for(|is| *is).await;
+                Ok(vec!["192.0.2.1:80".parse().unwrap()])
+            }
+        });
+        for _ in 0..3 {
+            assert!(name.addresses(MAX).await.is_err(), "nobody answers in time");
+        }
+        let asks = || name.addresses(Duration::from_secs(10));
+        let (one, other, ()) = tokio::join!(asks(), asks(), async {
+            answer.send_replace(true);
+        });
+        assert_eq!((one.unwrap().len(), other.unwrap().len()), (1, 1));
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        asks().await.unwrap();
+        assert_eq!(asked.load(Ordering::Relaxed), 2, "later, it may mean something else");
+    }
 
     #[tokio::test]
     async fn while_a_name_cannot_be_looked_up_its_last_known_addresses_hold() {

@@ -91,7 +91,7 @@ impl Upstream {
             && let Some(times) = self.failing.happens()
         {
             let service = &self.settings.origin;
-            warn!(%service, error = error.text(), times, "a service gives no answer");
+            warn!(%service, error = error.text(), times, "a call got no answer of its service");
         }
     }
 }

@@ -431,6 +431,10 @@ mod tests {
             ("[trust]\nhops = [\"10.0.0.0/33\"]", "allowed: an address or a network"),
             ("[trust]\ndeadline_header = \"host\"", "allowed: a name of letters"),
             ("[admin]\nlisten = \"127.0.0.1:8080\"", "two listeners would be at 127.0.0.1:8080"),
+            (
+                "[admin]\nlisten = \"[::1]:9900\"\nprobes = \"[::]:8080\"",
+                "two listeners would be at [::]:8080",
+            ),
             ("[admin]\nprobes = \"0.0.0.0:9900\"", "two listeners would be at 0.0.0.0:9900"),
             ("[admin]\ntoken = \"none\"", "allowed: a readable file whose first line"),
             ("[clients]\nhead_size = 100", "allowed: 8192 to 1048576"),

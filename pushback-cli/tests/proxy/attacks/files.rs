@@ -1,6 +1,9 @@
 //! Clients who would use up the files that the process may have: those of calls and of probes are kept for them.
 
-use std::{process::Stdio, time::Duration};
+use std::{
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use tokio::task::JoinSet;
 
@@ -52,6 +55,42 @@ async fn clients_who_all_ask_leave_files_for_their_calls() {
     let answers = within(Duration::from_secs(20), "an answer for all", asking.join_all()).await;
     let served = answers.iter().filter(|answer| matches!(answer, Ok(200))).count();
     assert_eq!(served, 100, "{answers:?}");
+}
+
+/// What one service's calls leave behind was kept from the calls of others.
+#[tokio::test]
+async fn connections_that_are_kept_make_room_for_those_that_are_needed() {
+    let service = Service::start();
+    let folder = tempfile::tempdir().unwrap();
+    let route = |name: &str, to: &str| {
+        format!(
+            "[[routes]]\nname = \"{name}\"\npath = \"/{name}\"\nlimit = 100\nkeep_alive = \"1h\"\nto = \"{to}\"\n"
+        )
+    };
+    let other = Service::start();
+    let settings = format!(
+        "workers = 2\nlisten = \"127.0.0.1:0\"\nadmin.listen = \"127.0.0.1:0\"\n{}{}",
+        route("a", &service.url()),
+        route("b", &other.url())
+    );
+    let file = folder.path().join("pushback.toml");
+    std::fs::write(&file, settings).unwrap();
+    let arguments = ["proxy", "--config", file.to_str().unwrap()];
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -n 72 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_pushback")]);
+    let proxy = Proxy::start_by(shell.args(arguments).stderr(Stdio::null()));
+    for path in ["/a?ms=100", "/b?ms=100", "/a?ms=100", "/b?ms=100"] {
+        let mut asking = JoinSet::new();
+        for _ in 0..11 {
+            let address = proxy.address.clone();
+            asking.spawn(async move {
+                let mut client = Raw::connect(&address).await;
+                client.get(&address, path).await.map(|answer| answer.status)
+            });
+        }
+        let answers = within(Duration::from_secs(20), "an answer for all", asking.join_all()).await;
+        assert!(answers.iter().all(|answer| matches!(answer, Ok(200))), "{path}: {answers:?}");
+    }
 }
 
 #[tokio::test]
