@@ -87,9 +87,10 @@ impl Upstream {
 
     /// Says that it gave no answer, if that is its fault, and was not just said.
     pub(in crate::proxy) fn failed(&self, error: Error) {
-        if error.is_of_service()
-            && let Some(times) = self.failing.happens()
-        {
+        if !error.is_of_service() {
+            return;
+        }
+        if let Some(times) = self.failing.happens() {
             let service = &self.settings.origin;
             warn!(%service, error = error.text(), times, "a call got no answer of its service");
         }
