@@ -197,12 +197,13 @@ fn a_load_that_comes_at_once_on_a_limit_that_grew_without_it_is_got_over() {
     }
 }
 
-/// A quarter of what it can do, of whose answers this part is a 503 by chance.
-fn refused_at_a_quarter(head: &str) -> f64 {
+/// Which part is refused at a quarter of what the service can do, some of whose answers are a 503 by chance.
+fn refused_at_a_quarter(chance: &str, limit: &Auto) -> f64 {
     let text = format!("{EIGHT}[[phase]]\nlasts = \"120s\"\nrate = 100\nhealthy = true");
-    let healthy = scenario(&format!("deadline = \"1s\"\n{head}"), &text);
-    let (refused, all) = all_runs(&healthy).fold((0, 0), |(refused, all), record| {
-        (refused + record.phases[0].healthy_refusals, all + record.phases[0].healthy_calls)
+    let healthy = scenario(&format!("deadline = \"1s\"\n{chance}"), &text);
+    let (refused, all) = INITIALS.iter().zip(1..).fold((0, 0), |(refused, all), (initial, seed)| {
+        let phase = &runs(&healthy, limit.clone().initial(*initial), seed).phases[0];
+        (refused + phase.healthy_refusals, all + phase.healthy_calls)
     });
     refused as f64 / all as f64
 }
@@ -210,15 +211,18 @@ fn refused_at_a_quarter(head: &str) -> f64 {
 #[test]
 fn what_fails_by_chance_refuses_nobody() {
     for part in ["0.001", "0.01", "0.05"] {
-        let refused = refused_at_a_quarter(&format!("fails = {part}"));
+        let chance = format!("fails = {part}");
+        let refused = refused_at_a_quarter(&chance, &Auto::new());
         assert!(refused < 0.001, "{refused} are refused where {part} fail by chance");
+        let without = refused_at_a_quarter(&chance, &Auto::new().without(AutoPart::Chance));
+        assert!(without > 0.1, "{without} are refused where that is not known");
     }
 }
 
 #[test]
 fn a_route_that_always_fails_refuses_nobody_on_the_others() {
     let routes = "[[route]]\nshare = 0.95\nwork = 1\n[[route]]\nshare = 0.05\nwork = 1\nfails = 1";
-    let refused = refused_at_a_quarter(routes);
+    let refused = refused_at_a_quarter(routes, &Auto::new());
     assert!(refused < 0.001, "{refused}");
 }
 

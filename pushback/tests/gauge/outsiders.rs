@@ -98,6 +98,31 @@ fn a_load_that_ends_in_the_middle_of_a_look_leaves_no_lowered_limit() {
     assert!(looks > 3, "{looks} looks");
 }
 
+/// Every second call fails whatever is in flight. That half as many do not help is seen at half of the limit, where the load may end too.
+#[test]
+fn a_load_that_ends_while_it_looks_whether_fewer_fail_less_leaves_no_lowered_limit() {
+    let mut looks = 0;
+    let mut service = Service::new();
+    for _ in 0..60_000 {
+        let before = service.limit();
+        let round = service.running.len() as u64 / 8 + 1;
+        let outcome = if service.begun % 2 == 0 { Outcome::Overload } else { Outcome::Success };
+        service.begin(20 * round, outcome);
+        service.step();
+        let why = service.gauge.snapshot().why.unwrap().reason.unwrap_or_default();
+        if service.limit() == before || !why.contains("a look at half") {
+            continue;
+        }
+        looks += 1;
+        for _ in 0..1_000 {
+            service.step();
+        }
+        let after = service.limit();
+        assert!(after > before, "{before} before the look, {after} after a second of silence");
+    }
+    assert!(looks > 0, "{looks} looks");
+}
+
 #[test]
 fn while_it_looks_at_fewer_no_call_is_impossible() {
     let mut service = Service::new();

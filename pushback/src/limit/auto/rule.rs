@@ -139,7 +139,18 @@ impl Rule {
 
     /// Whether the limit is lower for a moment, to see what fewer in flight do.
     pub(super) fn is_looking(&self) -> bool {
-        matches!(self.phase, Phase::Dipping(_))
+        matches!(self.phase, Phase::Dipping(_)) || self.chance.is_looking()
+    }
+
+    /// The load ended in the middle of a look: back to before it.
+    pub(super) fn give_up_look(&mut self) -> Option<Decision> {
+        if let Phase::Dipping(dip) = self.phase {
+            self.phase = Phase::Usual;
+            return Some(because(dip.limit, "a dip", GIVEN_UP));
+        }
+        let limit = self.chance.give_up_look()?;
+        self.ceiling = Ceiling::none();
+        Some(because(limit, "chance", GIVEN_UP))
     }
 
     /// How the next cohort is to be.
@@ -222,24 +233,25 @@ impl Rule {
         } else {
             Verdict::Well
         };
-        if let Verdict::Chance(limit) = verdict {
-            self.ceiling = Ceiling::none();
-            let why = "as many fail with fewer in flight, so it is chance: as before";
-            return Some(because(limit, "chance", why));
+        match verdict {
+            Verdict::Well => None,
+            Verdict::TooMuch => {
+                self.end_phase();
+                self.ceiling = Ceiling::put(BELOW * seen.overloaded_at, seen.now, QUIET);
+                let why = format!("{:.0} % overloaded or given up: shrank", 100.0 * failed);
+                Some(because(self.ceiling.limit(), "overload", why))
+            }
+            Verdict::Look(limit) => {
+                self.end_phase();
+                let why = "as many fail with somewhat fewer in flight: a look at half";
+                Some(because(limit, "chance", why))
+            }
+            Verdict::Chance(limit) => {
+                self.ceiling = Ceiling::none();
+                let why = "as many fail with fewer in flight, so it is chance: as before";
+                Some(because(limit, "chance", why))
+            }
         }
-        if let Verdict::Look(limit) = verdict {
-            self.end_phase();
-            let why = "as many fail with somewhat fewer in flight: a look at half";
-            return Some(because(limit, "chance", why));
-        }
-        if verdict == Verdict::TooMuch {
-            self.end_phase();
-            self.ceiling = Ceiling::put(BELOW * seen.overloaded_at, seen.now, QUIET);
-            let share = 100.0 * failed;
-            let why = format!("{share:.0} % overloaded or given up: shrank");
-            return Some(because(self.ceiling.limit(), "overload", why));
-        }
-        None
     }
 
     /// Hardly anything is done in time.
@@ -392,6 +404,8 @@ impl Rule {
         because(limit, cause, why)
     }
 }
+
+const GIVEN_UP: &str = "the load ended in a look at fewer in flight: as before";
 
 fn because(limit: f64, cause: &'static str, why: impl Into<Cow<'static, str>>) -> Decision {
     Decision { limit, cause, why: why.into() }

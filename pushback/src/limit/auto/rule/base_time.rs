@@ -165,13 +165,6 @@ impl Rule {
         because(limit, "a dip", why)
     }
 
-    /// The load ended in the middle of a dip: back to before it.
-    pub(in super::super) fn give_up_look(&mut self) -> Option<Decision> {
-        let Phase::Dipping(dip) = self.phase else { return None };
-        self.phase = Phase::Usual;
-        Some(because(dip.limit, "a dip", "the load ended in a look at fewer in flight: as before"))
-    }
-
     /// With fewer in flight, calls took as long as seen now.
     pub(super) fn end_dip(&mut self, seen: &Seen, dip: Dip, base: f64) -> Decision {
         if let Some(deeper) = self.deeper(seen, dip) {

@@ -9,10 +9,11 @@ use super::Seen;
 
 /// Above this part that fails, it is too much to wait for a proof.
 const MUCH: f64 = 0.2;
-/// By so many standard errors a part is larger than another, or more are in flight where calls fail.
+/// By so many standard errors a part is larger than another; and so many calls more, for one that fails is no sign, however few there are.
 const PROOF: f64 = 2.0;
-const SURE: f64 = 3.0;
 const ONE: f64 = 1.5;
+/// By so many standard errors more are in flight where calls fail.
+const SURE: f64 = 3.0;
 /// After so many steps down that did not help, half as many in flight are looked at.
 const STEPS: u32 = 3;
 const HALF: f64 = 0.5;
@@ -45,6 +46,8 @@ struct Trial {
     in_flight: f64,
     part: f64,
     steps: u32,
+    /// Whether half as many are looked at.
+    looks: bool,
     /// Calls with far fewer in flight, and how many of them failed.
     calls: f64,
     failed: f64,
@@ -69,7 +72,6 @@ impl Chance {
         self.usual += (seen.calls / USUAL_OVER).min(1.0) * (failed - self.usual);
         let error = |part: f64| (part * (1.0 - part) / seen.calls.max(1.0)).sqrt();
         let expected = self.part + too_much;
-        // One that fails is no sign, however few calls there are.
         let by_chance = expected * seen.calls;
         let is_too_much = failed * seen.calls > by_chance + PROOF * by_chance.sqrt() + ONE;
         if !is_too_much {
@@ -85,10 +87,27 @@ impl Chance {
             return Verdict::Well;
         }
         let part = self.usual.max(failed - PROOF * error(failed));
-        let trial =
-            Trial { limit: seen.limit, in_flight: seen.in_flight, part, steps: 0, calls: 0.0, failed: 0.0 };
-        self.trial = Some(trial);
+        self.trial = Some(Trial {
+            limit: seen.limit,
+            in_flight: seen.in_flight,
+            part,
+            steps: 0,
+            looks: false,
+            calls: 0.0,
+            failed: 0.0,
+        });
         Verdict::TooMuch
+    }
+
+    /// Whether the limit is lower for a moment, to see what fails then.
+    pub(super) fn is_looking(&self) -> bool {
+        self.trial.is_some_and(|trial| trial.looks)
+    }
+
+    /// The load has ended in the middle of such a look. The limit before it.
+    pub(super) fn give_up_look(&mut self) -> Option<f64> {
+        let trial = self.trial.take_if(|trial| trial.looks)?;
+        Some(trial.limit)
     }
 
     /// What a trial says that has begun.
@@ -113,7 +132,7 @@ impl Chance {
             return Some(Verdict::Chance(before.limit));
         }
         trial.steps += 1;
-        let looks = trial.steps > STEPS || trial.calls > 0.0;
-        Some(if looks { Verdict::Look((HALF * trial.in_flight).max(1.0)) } else { Verdict::TooMuch })
+        trial.looks = trial.steps > STEPS || trial.calls > 0.0;
+        Some(if trial.looks { Verdict::Look((HALF * trial.in_flight).max(1.0)) } else { Verdict::TooMuch })
     }
 }
