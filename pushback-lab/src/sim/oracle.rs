@@ -3,7 +3,7 @@
 //! What is not done at a phase's end is not done: of what a limit has answered, the part is taken off in which its places were taken by calls that are
 //! left. Or a limit would look good that answers the short calls and lets the long ones pile up.
 
-use super::{PhaseRecord, Record, Scenario, run};
+use super::{Record, Scenario, run, scenario::Phase};
 use crate::limits::steering::Steering;
 
 /// The limits that are tried: some 19 % apart, each whole number where they lie closer.
@@ -33,46 +33,64 @@ pub struct Oracle {
 impl Oracle {
     /// Finds it from the runs of a sweep: one record for each limit of [`SWEEP`] and each of the seeds.
     pub(super) fn of(scenario: &Scenario, sweep: &[Vec<Record>], seeds: &[u64]) -> Self {
-        let phases = scenario.phases.len();
-        let done: Vec<Vec<f64>> =
-            (0..phases).map(|phase| sweep.iter().map(|runs| done(runs, phase)).collect()).collect();
-        let most: Vec<f64> = done.iter().map(|done| done.iter().copied().fold(0.0, f64::max)).collect();
-        let first_above = |phase: usize, enough: f64| {
-            done[phase].iter().position(|done| *done >= enough * most[phase]).unwrap_or(0)
+        let phases = 0..scenario.phases.len();
+        let most: Vec<f64> = phases
+            .clone()
+            .map(|phase| sweep.iter().map(|runs| done(runs, phase)).fold(0.0, f64::max))
+            .collect();
+        let least_with = |phase: usize, part: f64| -> u32 {
+            let enough = part * most[phase];
+            let found = sweep.iter().position(|runs| done(runs, phase) >= enough);
+            SWEEP[found.unwrap_or(0)]
         };
-        let together = |limits: &[u32]| -> Vec<Record> {
-            let steering = || Steering::by_phase(limits.to_vec());
-            seeds.iter().filter_map(|seed| run(scenario, steering(), *seed).ok()).collect()
-        };
-        // What the best limit of a phase leaves behind may harm the next one: then another one is better.
-        let worth = |runs: &[Record]| -> f64 {
-            let part =
-                |phase: usize| if most[phase] > 0.0 { self::done(runs, phase) / most[phase] } else { 1.0 };
-            (0..phases).map(|phase| part(phase) * scenario.phases[phase].lasts.0.as_secs_f64()).sum()
-        };
-        let all: f64 = scenario.lasts().as_secs_f64();
-        let mut limits: Vec<u32> = (0..phases).map(|phase| SWEEP[first_above(phase, AS_GOOD)]).collect();
-        let mut runs = together(&limits);
-        for phase in 0..phases {
-            for enough in LESS {
-                if worth(&runs) >= HARMLESS * all {
-                    break;
-                }
-                let mut others = limits.clone();
-                others[phase] = SWEEP[first_above(phase, enough)];
-                let other_runs = together(&others);
-                if worth(&other_runs) > worth(&runs) {
-                    (limits, runs) = (others, other_runs);
-                }
+        let mut best = Choice::run(
+            scenario,
+            phases.clone().map(|phase| least_with(phase, AS_GOOD)).collect(),
+            &most,
+            seeds,
+        );
+        // What a limit leaves behind may harm the next phase: then another one is better.
+        for (phase, part) in phases.clone().flat_map(|phase| LESS.map(|part| (phase, part))) {
+            if best.worth >= HARMLESS {
+                break;
+            }
+            let mut limits = best.limits.clone();
+            limits[phase] = least_with(phase, part);
+            let other = Choice::run(scenario, limits, &most, seeds);
+            if other.worth > best.worth {
+                best = other;
             }
         }
-        let good = (0..phases).map(|phase| runs.iter().map(|run| run.phases[phase].good).collect()).collect();
+        let Choice { limits, runs, .. } = best;
+        let good = phases.map(|phase| runs.iter().map(|run| run.phases[phase].good).collect()).collect();
         Oracle { limits, good, runs }
+    }
+}
+
+/// Limits one after the other, and what came of them.
+struct Choice {
+    limits: Vec<u32>,
+    runs: Vec<Record>,
+    /// How much of what each phase could by itself, on average of the time.
+    worth: f64,
+}
+
+impl Choice {
+    fn run(scenario: &Scenario, limits: Vec<u32>, most: &[f64], seeds: &[u64]) -> Self {
+        let steering = || Steering::by_phase(limits.clone());
+        let runs: Vec<Record> =
+            seeds.iter().filter_map(|seed| run(scenario, steering(), *seed).ok()).collect();
+        let part = |phase: usize| if most[phase] > 0.0 { done(&runs, phase) / most[phase] } else { 1.0 };
+        let seconds = |phase: &Phase| phase.lasts.0.as_secs_f64();
+        let worth: f64 =
+            scenario.phases.iter().enumerate().map(|(index, phase)| part(index) * seconds(phase)).sum();
+        let worth = worth / scenario.lasts().as_secs_f64();
+        Choice { limits, runs, worth }
     }
 }
 
 /// How many calls were answered in time, in all runs, but for the part of places that unfinished calls had.
 fn done(runs: &[Record], phase: usize) -> f64 {
-    let done = |phase: &PhaseRecord| phase.good as f64 * (1.0 - phase.unfinished);
-    runs.iter().map(|run| done(&run.phases[phase])).sum()
+    let phases = runs.iter().map(|run| &run.phases[phase]);
+    phases.map(|phase| phase.good as f64 * (1.0 - phase.unfinished)).sum()
 }
