@@ -1,0 +1,146 @@
+//! Routes and gauges in the settings file.
+
+use std::path::Path;
+
+use crate::{
+    proxy::{
+        settings::{
+            Asked, CONNECT, GaugeSettings, LEAST_RATE, LINE_WAIT, Lives, Origin, RouteSettings, STALL,
+            ServiceSettings, TIMEOUT, UPGRADED_IDLE, connection_age, exempt, idle, keep_alive, least_rate,
+            line,
+            section::Section,
+            service_time, small, stall, upgrades,
+            values::{NAMES, header, hold, host, is_name, method, on_leave, path, refuse_with, upgrade},
+            wait,
+        },
+        tls,
+    },
+    settings::{self, LimitChoice},
+};
+
+/// The keys of a gauge, which routes have too.
+const GAUGE_KEYS: [&str; 4] = ["limit", "line", "line_wait", "dry_run"];
+
+pub(super) fn shared_gauge(name: String, mut section: Section<'_, '_>) -> GaugeSettings {
+    if !is_name(&name) {
+        section.wrong(NAMES);
+    }
+    let gauge = gauge(name, &mut section);
+    section.end();
+    gauge
+}
+
+fn gauge(name: String, section: &mut Section<'_, '_>) -> GaugeSettings {
+    GaugeSettings {
+        name,
+        limit: section.read("limit", settings::limit_choice).unwrap_or(LimitChoice::Moving("auto")),
+        line: section.read("line", line).unwrap_or(0),
+        line_wait: section.read("line_wait", wait).unwrap_or(LINE_WAIT),
+        is_dry_run: section.flag("dry_run").unwrap_or(false),
+    }
+}
+
+pub(super) fn route(
+    mut section: Section<'_, '_>,
+    folder: &Path,
+    shared: &[String],
+    gauges: &mut Vec<GaugeSettings>,
+    names: &mut Vec<String>,
+) -> Option<RouteSettings> {
+    let name = section.read("name", |text| {
+        let is_taken = names.iter().any(|name| name == text);
+        match text {
+            _ if !is_name(text) => Err(NAMES.to_owned()),
+            _ if is_taken => Err("another route has this name; allowed: one of its own".to_owned()),
+            _ => Ok(text.to_owned()),
+        }
+    });
+    if let Some(name) = &name {
+        section.rename(format!("routes.{name}."));
+        names.push(name.clone());
+    } else if !section.had("name") {
+        section.wrong("a route needs a name");
+    }
+    let origin = section.read("to", Origin::parse);
+    if !section.had("to") {
+        section.wrong("a route needs a service that it leads to: to = \"http://HOST:PORT\"");
+    }
+    let own = name.clone().unwrap_or_default();
+    let gauge = gauge_of(&own, &mut section, shared, gauges);
+    let asked = asked(&mut section);
+    let connect = section.read("connect_timeout", service_time).unwrap_or(CONNECT);
+    let lives = Lives {
+        keep_alive: section.read("keep_alive", keep_alive).unwrap_or(Lives::default().keep_alive),
+        age: section.read("connection_age", connection_age).unwrap_or(Lives::default().age),
+    };
+    let ca = section.read("ca", |text| {
+        let file = folder.join(text);
+        tls::certificates(&file).map(|_| file)
+    });
+    let exempt = section.list("exempt", exempt);
+    let timeout = section.read("timeout", service_time).unwrap_or(TIMEOUT);
+    let stall = section.read("stall", stall).unwrap_or(STALL);
+    let least_rate = section.read("least_rate", least_rate).unwrap_or(LEAST_RATE);
+    let on_leave = section.read("on_leave", on_leave).unwrap_or_default();
+    let hold = section.read("hold", hold).unwrap_or_default();
+    let allowed = section.list("upgrades", upgrade);
+    let upgrades = if section.had("upgrades") { allowed } else { upgrades() };
+    let upgraded_limit = section.read("upgraded_limit", |text| small(text, 0..=u32::MAX));
+    let upgraded_idle = section.read("upgraded_idle", idle).unwrap_or(UPGRADED_IDLE);
+    let refuse_with = section.read("refuse_with", refuse_with);
+    section.end();
+    let service = ServiceSettings { origin: origin?, connect, lives, ca };
+    Some(RouteSettings {
+        name: name?,
+        asked,
+        service,
+        gauge,
+        exempt,
+        timeout,
+        stall,
+        least_rate,
+        on_leave,
+        hold,
+        upgrades,
+        upgraded_limit,
+        upgraded_idle,
+        refuse_with,
+    })
+}
+
+/// The gauge that the route names, or one of its own.
+fn gauge_of(
+    name: &str,
+    section: &mut Section<'_, '_>,
+    known: &[String],
+    gauges: &mut Vec<GaugeSettings>,
+) -> String {
+    let own: Vec<_> = GAUGE_KEYS.into_iter().filter(|key| section.has(key)).collect();
+    let shared = section.read("gauge", |text| match known.iter().find(|name| *name == text) {
+        Some(name) => Ok(name.clone()),
+        None if known.is_empty() => Err("there are no [gauges.NAME]".to_owned()),
+        None => Err(format!("allowed: {}", known.join(", "))),
+    });
+    if section.had("gauge") {
+        if !own.is_empty() {
+            section.wrong(&format!("it names a gauge, which has its own {}", own.join(", ")));
+            let _ = gauge(String::new(), section); // said once is enough
+        }
+        return shared.unwrap_or_default();
+    }
+    let gauge = gauge(name.to_owned(), section);
+    if !name.is_empty() && known.iter().any(|known| known == name) {
+        section.wrong(&format!("there is a gauge of this name too; say gauge = {name:?} if it is meant"));
+    }
+    gauges.push(gauge);
+    name.to_owned()
+}
+
+fn asked(section: &mut Section<'_, '_>) -> Asked {
+    Asked {
+        host: section.read("host", host),
+        path: section.read("path", path),
+        methods: section.list("methods", method),
+        header: section.read("header", header),
+    }
+}
