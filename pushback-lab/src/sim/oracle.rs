@@ -1,7 +1,7 @@
 //! The oracle: for each phase the best fixed limit, found by trying them.
 //!
-//! What is not done at a phase's end is not done: of what a limit has answered, the part is taken off in which its places were taken by calls that are
-//! left. Or a limit would look good that answers the short calls and lets the long ones pile up.
+//! A call that is unfinished when its phase ends is not done: such calls held a part of the places' time, and that part is taken off what a limit has
+//! answered. Otherwise one would look good that answers the short calls and lets the long ones pile up.
 
 use super::{Record, Scenario, run, scenario::Phase};
 use crate::limits::steering::Steering;
