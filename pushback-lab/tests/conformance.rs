@@ -49,7 +49,7 @@ impl Bench {
         self.totals.refused += refused;
         let began = Duration::from_secs_f64(began);
         let ended = began + Duration::from_secs_f64(time);
-        let sample = Sample { began, ended, in_flight, awaiting_client: 0, outcome, totals: self.totals };
+        let sample = Sample { in_flight, outcome, totals: self.totals, ..Sample::new(began, ended) };
         if let Some(decision) = self.controller.observe(&sample, self.limit) {
             assert!(decision.limit.is_finite(), "{}: {decision:?} after {sample:?}", self.name);
             assert!(!decision.why.is_empty(), "{}: no reason", self.name);

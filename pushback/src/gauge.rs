@@ -2,7 +2,6 @@
 
 mod acquire;
 mod adaptive;
-#[cfg(feature = "http")]
 mod answered;
 mod awaiting;
 #[cfg(feature = "http")]
@@ -37,6 +36,8 @@ use std::time::Duration;
 use std::{fmt, sync::Arc, time::Instant};
 
 pub use acquire::Acquire;
+#[cfg(feature = "http")]
+pub(crate) use answered::{Span, ToTell};
 #[cfg(feature = "http")]
 pub(crate) use awaiting_client::{AwaitingClient, Client};
 pub use builder::Builder;

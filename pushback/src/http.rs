@@ -23,9 +23,11 @@
 
 mod ahead;
 mod allowance;
+mod answering;
 mod body;
 mod classify;
 mod connections;
+mod events;
 mod fields;
 mod future;
 mod head;
@@ -62,6 +64,7 @@ use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
+pub use answering::Answered;
 pub use body::ResponseBody;
 pub use classify::Classify;
 #[cfg(feature = "axum")]
@@ -134,6 +137,19 @@ impl BackpressureLayer {
     /// How long a request holds its place; to the last byte of its answer if nothing is said.
     pub fn hold(self, hold: Hold) -> Self {
         BackpressureLayer::with(Settings { hold, ..self.settings })
+    }
+
+    /// When a caller has what it waits for; when the first part of the answer's body is there if nothing is said.
+    ///
+    /// ```
+    /// use pushback::{PressureGauge, http::{Answered, BackpressureLayer}};
+    ///
+    /// // A model whose first event only says that it has begun.
+    /// let layer = BackpressureLayer::new(PressureGauge::auto()).answered(Answered::FirstEvent(2));
+    /// # let _ = layer;
+    /// ```
+    pub fn answered(self, answered: Answered) -> Self {
+        BackpressureLayer::with(Settings { answered, ..self.settings })
     }
 
     /// What a request costs, how important it is, whom to let pass, and what an answer says about the load.

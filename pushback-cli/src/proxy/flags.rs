@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use pushback::http::Answered;
+
 use super::settings::{
     self, Admin, Asked, CONNECT, Clients, GaugeSettings, Lives, Log, OnLeave, Origin, RouteSettings,
     ServiceSettings, Settings, Somewhere, Trust,
@@ -65,6 +67,10 @@ pub(crate) struct Arguments {
     /// free at once, for services that stop when they are told
     #[arg(long, value_name = "HOW", default_value = "finish")]
     on_leave: OnLeave,
+    /// When a client has what it waits for: head, first-data, first-event:N, end. How soon that is shows "auto" whether a stream is slow;
+    /// how long the service has a call is measured to its end in any case
+    #[arg(long, value_name = "WHEN", default_value = "first-data", value_parser = settings::answered)]
+    answered: Answered,
     /// Where health, metrics and gauges are served: /healthz, /readyz, /metrics, /api/gauges. A loopback address; "off" for none
     #[arg(long, value_name = "HOST:PORT|off", default_value = settings::ADMIN, value_parser = settings::address_or_off)]
     admin: Somewhere,
@@ -113,6 +119,7 @@ impl Arguments {
             stall: self.stall,
             least_rate: self.least_rate,
             on_leave: self.on_leave,
+            answered: self.answered,
             hold: pushback::http::Hold::Body,
             upgrades: settings::upgrades(),
             upgraded_limit: None,

@@ -17,9 +17,12 @@ use std::{
 use clap::ValueEnum;
 use hyper::{Method, StatusCode, header::HeaderName};
 use ipnet::IpNet;
-use pushback::http::{Classify, Hold};
+use pushback::http::{Answered, Classify, Hold};
 
-pub(super) use self::file::{named_files, read};
+pub(super) use self::{
+    file::{named_files, read},
+    values::answered,
+};
 pub(crate) use self::{origin::Origin, token::Token};
 use crate::settings::{self, LimitChoice};
 
@@ -173,6 +176,8 @@ pub(super) struct RouteSettings {
     /// How many bytes a second a client must send of a body.
     pub(super) least_rate: u32,
     pub(super) on_leave: OnLeave,
+    /// When a client has what it waits for.
+    pub(super) answered: Answered,
     pub(super) hold: Hold,
     /// What connections may become, by names in small letters.
     pub(super) upgrades: Vec<String>,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pushback::{
     Outcome,
-    limit::{Controller, Limit, Sample, Totals},
+    limit::{Controller, Limit, Sample},
 };
 
 /// A controller, and a gauge that does what it says.
@@ -39,14 +39,8 @@ impl Bench {
 
     pub(super) fn call_with(&mut self, outcome: Outcome, later: f64, time: f64, in_flight: u32) -> f64 {
         self.now += later;
-        let sample = Sample {
-            began: Duration::from_secs_f64(self.now - time),
-            ended: Duration::from_secs_f64(self.now),
-            in_flight,
-            awaiting_client: 0,
-            outcome,
-            totals: Totals::default(),
-        };
+        let (began, ended) = (Duration::from_secs_f64(self.now - time), Duration::from_secs_f64(self.now));
+        let sample = Sample { in_flight, outcome, ..Sample::new(began, ended) };
         if let Some(decision) = self.controller.observe(&sample, self.limit) {
             let bounds = self.controller.bounds();
             self.limit = decision.limit.clamp(f64::from(*bounds.start()), f64::from(*bounds.end()));

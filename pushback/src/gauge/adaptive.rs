@@ -11,8 +11,9 @@ use std::{
 };
 
 use super::{
+    answered::Span,
     awaiting::Awaiting,
-    held::{Began, Held, Measure},
+    held::{Began, Held},
     sampling::{Pace, Sampling},
 };
 use crate::{
@@ -126,21 +127,19 @@ impl Adaptive {
     pub(super) fn observe(
         &self,
         held: Held,
+        span: Span,
         now: Instant,
         counted: impl FnOnce() -> (u64, u64),
     ) -> Result<Option<Move>, Failed> {
-        let Some((measure, in_flight)) = held.measure() else { return Ok(None) };
+        let Some((began, in_flight)) = held.measure() else { return Ok(None) };
         let outcome = held.outcome();
         if outcome == Outcome::Ignore {
             self.unshown.fetch_add(1, Ordering::Relaxed);
             return Ok(None);
         }
         let ended = self.since(now);
-        let began = match measure {
-            Measure::Began(began) => began,
-            Measure::Took(took) => ended.saturating_sub(took),
-        };
-        if ended.saturating_sub(began) > TIME_MAX {
+        let all = ended.saturating_sub(began);
+        if all > TIME_MAX {
             self.unshown.fetch_add(1, Ordering::Relaxed);
             return Ok(None);
         }
@@ -149,7 +148,9 @@ impl Adaptive {
         let (admitted, refused) = counted();
         let totals = self.totals(admitted, refused);
         let awaiting_client = self.awaiting.kept();
-        let sample = Sample { began, ended, in_flight, awaiting_client, outcome, totals };
+        let (held, answered, is_open) = span.of(all);
+        let sample =
+            Sample { began, ended, held, answered, is_open, in_flight, awaiting_client, outcome, totals };
         if let Some(sampling) = &self.sampling {
             sampling.follow(&mut learning.pace, ended, admitted);
         }

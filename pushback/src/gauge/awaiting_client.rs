@@ -12,6 +12,8 @@ use crate::{slots::Gate, sync::Ordering};
 
 /// How many times the limit may be lent at most. If all readers came back at once, so many calls would run beside the limit.
 const LENT_MAX: u64 = 10;
+/// And so many always, or a limit that is low for a moment would refuse whoever comes because of a few slow readers.
+const LENT_ALWAYS: u64 = 200;
 
 /// Whom a call awaits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +48,8 @@ impl Core {
         // First this, and then the question whether the gauge is closed: who waits for its drain looks in the other order, so that
         // one of the two sees the other.
         let lent = awaiting.lent.fetch_add(u64::from(cost), Ordering::SeqCst) + u64::from(cost);
-        if lent > LENT_MAX * u64::from(self.slots.limit()) || self.modes.is(Mode::CLOSED) {
+        let most = LENT_ALWAYS.max(LENT_MAX * u64::from(self.slots.limit()));
+        if lent > most || self.modes.is(Mode::CLOSED) {
             self.no_longer_lent(awaiting, cost);
             return false;
         }
@@ -122,17 +125,32 @@ mod tests {
     #[test]
     fn no_more_is_lent_than_ten_times_the_limit() {
         let gauge = gauge(2);
+        gauge.set_limit(30);
         let take = || (gauge.try_acquire().unwrap().into_owned(), gauge.await_client(1, Client::Reads));
-        let lent: Vec<_> = (0..20).map(|_| take()).collect();
-        assert_eq!(seen(&gauge), (0, 20));
-        let kept = [take(), take()];
-        assert_eq!(seen(&gauge), (2, 22));
+        let lent: Vec<_> = (0..300).map(|_| take()).collect();
+        assert_eq!(seen(&gauge), (0, 300));
+        let kept: Vec<_> = (0..30).map(|_| take()).collect();
+        assert_eq!(seen(&gauge), (30, 330));
         assert!(gauge.try_acquire().is_err());
         for (permit, waits) in lent.into_iter().chain(kept) {
             drop(waits);
             drop(permit);
         }
         assert_eq!(seen(&gauge), (0, 0));
+    }
+
+    #[test]
+    fn two_hundred_may_be_lent_however_low_the_limit_is() {
+        let gauge = gauge(1);
+        let take = || (gauge.try_acquire().unwrap().into_owned(), gauge.await_client(1, Client::Reads));
+        let lent: Vec<_> = (0..200).map(|_| take()).collect();
+        assert_eq!(seen(&gauge), (0, 200));
+        let kept = take();
+        assert_eq!(seen(&gauge), (1, 201));
+        for (permit, waits) in lent.into_iter().chain([kept]) {
+            drop(waits);
+            drop(permit);
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::{
     clock::{Clock, Guarded},
     gauge::{
         adaptive::{Adaptive, Failed},
+        answered::Span,
         held::{Began, Held},
         locked::{Locked, Miss},
         modes::{Mode, Modes},
@@ -262,15 +263,15 @@ impl Core {
             Standing::Phantom => self.give_phantom_back(),
         }
         if let Some(adaptive) = &self.adaptive {
-            self.learn(held, adaptive);
+            self.learn(held, Span::default(), adaptive);
         }
     }
 
     /// Nobody waits for what is decided here.
     #[inline(never)]
-    pub(super) fn learn(self: &Arc<Self>, held: Held, adaptive: &Adaptive) {
+    pub(super) fn learn(self: &Arc<Self>, held: Held, span: Span, adaptive: &Adaptive) {
         let counted = || (self.slots.in_flight_and_admitted().1, self.refused.read().total());
-        match adaptive.observe(held, self.clock.now(), counted) {
+        match adaptive.observe(held, span, self.clock.now(), counted) {
             Ok(None) => (),
             Ok(Some(next)) => {
                 let before = self.move_limit(&next);

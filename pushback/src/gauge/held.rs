@@ -10,8 +10,7 @@ pub(crate) struct Held {
     pub(crate) cost: u32,
     /// The places taken when it was admitted, its own among them; 0 if nobody measures it.
     in_flight: u32,
-    /// `when it began, or how long it took, in nanoseconds | which of the two | outcome | place`; 59 bits of nanoseconds
-    /// are 18 years.
+    /// `when it began, in nanoseconds | outcome | place`; 60 bits of nanoseconds are 36 years.
     word: u64,
 }
 
@@ -19,8 +18,7 @@ const PHANTOM: u64 = 1;
 const OUTCOME: u64 = 0b1110;
 const SAID: u64 = 0b1000;
 const OUTCOME_AT: u32 = 1;
-const ANSWERED: u64 = 0b10000;
-const TIME_AT: u32 = 5;
+const TIME_AT: u32 = 4;
 
 /// When a call began, as its word keeps it.
 #[derive(Debug, Clone, Copy)]
@@ -30,13 +28,6 @@ impl Began {
     pub(super) fn after(time: Duration) -> Self {
         Began(timed(time))
     }
-}
-
-/// What is measured of a call: when it began, as long as it runs, and then how long it took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Measure {
-    Began(Duration),
-    Took(Duration),
 }
 
 impl Held {
@@ -64,16 +55,10 @@ impl Held {
         self.in_flight == 0 && self.word == 0 && !std::thread::panicking()
     }
 
-    /// Its time ended, after so long, though its place may be held on.
-    #[cfg(feature = "http")]
-    pub(super) fn answered(&mut self, took: Duration) {
-        self.word = self.word & (PHANTOM | OUTCOME) | ANSWERED | timed(took);
-    }
-
     /// Nothing is to be said of it any more.
     #[cfg(feature = "http")]
-    pub(super) fn told(&mut self) {
-        self.in_flight = 0;
+    pub(super) fn told(self) -> Self {
+        Held { in_flight: 0, ..self }
     }
 
     #[inline]
@@ -102,12 +87,11 @@ impl Held {
         }
     }
 
-    /// How long it has been, and how many places were taken when it began, if it is measured.
+    /// When it began, and how many places were taken then, if it is measured.
     #[inline]
-    pub(super) fn measure(self) -> Option<(Measure, u32)> {
-        let time = Duration::from_nanos(self.word >> TIME_AT);
-        let measure = if self.word & ANSWERED == 0 { Measure::Began(time) } else { Measure::Took(time) };
-        (self.in_flight > 0).then_some((measure, self.in_flight))
+    pub(super) fn measure(self) -> Option<(Duration, u32)> {
+        let began = Duration::from_nanos(self.word >> TIME_AT);
+        (self.in_flight > 0).then_some((began, self.in_flight))
     }
 }
 
@@ -136,21 +120,18 @@ mod tests {
             for outcome in all {
                 held.record(outcome);
                 assert_eq!((held.cost, held.standing(), held.outcome()), (3, place, outcome));
-                let measure = Some((Measure::Began(now), 9));
-                assert_eq!(held.measure(), measure, "the last word counts, and changes nothing else");
+                assert_eq!(held.measure(), Some((now, 9)), "the last word counts, and changes nothing else");
             }
         }
     }
 
     #[cfg(feature = "http")]
     #[test]
-    fn the_time_of_a_call_that_is_answered_stands_still() {
+    fn a_call_of_which_all_is_told_is_measured_no_more() {
         let mut held = Held::new(3, Standing::Phantom).measured(Began::after(Duration::from_secs(7)), 9);
         held.record(Outcome::Overload);
-        held.answered(Duration::from_millis(20));
-        assert_eq!(held.measure(), Some((Measure::Took(Duration::from_millis(20)), 9)));
-        assert_eq!((held.standing(), held.outcome()), (Standing::Phantom, Outcome::Overload));
-        held.told();
+        let held = held.told();
         assert_eq!(held.measure(), None);
+        assert_eq!((held.standing(), held.outcome()), (Standing::Phantom, Outcome::Overload));
     }
 }

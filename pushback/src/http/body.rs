@@ -109,14 +109,15 @@ impl<B> ResponseBody<B> {
 }
 
 impl<B: Body + Send + 'static> ResponseBody<B> {
-    /// A body that holds a place to its end.
+    /// A body that holds a place to its end. A small one is told of as such.
     pub(super) fn holding(
         body: B,
         patrol: &Arc<Patrol>,
-        held: Forfeit,
+        holds: impl FnOnce(bool) -> Forfeit,
         trailers_tell: Option<GrpcCall>,
     ) -> Self {
         let is_small = body.size_hint().exact().is_some_and(|length| length <= PART_MAX as u64);
+        let held = holds(is_small);
         let kind = if is_small {
             Kind::Plain { body, held: Some(Holding { watch: Watch::reader(patrol, held), trailers_tell }) }
         } else {

@@ -17,6 +17,7 @@ use tower_service::Service;
 
 use super::{
     BoxError, RequestBody, ResponseBody,
+    answering::Answering,
     classify::{Asks, GrpcCall, is_senders_fault},
     hold::{Hold, Place},
     hold_time::Taken,
@@ -29,7 +30,7 @@ use super::{
     upload::Upload,
 };
 use crate::{
-    gauge::{Acquire, OwnedPermit, Permit},
+    gauge::{Acquire, OwnedPermit, Permit, Span},
     outcome::Outcome,
 };
 
@@ -332,10 +333,18 @@ fn answered<B: Body + Send + 'static>(
         Claim::Permit(mut permit) if shared.hold == Hold::Body && !response.body().is_end_stream() => {
             // Where the trailers will tell, a body that is dropped before them was of no more use to its caller.
             permit.record(outcome.unwrap_or(Outcome::Cancelled));
-            permit.answered(upload, outcome.is_some());
             let trailers_tell = call.grpc.filter(|_| outcome.is_none());
-            let held = Forfeit { permit: Some(permit), progress, ..Forfeit::default() };
-            response.map(|body| ResponseBody::holding(body, &shared.patrol, held, trailers_tell))
+            let (head, body) = response.into_parts();
+            let holds = |is_small: bool| {
+                let permit = if is_small && trailers_tell.is_none() {
+                    Answering::short(permit, upload)
+                } else {
+                    Answering::new(permit, upload, shared.answered, &head.headers)
+                };
+                Forfeit { permit: Some(permit), progress, ..Forfeit::default() }
+            };
+            let body = ResponseBody::holding(body, &shared.patrol, holds, trailers_tell);
+            Response::from_parts(head, body)
         }
         // The trailers are not waited for: they may come long after the place is given back. Without a body there are none,
         // and the service said nothing.
@@ -367,7 +376,7 @@ impl Claim {
             Claim::Nothing => (),
             Claim::Permit(mut permit) => {
                 permit.record(outcome);
-                permit.answered(not_ours, true);
+                permit.take_to_tell(Span { not_ours, ..Span::default() }).tell();
             }
             Claim::Place(place) => place.answered(not_ours, outcome),
         }
@@ -379,7 +388,7 @@ impl Claim {
             Claim::Nothing => (),
             Claim::Permit(mut permit) => {
                 permit.record(Outcome::Cancelled);
-                permit.begins_later(not_ours);
+                permit.take_to_tell(Span { not_ours, ..Span::default() }).tell();
             }
             Claim::Place(place) => place.answered(not_ours, Outcome::Cancelled),
         }

@@ -35,7 +35,7 @@ impl Holding {
                     *trailers_tell = None;
                 }
                 if !is_over {
-                    return watch.awaits_peer();
+                    return watch.hands_over(frame.data_ref().map(|data| &data[..]));
                 }
             }
             Poll::Ready(Some(Err(_)) | None) => (),
@@ -44,6 +44,7 @@ impl Holding {
         if trailers_tell.is_some() || matches!(part, Poll::Ready(Some(Err(_)))) {
             watch.record(Outcome::Ignore);
         }
+        watch.ends();
         // Nothing comes after this, so whoever keeps the body around keeps no place.
         *held = None;
         Ok(())

@@ -4,6 +4,7 @@
 //! awaits its peer has some patience there. A sweep takes one from it; progress gives all of it back; whose patience is
 //! used up has stalled. So a peer is given up on between the bound and the bound plus one period.
 
+mod lasting;
 mod watch;
 
 use std::{
@@ -19,11 +20,12 @@ use std::{
 
 use slab::Slab;
 
+use self::lasting::Lasting;
 pub(super) use self::watch::{Side, Watch};
-use super::{hold_time::Taken, progress::Progress};
+use super::{answering::Answering, progress::Progress};
 use crate::{
     clock::{Alarm, Ring},
-    gauge::{AwaitingClient, Client, PressureGauge},
+    gauge::{AwaitingClient, Client, PressureGauge, ToTell},
     sync::{Mutex, MutexGuard, locked},
     telemetry,
 };
@@ -51,6 +53,7 @@ pub(super) struct Patrol {
     patience: u32,
     /// How many bytes a sender must send from sweep to sweep, if he must.
     bytes_in_sweep: Option<u64>,
+    lasting: Lasting,
 }
 
 /// Who is awaited.
@@ -70,6 +73,10 @@ struct Entry {
     /// What the connection had taken at the last sweep.
     taken: u64,
     awaited: Awaited,
+    /// How many sweeps a place has seen that others could have.
+    age: u32,
+    /// It has been answered for so long that its place is lent to its end.
+    is_open: bool,
     /// Of who sends or reads, and of who writes: they may be two tasks.
     wakers: [Option<Waker>; 2],
 }
@@ -79,7 +86,7 @@ struct Entry {
 pub(super) struct Forfeit {
     /// While the call that holds the place waits for the peer. Before the permit, so that it goes first.
     pub(super) awaiting: Option<AwaitingClient>,
-    pub(super) permit: Option<Taken>,
+    pub(super) permit: Option<Answering>,
     pub(super) body: Option<Arc<dyn Abort>>,
     /// Of the peer's connection, if what that takes counts as a step.
     pub(super) progress: Option<Progress>,
@@ -116,6 +123,7 @@ impl Patrol {
             period,
             patience: sweeps(stall, period),
             bytes_in_sweep: (least_rate > 0).then(|| bytes_in(least_rate, period)),
+            lasting: Lasting::default(),
         })
     }
 
@@ -172,6 +180,27 @@ impl Entry {
         if self.awaited == Awaited::Stalled { Err(Stalled) } else { Ok(self) }
     }
 
+    /// How many places it holds that others could have.
+    fn places(&self) -> u32 {
+        self.held.permit.as_ref().map_or(0, |permit| permit.places_that_move())
+    }
+
+    /// Whether it is a place that others could have if it turns out that the answer which holds it goes on for as long as its client likes.
+    /// It is a sweep older then.
+    fn grows_older(&mut self) -> bool {
+        let grows = self.places() > 0 && !self.is_open;
+        self.age = self.age.saturating_add(u32::from(grows));
+        grows
+    }
+
+    /// What is to be told of an answer that is read slowly, or is open for good from now on.
+    fn is_its_clients_affair(&mut self, open_after: u32, patience: Duration, now: Instant) -> Option<ToTell> {
+        let permit = self.held.permit.as_mut()?;
+        self.is_open |= self.age >= open_after && permit.has_answered();
+        (permit.is_timed() && (self.is_open || permit.is_read_slowly(patience, now)))
+            .then(|| permit.take_open(now))?
+    }
+
     /// Whether its connection has taken anything since the last sweep, or it is our turn.
     fn has_moved(&mut self) -> bool {
         let taken = self.held.progress.as_ref().map_or(0, Progress::bytes);
@@ -216,10 +245,19 @@ impl Ring for Patrol {
         let (mut held, mut wakers) = (Vec::new(), Vec::new());
         let (mut readers, mut senders) = (0, 0);
         let mut is_peer_awaited = false;
+        let (mut to_tell, mut opened) = (Vec::new(), Vec::new());
+        let (now, open_after) = (self.gauge.now(), sweeps(self.lasting.open_after(), self.period));
         for number in 0..SHARDS {
             let mut entries = self.shard(number);
-            for (_, entry) in entries.iter_mut() {
+            for (key, entry) in entries.iter_mut() {
                 let has_moved = entry.has_moved();
+                if entry.grows_older() {
+                    is_peer_awaited = true;
+                    to_tell.extend(entry.is_its_clients_affair(open_after, self.period, now));
+                    if entry.is_open {
+                        opened.push((number, key));
+                    }
+                }
                 match &mut entry.awaited {
                     Awaited::Peer { sweeps_left } if has_moved => {
                         *sweeps_left = self.patience;
@@ -248,10 +286,24 @@ impl Ring for Patrol {
         }
         telemetry::stalled(self.gauge.name(), readers, senders);
         self.end(held, wakers);
+        to_tell.into_iter().for_each(ToTell::tell);
+        opened.into_iter().for_each(|(shard, key)| self.lend(shard, key));
     }
 }
 
 impl Patrol {
+    /// Others may have the place of this answer from now on.
+    fn lend(&self, shard: usize, key: usize) {
+        let lacks = |entry: &&mut Entry| entry.is_open && entry.held.awaiting.is_none();
+        let Some(places) = self.shard(shard).get_mut(key).filter(lacks).map(|entry| entry.places()) else {
+            return;
+        };
+        let mut awaiting = self.await_client(places, Client::Reads); // outside of the lock, for it may wake others
+        if let Some(entry) = self.shard(shard).get_mut(key).filter(lacks) {
+            entry.held.awaiting = awaiting.take();
+        }
+    }
+
     /// Ends what has stalled: the places first, for somebody waits for them. The rest is other people's code, of which one
     /// that panics must not keep the others from their turn.
     fn end(&self, held: Vec<Forfeit>, wakers: Vec<Waker>) {
@@ -341,7 +393,10 @@ mod tests {
         let clock = ManualClock::new();
         let patrol = patrol(&clock);
         let held = || Forfeit {
-            permit: Some(patrol.gauge.try_acquire().unwrap().into_owned().into()),
+            permit: Some(Answering::short(
+                patrol.gauge.try_acquire().unwrap().into_owned().into(),
+                Duration::ZERO,
+            )),
             ..Forfeit::default()
         };
         let watches = [Watch::reader(&patrol, held()), Watch::reader(&patrol, held())];

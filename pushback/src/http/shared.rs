@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body::Body;
 
 use super::{
-    BoxError, Classify, Hold, Reply, RequestBody, RequestHead,
+    Answered, BoxError, Classify, Hold, Reply, RequestBody, RequestHead,
     classify::{Asks, is_grpc},
     hold_time::HoldTime,
     linger::{Lingering, is_still_sending, linger},
@@ -45,6 +45,7 @@ pub(super) struct Settings {
     pub(super) gauge: PressureGauge,
     pub(super) over: Over,
     pub(super) hold: Hold,
+    pub(super) answered: Answered,
     pub(super) stall: Duration,
     pub(super) least_rate: u32,
     pub(super) body_buffer: usize,
@@ -55,9 +56,21 @@ pub(super) struct Settings {
 
 impl Settings {
     pub(super) fn new(gauge: PressureGauge, over: Over) -> Self {
-        let (hold, classify, reply) = (Hold::default(), Classify::new(), Reply::new());
+        let (hold, answered) = (Hold::default(), Answered::default());
+        let (classify, reply) = (Classify::new(), Reply::new());
         let (stall, least_rate, body_buffer) = (STALL, LEAST_RATE, BODY_BUFFER);
-        Settings { gauge, over, hold, stall, least_rate, body_buffer, speaks_grpc: true, classify, reply }
+        Settings {
+            gauge,
+            over,
+            hold,
+            answered,
+            stall,
+            least_rate,
+            body_buffer,
+            speaks_grpc: true,
+            classify,
+            reply,
+        }
     }
 }
 
@@ -66,6 +79,7 @@ pub(super) struct Shared {
     pub(super) gauge: PressureGauge,
     pub(super) over: Over,
     pub(super) hold: Hold,
+    pub(super) answered: Answered,
     pub(super) classify: Classify,
     replier: Replier,
     pub(super) patrol: Arc<Patrol>,
@@ -77,8 +91,18 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(settings: &Settings) -> Self {
-        let Settings { gauge, over, hold, stall, least_rate, body_buffer, speaks_grpc, classify, reply } =
-            settings.clone();
+        let Settings {
+            gauge,
+            over,
+            hold,
+            answered,
+            stall,
+            least_rate,
+            body_buffer,
+            speaks_grpc,
+            classify,
+            reply,
+        } = settings.clone();
         Shared {
             patrol: Patrol::new(&gauge, stall, least_rate),
             enough: body_buffer,
@@ -86,6 +110,7 @@ impl Shared {
             gauge,
             over,
             hold,
+            answered,
             classify,
             replier: Replier::new(reply),
             lingering: Lingering::default(),

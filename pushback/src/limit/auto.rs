@@ -12,7 +12,7 @@ use self::{
     rule::Rule,
 };
 use super::{Controller, Decision, Limit, Sample, Start, Totals, checked};
-use crate::settings::BuildError;
+use crate::{outcome::Outcome, settings::BuildError};
 
 /// Finds the smallest limit under which the service is hardly ever idle, and follows it when the service changes. The default for
 /// whoever does not know how much a service can do.
@@ -41,7 +41,7 @@ use crate::settings::BuildError;
 /// limit at most; while an upload that waits for its sender, or an answer beyond those, keeps more than a tenth of the places, the limit does
 /// not grow.
 ///
-/// It begins at 20 at most, and doubles with each round of calls, until they get slower.
+/// It begins at 4 at most, and doubles with each round of calls, until they get slower.
 ///
 /// Where it goes wrong: a service whose break-down is sudden is broken down now and then, to find out whether it still does that; with
 /// few calls a second it is slow, for it needs some fifty calls to decide; and it does not know how long callers wait, so in bursts
@@ -49,6 +49,9 @@ use crate::settings::BuildError;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Auto {
     initial: u32,
+    initial_max: u32,
+    /// It is known from before.
+    resumed: Option<u32>,
     bounds: RangeInclusive<u32>,
     time_max: Option<Duration>,
     without: Option<AutoPart>,
@@ -100,19 +103,33 @@ impl AutoPart {
     ];
 }
 
-/// A higher first limit would do its damage before anything is measured, and doubling is quick.
-const INITIAL_MAX: u32 = 20;
+/// A higher first limit does its damage to a small service before anything is measured, and doubling is quick: `docs/limits.md` has the figures
+/// of others.
+const INITIAL_MAX: u32 = 4;
 
 impl Auto {
     /// No settings are needed.
     pub fn new() -> Self {
-        Auto { initial: INITIAL_MAX, bounds: 1..=100_000, time_max: None, without: None }
+        Auto {
+            initial: INITIAL_MAX,
+            initial_max: INITIAL_MAX,
+            resumed: None,
+            bounds: 1..=100_000,
+            time_max: None,
+            without: None,
+        }
     }
 
-    /// Where the limit begins, within its bounds; 20 if nothing is said. More than 20 counts as 20, for from there it doubles with each
+    /// Where the limit begins, within its bounds; 4 if nothing is said. More than 4 counts as 4, for from there it doubles with each
     /// round of calls, while a limit that is too high at the beginning does its damage before anything is measured.
     pub fn initial(self, initial: u32) -> Self {
         Auto { initial, ..self }
+    }
+
+    /// Where the limit stood when that was last known, as before a restart. It begins there, however high that is, or where its bounds
+    /// end, and is not doubled from there: when calls queue for the first time, a look at fewer in flight shows whether it is still right.
+    pub fn resume(self, limit: u32) -> Self {
+        Auto { resumed: Some(limit), ..self }
     }
 
     /// Within which bounds the limit is kept, from 1 on; 1 to 100,000 if nothing is said.
@@ -133,6 +150,11 @@ impl Auto {
     pub fn without(self, part: AutoPart) -> Self {
         Auto { without: Some(part), ..self }
     }
+
+    /// The most at which it begins, for the lab.
+    pub fn initial_max(self, most: u32) -> Self {
+        Auto { initial_max: most, ..self }
+    }
 }
 
 impl Default for Auto {
@@ -150,10 +172,13 @@ impl Limit for Auto {
         let running = Running {
             bounds: self.bounds.clone(),
             cohort: Cohort::new(Size::Round),
-            rule: Rule::new(self.time_max, self.without),
+            rule: Rule::new(self.time_max, self.without, self.resumed.is_none()),
             without: self.without,
+            time_max: self.time_max,
+            knows_ends: false,
         };
-        let limit = initial.min(INITIAL_MAX.max(*self.bounds.start()));
+        let first = initial.min(self.initial_max.max(*self.bounds.start()));
+        let limit = self.resumed.map_or(first, |limit| limit.clamp(*self.bounds.start(), *self.bounds.end()));
         Ok(Start { limit, controller: Some(Box::new(running)) })
     }
 }
@@ -164,11 +189,29 @@ struct Running {
     cohort: Cohort,
     rule: Rule,
     without: Option<AutoPart>,
+    time_max: Option<Duration>,
+    /// Whether calls have come to their ends by themselves.
+    knows_ends: bool,
+}
+
+impl Running {
+    /// Of an answer whose end is its client's affair, only how soon it was answered is known. That is no time to compare with those of calls that
+    /// came to their ends, and whoever leaves when he likes must not move a limit: so it counts only as long as there are no others.
+    fn said(&mut self, sample: &Sample) -> Sample {
+        let is_end = !sample.is_open && sample.outcome == Outcome::Success;
+        if is_end && !std::mem::replace(&mut self.knows_ends, true) && self.rule.base().is_some() {
+            self.rule = Rule::new(self.time_max, self.without, true);
+            self.cohort = Cohort::since(sample.ended, sample.totals, self.rule.next_size());
+        }
+        let outcome = if sample.is_open && self.knows_ends { Outcome::Ignore } else { sample.outcome };
+        Sample { outcome, ..*sample }
+    }
 }
 
 impl Controller for Running {
     fn observe(&mut self, sample: &Sample, limit: f64) -> Option<Decision> {
         let limit = limit.floor().max(1.0);
+        let sample = &self.said(sample);
         let base = self.rule.base().filter(|_| self.without != Some(AutoPart::Late));
         let seen = self.cohort.observe(sample, limit, base)?;
         let decision = self.rule.decide(&seen, &self.cohort);

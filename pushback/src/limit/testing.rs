@@ -2,21 +2,14 @@
 
 use std::time::Duration;
 
-use super::{Controller, Limit, Sample, Totals};
+use super::{Controller, Limit, Sample};
 use crate::outcome::Outcome;
 
 /// A success that began then, in seconds, and took so long.
 pub(super) fn sample(began: f64, time: f64, in_flight: u32) -> Sample {
     let began = Duration::from_secs_f64(began);
     let ended = began + Duration::from_secs_f64(time);
-    Sample {
-        began,
-        ended,
-        in_flight,
-        awaiting_client: 0,
-        outcome: Outcome::Success,
-        totals: Totals::default(),
-    }
+    Sample { in_flight, ..Sample::new(began, ended) }
 }
 
 /// Late enough for a first call that took long.

@@ -94,7 +94,7 @@ fn each_call_that_ended_is_told_once_with_its_times_and_whom_it_met() {
     let told = |began, ended, in_flight, outcome| {
         let (began, ended) = (ms(began), ms(ended));
         let totals = Totals { admitted: 2, refused: 1, timed: 2, unshown: 0 };
-        (Sample { began, ended, in_flight, awaiting_client: 0, outcome, totals }, 4.0)
+        (Sample { in_flight, outcome, totals, ..Sample::new(began, ended) }, 4.0)
     };
     assert_eq!(limit.seen(), [told(5, 15, 2, Outcome::Overload), told(0, 16, 1, Outcome::Success)]);
 }
@@ -241,7 +241,16 @@ fn what_a_call_asks_for_moves_no_limit() {
     let auto = PressureGauge::auto();
     drop(auto.try_acquire_for(Arrival::new().cost(90_000)));
     drop(auto.try_acquire_for(Arrival::new().cost(u32::MAX)));
-    assert_eq!(auto.snapshot().limit, 20);
+    assert_eq!(auto.snapshot().limit, 4);
+}
+
+#[test]
+fn a_limit_that_is_known_from_before_begins_there_within_its_bounds() {
+    let begins = |limit: Auto| PressureGauge::builder().limit(limit).build().unwrap().snapshot().limit;
+    assert_eq!(begins(Auto::new().initial(300)), 4);
+    assert_eq!(begins(Auto::new().resume(300)), 300);
+    assert_eq!(begins(Auto::new().resume(300).bounds(1..=100)), 100);
+    assert_eq!(begins(Auto::new().resume(0)), 1);
 }
 
 #[test]

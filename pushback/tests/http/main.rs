@@ -7,6 +7,7 @@ mod connections;
 mod hold;
 mod kept_word;
 mod others;
+mod streams;
 #[path = "../support/mod.rs"]
 mod support;
 mod timing;

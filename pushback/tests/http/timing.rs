@@ -16,7 +16,7 @@ use super::*;
 
 /// A limit that stays, and keeps what it is told.
 #[derive(Debug, Clone, Default)]
-struct Listens(Arc<Mutex<Vec<Sample>>>);
+pub(super) struct Listens(pub(super) Arc<Mutex<Vec<Sample>>>);
 
 impl Limit for Listens {
     fn start(&self) -> Result<Start, BuildError> {
@@ -31,24 +31,32 @@ impl Controller for Listens {
     }
 }
 
-type Upload = RequestBody<Channel<Bytes>>;
-type Answer = Response<Channel<Bytes>>;
-type Call = Pin<Box<dyn Future<Output = Response<ResponseBody<Channel<Bytes>>>>>>;
+pub(super) type Upload = RequestBody<Channel<Bytes>>;
+pub(super) type Answer = Response<Channel<Bytes>>;
+pub(super) type Answered = Response<ResponseBody<Channel<Bytes>>>;
+type Call = Pin<Box<dyn Future<Output = Answered>>>;
 
 /// A call whose sender, service and reader do what a test says, when it says so.
-struct Scene {
-    clock: ManualClock,
-    limit: Listens,
-    gauge: PressureGauge,
-    sender: Sender<Bytes>,
+pub(super) struct Scene {
+    pub(super) clock: ManualClock,
+    pub(super) limit: Listens,
+    pub(super) gauge: PressureGauge,
+    pub(super) sender: Sender<Bytes>,
     /// What the service has in hand.
-    upload: Upload,
-    answers: oneshot::Sender<Answer>,
-    call: Task<Call>,
+    pub(super) upload: Upload,
+    pub(super) answers: oneshot::Sender<Answer>,
+    pub(super) call: Task<Call>,
 }
 
 impl Scene {
-    fn of(request: http::request::Builder, hold: Hold) -> Self {
+    pub(super) fn of(request: http::request::Builder, hold: Hold) -> Self {
+        Scene::with(request, |layer| layer.hold(hold))
+    }
+
+    pub(super) fn with(
+        request: http::request::Builder,
+        settings: impl FnOnce(BackpressureLayer) -> BackpressureLayer,
+    ) -> Self {
         let (clock, limit) = (ManualClock::new(), Listens::default());
         let gauge = PressureGauge::builder().limit(limit.clone()).clock(clock.clone()).build().unwrap();
         let (sender, body) = Channel::new(8);
@@ -64,7 +72,7 @@ impl Scene {
             async move { Ok::<Answer, Infallible>(answer.await.unwrap()) }
         });
         // What the service reads, and no faster.
-        let layer = BackpressureLayer::new(gauge.clone()).hold(hold).least_rate(0).body_buffer(0).unwrap();
+        let layer = settings(BackpressureLayer::new(gauge.clone())).least_rate(0).body_buffer(0).unwrap();
         let mut service = layer.layer(service);
         let call = service.call(request.body(body).unwrap());
         let upload = hands.lock().unwrap().0.take().unwrap();
@@ -104,10 +112,11 @@ fn neither_a_slow_sender_nor_a_slow_reader_is_the_services_time() {
         let Poll::Ready(answer) = call.poll() else { panic!("it has answered") };
         let seen = |limit: &Listens| limit.0.lock().unwrap().iter().map(Sample::time).collect::<Vec<_>>();
         let told = vec![Duration::from_millis(20)];
-        assert_eq!(seen(&scene.limit), told, "{hold:?}: at once, though the place may be held");
         let snapshot = scene.gauge.snapshot();
         let waits = u32::from(hold == Hold::Body);
         assert_eq!((snapshot.in_flight, snapshot.awaiting_client), (0, waits), "{hold:?}: the place is lent");
+        scene.clock.advance(Duration::from_secs(1));
+        assert_eq!(seen(&scene.limit), told, "{hold:?}: though the place may be held");
         scene.clock.advance(Duration::from_secs(5));
         drop(answer);
         assert_eq!(seen(&scene.limit), told, "{hold:?}: and only once");

@@ -265,7 +265,8 @@ fn layer(
     let classify = Classify::new().exempt(&route.exempt).map_err(|error| error.to_string())?.trust(trusting);
     let has_line = settings.gauges.iter().any(|gauge| gauge.name == route.gauge && gauge.line > 0);
     let layer = if has_line { BackpressureLayer::waiting } else { BackpressureLayer::new }(gauge.clone());
-    let layer = layer.hold(route.hold).classify(classify).least_rate(route.least_rate);
+    let layer =
+        layer.hold(route.hold).answered(route.answered).classify(classify).least_rate(route.least_rate);
     let body_buffer = usize::try_from(settings.clients.body_buffer).unwrap_or(usize::MAX);
     let layer = layer.body_buffer(body_buffer).map_err(|error| error.to_string())?;
     // gRPC goes over HTTP/2 alone, so to other services a request that calls itself so is none.

@@ -117,6 +117,7 @@ fn route(f: &mut fmt::Formatter<'_>, route: &RouteSettings) -> fmt::Result {
     line(f, "stall", time(route.stall))?;
     line(f, "least_rate", i64::from(route.least_rate))?;
     line(f, "on_leave", if route.on_leave == OnLeave::Cancel { "cancel" } else { "finish" })?;
+    line(f, "answered", route.answered.to_string())?;
     line(f, "upgrades", list(&route.upgrades))?;
     if let Some(limit) = route.upgraded_limit {
         line(f, "upgraded_limit", i64::from(limit))?;

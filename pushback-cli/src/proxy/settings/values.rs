@@ -8,7 +8,7 @@ use hyper::{
     http::uri::Authority,
 };
 use ipnet::IpNet;
-use pushback::http::{Hold, Trust as Trusting};
+use pushback::http::{Answered, Hold, Trust as Trusting};
 
 use super::{Host, Log, OnLeave, small};
 
@@ -81,6 +81,17 @@ pub(super) fn hold(text: &str) -> Result<Hold, String> {
         "body" => Ok(Hold::Body),
         "head" => Ok(Hold::Head),
         _ => Err("allowed: body, head".to_owned()),
+    }
+}
+
+/// When a client has what it waits for.
+pub(in crate::proxy) fn answered(text: &str) -> Result<Answered, String> {
+    match (text, text.strip_prefix("first-event:")) {
+        ("head", _) => Ok(Answered::Head),
+        ("first-data", _) => Ok(Answered::FirstData),
+        ("end", _) => Ok(Answered::End),
+        (_, Some(events)) => Ok(Answered::FirstEvent(small(events, 1..=1000)?)),
+        _ => Err("allowed: head, first-data, first-event:N, end".to_owned()),
     }
 }
 

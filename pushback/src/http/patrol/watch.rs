@@ -1,8 +1,15 @@
 //! What one peer is to a patrol, for as long as somebody has to do with him.
 
-use std::{fmt, sync::Arc, task::Context, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    task::Context,
+    time::{Duration, Instant},
+};
 
-use super::{Awaited, Entry, Forfeit, IsBusy, Patrol, Peer, SHARDS, Stalled, sweeps};
+use super::{
+    super::answering::Answering, Awaited, Entry, Forfeit, IsBusy, Patrol, Peer, SHARDS, Stalled, sweeps,
+};
 use crate::{
     gauge::{Client, thread_stripe},
     http::progress::Progress,
@@ -21,6 +28,10 @@ pub(in crate::http) struct Watch {
     patrol: Arc<Patrol>,
     /// How many places wait for the reader.
     places: u32,
+    /// Whether a limit that moves learns from when the reader was awaited.
+    is_timed: bool,
+    /// Whether nothing is left to be learned from how the answer ends.
+    is_known: bool,
     shard: usize,
     key: usize,
 }
@@ -29,8 +40,13 @@ impl Watch {
     /// The peer is awaited from now on, for as long as a peer may take.
     pub(in crate::http) fn reader(patrol: &Arc<Patrol>, held: Forfeit) -> Self {
         let places = held.permit.as_ref().map_or(0, |permit| permit.places_that_move());
+        let is_timed = held.permit.as_ref().is_some_and(Answering::is_timed);
+        let is_known = held.permit.as_ref().is_none_or(Answering::is_over);
         let awaiting = patrol.await_client(places, Client::Reads);
-        Watch::new(patrol, Peer::Reader, places, Forfeit { awaiting, ..held }, patrol.patience)
+        let mut watch =
+            Watch::new(patrol, Peer::Reader, places, Forfeit { awaiting, ..held }, patrol.patience);
+        (watch.is_timed, watch.is_known) = (is_timed, is_known);
+        watch
     }
 
     /// Who sends a body for which so many places wait.
@@ -53,18 +69,36 @@ impl Watch {
         let shard = thread_stripe() % SHARDS;
         let awaited = Awaited::Peer { sweeps_left };
         let taken = held.progress.as_ref().map_or(0, Progress::bytes);
-        let key = patrol.shard(shard).insert(Entry { peer, held, taken, awaited, wakers: [None, None] });
+        let key = patrol.shard(shard).insert(Entry {
+            peer,
+            held,
+            taken,
+            awaited,
+            age: 0,
+            is_open: false,
+            wakers: [None, None],
+        });
         patrol.arm();
-        Watch { patrol: Arc::clone(patrol), places, shard, key }
+        Watch { patrol: Arc::clone(patrol), places, is_timed: false, is_known: true, shard, key }
+    }
+
+    /// When it is, if that matters. Asked outside of the lock, for clocks are other people's code.
+    fn now(&self) -> Option<Instant> {
+        self.is_timed.then(|| self.patrol.now())
     }
 
     /// The peer took a step, and now it is our turn.
     pub(in crate::http) fn awaits_us(&self) -> Result<(), Stalled> {
+        let now = self.now();
         let ended = {
             let mut entries = self.patrol.shard(self.shard);
             let entry = entries[self.key].unless_stalled()?;
             entry.awaited = Awaited::Us;
-            entry.held.awaiting.take()
+            if let Some(permit) = entry.held.permit.as_mut().filter(|_| now.is_some()) {
+                permit.reads(now);
+            }
+            // What is open has lent its place for good.
+            if entry.is_open { None } else { entry.held.awaiting.take() }
         };
         drop(ended);
         Ok(())
@@ -72,9 +106,22 @@ impl Watch {
 
     /// The peer got what it waited for, and now it is its turn.
     pub(in crate::http) fn awaits_peer(&self) -> Result<(), Stalled> {
+        self.awaits_peer_after(|_| ())
+    }
+
+    /// This part of an answer is on its way, and now it is its reader's turn.
+    pub(in crate::http) fn hands_over(&self, data: Option<&[u8]>) -> Result<(), Stalled> {
+        let now = self.now();
+        self.awaits_peer_after(|permit| permit.hands_over(data, now))
+    }
+
+    fn awaits_peer_after(&self, step: impl FnOnce(&mut Answering)) -> Result<(), Stalled> {
         let is_waiting = {
             let mut entries = self.patrol.shard(self.shard);
             let entry = entries[self.key].unless_stalled()?;
+            if let Some(permit) = &mut entry.held.permit {
+                step(permit);
+            }
             entry.awaited = Awaited::Peer { sweeps_left: self.patrol.patience };
             entry.held.awaiting.is_some()
         };
@@ -86,6 +133,18 @@ impl Watch {
             }
         }
         Ok(())
+    }
+
+    /// The service has said all.
+    pub(in crate::http) fn ends(&self) {
+        if self.is_known {
+            return;
+        }
+        let now = self.now();
+        let mut entries = self.patrol.shard(self.shard);
+        if let Some(held) = entries[self.key].held.permit.as_mut().and_then(|permit| permit.ends(now)) {
+            self.patrol.lasting.learn(held);
+        }
     }
 
     /// The peer is not awaited while this says so, as often as a sweep comes by.

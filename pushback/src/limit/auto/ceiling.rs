@@ -134,6 +134,8 @@ mod tests {
             calls: 50.0,
             time: in_flight / rate,
             is_censored: false,
+            answered: in_flight / rate,
+            error: 0.1,
             in_flight,
             peak: in_flight,
             kept: 0.0,

@@ -21,6 +21,8 @@ const BACK: f64 = 0.95;
 const BACK_WHILE_RAMPING: f64 = 0.8;
 /// After so long, in seconds, a cohort of which nobody is back is given up.
 const GIVEN_UP: f64 = 60.0;
+/// So many times are assumed to vary as exponentially distributed ones do, before any is known.
+const ALIKE: f64 = 2.0;
 /// For how many base times a cohort waits for its last calls at most.
 const LATE: f64 = 5.0;
 
@@ -52,14 +54,26 @@ pub(super) struct Cohort {
     intake: Option<Intake>,
     first: Option<(f64, u32)>,
     last: (f64, u32),
-    /// Times and places taken of those that are back.
-    back: Vec<(f64, u32)>,
+    /// Those that are back.
+    back: Vec<Back>,
+    /// When the last place was taken for the first time.
+    filled: f64,
     peak: u32,
     /// The most places that calls kept which waited for their client.
     kept: u32,
     overloads: Group,
     cancelled: Group,
     left_early: f64,
+    /// How long those that are back waited for their answers, all together.
+    answered: f64,
+}
+
+/// A call that is back: when it began, how long it took, and how many places were taken then.
+#[derive(Debug, Clone, Copy)]
+struct Back {
+    began: f64,
+    time: f64,
+    in_flight: f64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +106,10 @@ pub(super) struct Seen {
     /// Their mean time. If some were too late to be waited for, they count with the time that they had taken.
     pub(super) time: f64,
     pub(super) is_censored: bool,
+    /// By what part of that their mean may be off by chance, one standard error.
+    pub(super) error: f64,
+    /// The mean time that their callers waited for their answers, which of a stream is less.
+    pub(super) answered: f64,
     /// Mean and largest number of places that they saw taken.
     pub(super) in_flight: f64,
     pub(super) peak: f64,
@@ -133,11 +151,13 @@ impl Cohort {
             first: None,
             last: (0.0, 0),
             back: Vec::new(),
+            filled: f64::INFINITY,
             peak: 0,
             kept: 0,
             overloads: Group::default(),
             cancelled: Group::default(),
             left_early: 0.0,
+            answered: 0.0,
         }
     }
 
@@ -156,7 +176,7 @@ impl Cohort {
             let admitted = totals.admitted.saturating_sub(self.admitted);
             self.intake = Some(Intake { ended: now, timed, admitted });
         }
-        self.take_in(sample, base);
+        self.take_in(sample, limit, base);
         let intake = self.intake?;
         let unshown = sample.totals.unshown.saturating_sub(self.unshown);
         let expected = intake.timed.saturating_sub(unshown) as f64;
@@ -187,7 +207,7 @@ impl Cohort {
             || calls >= 1 && lasted >= LASTS_MAX
     }
 
-    fn take_in(&mut self, sample: &Sample, base: Option<f64>) {
+    fn take_in(&mut self, sample: &Sample, limit: f64, base: Option<f64>) {
         let began = sample.began.as_secs_f64();
         if began < self.since || self.intake.is_some_and(|intake| began > intake.ended) {
             return;
@@ -200,9 +220,16 @@ impl Cohort {
             self.last = (began, in_flight);
         }
         self.peak = self.peak.max(in_flight);
+        if f64::from(in_flight) >= limit {
+            self.filled = self.filled.min(began);
+        }
         self.kept = self.kept.max(sample.awaiting_client);
         match sample.outcome {
             Outcome::Overload => return self.overloads.add(time, in_flight),
+            Outcome::Ignore => {
+                self.left_early += 1.0;
+                return;
+            }
             // Whoever went away before an answer could be there does not say that it was late.
             Outcome::Cancelled if base.is_some_and(|base| time < base) => {
                 self.left_early += 1.0;
@@ -211,12 +238,13 @@ impl Cohort {
             Outcome::Cancelled => self.cancelled.add(time, in_flight),
             _ => (),
         }
-        self.back.push((time, in_flight));
+        self.answered += sample.answered.as_secs_f64();
+        self.back.push(Back { began, time, in_flight: f64::from(in_flight) });
     }
 
     /// How long it waits for its last calls, once it is full.
     fn waits(&self, base: Option<f64>) -> f64 {
-        let patient = 4.0 * mean(self.back.iter().map(|(time, _)| *time)).unwrap_or(0.0) + 0.05;
+        let patient = 4.0 * mean(self.back.iter().map(|back| back.time)).unwrap_or(0.0) + 0.05;
         let hurried = base.map_or(f64::INFINITY, |base| LATE * base + 0.02);
         if self.size == Size::Dip { patient } else { patient.min(hurried) }
     }
@@ -225,12 +253,13 @@ impl Cohort {
         let now = sample.ended.as_secs_f64();
         let (first, first_in_flight) = self.first.unwrap_or((self.began, 0));
         let calls = self.back.len() as f64 + self.overloads.calls;
-        let in_flight: f64 = self.back.iter().map(|(_, in_flight)| f64::from(*in_flight)).sum();
+        let in_flight: f64 = self.back.iter().map(|back| back.in_flight).sum();
         let in_flight = (in_flight + self.overloads.in_flight) / calls;
         // Those who are not back have taken at least this long.
         let waited = (now - 0.5 * (intake.ended + first)).max(0.0);
-        let time: f64 = self.back.iter().map(|(time, _)| time).sum();
+        let time: f64 = self.back.iter().map(|back| back.time).sum();
         let time = (time + missing * waited) / (self.back.len() as f64 + missing);
+        let answered = (self.answered + missing * waited) / (self.back.len() as f64 + missing);
         // What filled up places that had been free before was not completed.
         let filled = f64::from(self.last.1.saturating_sub(first_in_flight));
         let admitted = (intake.admitted as f64 - filled - 1.0).max(0.5);
@@ -242,6 +271,8 @@ impl Cohort {
             calls,
             time: if time.is_finite() { time } else { 0.0 },
             is_censored: missing > 0.0,
+            error: self.error(),
+            answered: if answered.is_finite() { answered } else { 0.0 },
             in_flight,
             peak: f64::from(self.peak),
             kept: f64::from(self.kept),
@@ -255,18 +286,32 @@ impl Cohort {
         }
     }
 
+    /// One standard error of the mean time, as a part of it. A few times that are alike do not prove that all are, so two that are exponentially
+    /// distributed count with them.
+    fn error(&self) -> f64 {
+        let calls = self.back.len() as f64;
+        let Some(mean) = mean(self.back.iter().map(|back| back.time)) else { return 1.0 };
+        let squares: f64 = self.back.iter().map(|back| (back.time / mean - 1.0).powi(2)).sum();
+        ((ALIKE + squares) / (ALIKE + calls) / calls).sqrt()
+    }
+
     fn failed_above(&self, calls: f64, in_flight: f64) -> f64 {
         let failed = self.overloads.calls + self.cancelled.calls;
-        let squares: f64 = self.back.iter().map(|(_, in_flight)| f64::from(*in_flight).powi(2)).sum();
+        let squares: f64 = self.back.iter().map(|back| back.in_flight.powi(2)).sum();
         let variance = (squares + self.overloads.squares) / calls - in_flight.powi(2);
         let at = (self.overloads.in_flight + self.cancelled.in_flight) / failed.max(1.0);
         if failed > 0.0 { (at - in_flight) / (variance.max(0.01) / failed).sqrt() } else { 0.0 }
     }
 
-    /// The part of the calls that found no more than so many in flight, their own among them.
+    /// The part of the calls that found no more than so many in flight, their own among them. Not of those that came while a limit
+    /// which had risen was being filled.
     pub(super) fn part_with_at_most(&self, places: f64) -> f64 {
-        let few = self.back.iter().filter(|(_, in_flight)| f64::from(*in_flight) <= places).count();
-        few as f64 / (self.back.len() as f64).max(1.0)
+        let since = if self.filled.is_finite() { self.filled } else { f64::NEG_INFINITY };
+        let all = self.back.iter().filter(|back| back.began >= since);
+        let (few, all) = all.fold((0.0, 0.0_f64), |(few, all), back| {
+            (few + f64::from(u8::from(back.in_flight <= places)), all + 1.0)
+        });
+        few / all.max(1.0)
     }
 }
 

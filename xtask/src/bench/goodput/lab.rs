@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, process::Command};
 
 use serde_json::Value;
 
-use super::{Figures, INITIAL, LIMITS, SLO, real::Programs, service::Service};
+use super::{Figures, INITIAL, real::Programs, service::Service};
 use crate::command::{output, target};
 
 const SEEDS: &str = "5";
@@ -19,18 +19,18 @@ pub(super) struct Lab<'a> {
 
 impl Lab<'_> {
     /// The figures of each limit at a rate.
-    pub(super) fn predict(&self, rate: f64) -> Result<[Figures; LIMITS.len()], String> {
+    pub(super) fn predict(&self, rate: f64) -> Result<[Figures; 3], String> {
         let file = self.write(rate)?;
         let report = output(
             Command::new(&self.programs.pushback)
                 .arg("sim")
                 .arg(&file)
                 .args(["--json", "--seeds", SEEDS, "--initial", &INITIAL.to_string()])
-                .args(["--limit", &LIMITS.join(",")]),
+                .args(["--limit", &self.service.limits().join(",")]),
         )?;
         let report: Value = serde_json::from_str(&report).map_err(|error| error.to_string())?;
         let limits = &report["scenarios"][0]["limits"];
-        Ok(LIMITS.map(|limit| {
+        Ok(self.service.limits().map(|limit| {
             let came = &limits[limit]["phases"][0];
             Figures {
                 goodput: came["goodput_per_second"].as_f64().unwrap_or(f64::NAN),
@@ -40,11 +40,11 @@ impl Lab<'_> {
     }
 
     fn write(&self, rate: f64) -> Result<PathBuf, String> {
-        let (name, seconds) = (self.service.name(), self.seconds);
+        let (name, slo, seconds) = (self.service.name(), self.service.slo(), self.seconds);
         let file = target().join(format!("goodput-{name}-{rate}.toml"));
         // There is no warm-up, because the load generator has none. It waits for the last answers: the second phase does.
         let text = format!(
-            "# The service '{name}' as `cargo xtask bench goodput` has measured it.\ndeadline = \"{SLO}\"\nwarmup = \"1ns\"\n\n\
+            "# The service '{name}' as `cargo xtask bench goodput` has measured it.\ndeadline = \"{slo}\"\nwarmup = \"1ns\"\n\n\
              {}[[phase]]\nlasts = \"{seconds}s\"\nrate = {rate}\n\n[[phase]]\nlasts = \"30s\"\nrate = 0\n",
             self.stations
         );

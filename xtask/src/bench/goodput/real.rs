@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Figures, SLO};
+use super::Figures;
 use crate::{
     bench::build,
     command::{cargo, run, target},
@@ -105,12 +105,13 @@ pub(super) fn measure(
     rate: f64,
     seconds: u32,
     seed: u32,
+    slo: &str,
 ) -> Result<(Figures, bool), String> {
     let arguments = [
         ["--rate", &rate.to_string()],
         ["--duration", &format!("{seconds}s")],
         ["--seed", &seed.to_string()],
-        ["--slo", SLO],
+        ["--slo", slo],
     ];
     let mut tries = 1;
     loop {

@@ -9,10 +9,12 @@ use super::real::{Process, Programs};
 
 /// A limit under which nothing is refused while a service is calibrated.
 const AMPLE: &str = "1000";
-/// For the times of a single caller.
+/// So many requests for the times of a single caller, and so many for how many answers a second are possible; of streams, which last
+/// longer, fewer.
 const TIMED: u32 = 400;
-/// For how many answers a second are possible.
 const COUNTED: u32 = 2000;
+const STREAMS_TIMED: u32 = 40;
+const STREAMS_COUNTED: u32 = 300;
 
 /// As in `pushback/benches/limited.rs`.
 const LOCKED: f64 = 0.3;
@@ -28,6 +30,10 @@ pub(crate) enum Service {
     Lock,
     /// All requests share one core
     Cpu,
+    /// Eight places for streams of events, whose heads come at once
+    StreamHeadFirst,
+    /// The same, with heads that come with the first event
+    StreamHeadLate,
 }
 
 /// What a service, or the part of it that bounds it, does over HTTP.
@@ -51,14 +57,31 @@ impl fmt::Display for Calibrated {
 }
 
 impl Service {
-    pub(super) const ALL: [Service; 3] = [Service::Pool, Service::Lock, Service::Cpu];
+    pub(super) const ALL: [Service; 5] =
+        [Service::Pool, Service::Lock, Service::Cpu, Service::StreamHeadFirst, Service::StreamHeadLate];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Service::Pool => "pool",
             Service::Lock => "lock",
             Service::Cpu => "cpu",
+            Service::StreamHeadFirst => "stream-head-first",
+            Service::StreamHeadLate => "stream-head-late",
         }
+    }
+
+    fn is_stream(self) -> bool {
+        matches!(self, Service::StreamHeadFirst | Service::StreamHeadLate)
+    }
+
+    /// How soon an answer is of use, to its end.
+    pub(super) fn slo(self) -> &'static str {
+        if self.is_stream() { "1500ms" } else { "200ms" }
+    }
+
+    /// What is compared, by its name in the lab: a limit that is right, and two that move.
+    pub(super) fn limits(self) -> [&'static str; 3] {
+        [if self.is_stream() { "fixed:8" } else { "fixed:17" }, "vegas", "auto"]
     }
 
     /// Loads, in parts of the capacity.
@@ -66,6 +89,7 @@ impl Service {
         match self {
             Service::Pool => &[0.5, 2.0, 5.0, 10.0],
             Service::Lock | Service::Cpu => &[0.5, 2.0, 10.0],
+            Service::StreamHeadFirst | Service::StreamHeadLate => &[0.5, 4.0],
         }
     }
 
@@ -83,7 +107,7 @@ impl Service {
                 let arguments = [&["demo", "--limit", limit], &settings[..]].concat();
                 Process::start(&programs.pushback, &arguments, path)
             }
-            Service::Lock | Service::Cpu => Process::start(&programs.limited, &[self.name(), limit], path),
+            _ => Process::start(&programs.limited, &[self.name(), limit], path),
         }
     }
 
@@ -99,6 +123,7 @@ impl Service {
             Service::Pool => ("/request", 16),
             Service::Lock => ("/hold", 4),
             Service::Cpu => ("/", 4),
+            Service::StreamHeadFirst | Service::StreamHeadLate => ("/", 16),
         }
     }
 
@@ -106,8 +131,10 @@ impl Service {
         let (path, callers) = self.bottleneck();
         let process = self.start(programs, AMPLE, path)?;
         let figure = |value: &Value| value.as_f64().ok_or_else(|| format!("pushback load said {value}"));
-        let alone = process.ask(programs, 1, TIMED)?;
-        let busy = figure(&process.ask(programs, callers, COUNTED)?["per_second"])?;
+        let (timed, counted) =
+            if self.is_stream() { (STREAMS_TIMED, STREAMS_COUNTED) } else { (TIMED, COUNTED) };
+        let alone = process.ask(programs, 1, timed)?;
+        let busy = figure(&process.ask(programs, callers, counted)?["per_second"])?;
         let passing = if self == Service::Lock { LOCKED } else { 1.0 };
         let alone_ms = figure(&alone["statuses"]["200"]["p50_ms"])?;
         Ok(Calibrated { alone_ms, busy, capacity: busy / passing })
@@ -118,6 +145,10 @@ impl Service {
         let Calibrated { alone_ms, busy, .. } = *calibrated;
         match self {
             Service::Pool => station("workers", "workers = 8", "constant", alone_ms),
+            // Their times lie between half of that and half more.
+            Service::StreamHeadFirst | Service::StreamHeadLate => {
+                station("places", "workers = 8", "constant", 8000.0 / busy)
+            }
             Service::Cpu => station("core", "cores = 1", "constant", alone_ms),
             // HTTP and the timer of the work are a delay; that of the lock holds it longer, and so is in the time between
             // two that queue.

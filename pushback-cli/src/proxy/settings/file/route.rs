@@ -10,7 +10,9 @@ use crate::{
             line,
             section::Section,
             service_time, small, stall, upgrades,
-            values::{NAMES, header, hold, host, is_name, method, on_leave, path, refuse_with, upgrade},
+            values::{
+                NAMES, answered, header, hold, host, is_name, method, on_leave, path, refuse_with, upgrade,
+            },
             wait,
         },
         tls,
@@ -82,6 +84,7 @@ pub(super) fn route(
     let stall = section.read("stall", stall).unwrap_or(STALL);
     let least_rate = section.read("least_rate", least_rate).unwrap_or(LEAST_RATE);
     let on_leave = section.read("on_leave", on_leave).unwrap_or_default();
+    let answered = section.read("answered", answered).unwrap_or_default();
     let hold = section.read("hold", hold).unwrap_or_default();
     let allowed = section.list("upgrades", upgrade);
     let upgrades = if section.had("upgrades") { allowed } else { upgrades() };
@@ -100,6 +103,7 @@ pub(super) fn route(
         stall,
         least_rate,
         on_leave,
+        answered,
         hold,
         upgrades,
         upgraded_limit,
