@@ -49,6 +49,8 @@ enum Make {
     Late(Duration),
     Named(Maker),
     AutoWithout(AutoPart),
+    /// Auto that begins at so many at most.
+    AutoFrom(u32),
 }
 
 type Maker = fn(Wish) -> Box<dyn Limit>;
@@ -101,6 +103,9 @@ const LATE_MAX: Duration = Duration::from_secs(3600);
 /// `auto-without-dips` is Auto without its dips.
 const WITHOUT: &str = "auto-without-";
 
+/// `auto-from:20` is Auto that begins at 20, where Auto begins lower.
+const FROM: &str = "auto-from:";
+
 fn part_name(part: AutoPart) -> &'static str {
     match part {
         AutoPart::Cohorts => "cohorts",
@@ -145,6 +150,11 @@ impl Contender {
             let make = Make::Late(late.ok_or("allowed: late:0s to late:1h")?);
             return Ok(Contender { name: name.to_owned(), is_fixed: false, is_mutant: false, make });
         }
+        if let Some(most) = name.strip_prefix(FROM) {
+            let most = most.parse().ok().filter(|most| BOUNDS.contains(most));
+            let make = Make::AutoFrom(most.ok_or(format!("allowed: {FROM}1 to {FROM}{MAX}"))?);
+            return Ok(Contender { name: name.to_owned(), is_fixed: false, is_mutant: false, make });
+        }
         if let Some(part) = name.strip_prefix(WITHOUT) {
             let part = AutoPart::ALL.into_iter().find(|known| part_name(*known) == part);
             let part = part.ok_or_else(|| {
@@ -186,6 +196,7 @@ impl Contender {
                 return Steering::ByPhase { limits: oracle.to_vec(), late: Some((initial, late)) };
             }
             Make::AutoWithout(part) => Box::new(Auto::new().bounds(BOUNDS).initial(initial).without(part)),
+            Make::AutoFrom(most) => Box::new(Auto::new().bounds(BOUNDS).initial(initial).initial_max(most)),
             Make::Named(make) => make(Wish { initial, seed, utilisation: utilisation.clone() }),
         };
         Steering::Limit { limit, utilisation }

@@ -57,7 +57,8 @@ pub struct Snapshot {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Why {
-    /// What was last decided, and why: `calls take 2.1 times their base time`. Nothing before the first decision.
+    /// What was last decided, and why: `calls take 2.1 times their base time; about 8 run at once, for 372 a second take 21.5 ms when nothing
+    /// queues: aims at 17`. Nothing before the first decision.
     pub reason: Option<Cow<'static, str>>,
     /// How long ago that was.
     #[cfg_attr(feature = "serde", serde(rename = "seconds_ago", serialize_with = "serde_as::seconds"))]

@@ -68,7 +68,12 @@ fn callers_who_leave_a_service_that_is_well_move_no_limit() {
                 service.begin(leave_after, Outcome::Cancelled);
             }
             service.step();
-            assert!(service.limit() >= 8, "{} in step {step}", service.limit());
+            if step == 11_000 {
+                // A load that is ten times what it was may be a few calls too many at first.
+                assert!(service.refused <= 5, "{} refused, left after {leave_after} ms", service.refused);
+                service.refused = 0;
+            }
+            assert!(step < 1_000 || service.limit() >= 8, "{} in step {step}", service.limit());
         }
         assert_eq!(service.refused, 0, "left after {leave_after} ms");
     }
@@ -98,15 +103,16 @@ fn a_load_that_ends_in_the_middle_of_a_look_leaves_no_lowered_limit() {
     assert!(looks > 3, "{looks} looks");
 }
 
-/// Every second call fails whatever is in flight. That half as many do not help is seen at half of the limit, where the load may end too.
+/// From the tenth second on, every second call fails whatever is in flight. That half as many do not help is seen at half of the limit, where the load may end too.
 #[test]
 fn a_load_that_ends_while_it_looks_whether_fewer_fail_less_leaves_no_lowered_limit() {
     let mut looks = 0;
     let mut service = Service::new();
-    for _ in 0..60_000 {
+    for step in 0..60_000 {
         let before = service.limit();
         let round = service.running.len() as u64 / 8 + 1;
-        let outcome = if service.begun % 2 == 0 { Outcome::Overload } else { Outcome::Success };
+        let fails = step > 10_000 && service.begun % 2 == 0;
+        let outcome = if fails { Outcome::Overload } else { Outcome::Success };
         service.begin(20 * round, outcome);
         service.step();
         let why = service.gauge.snapshot().why.unwrap().reason.unwrap_or_default();
@@ -138,4 +144,26 @@ fn while_it_looks_at_fewer_no_call_is_impossible() {
         service.step();
     }
     assert!(asked > 1_000);
+}
+
+/// An operator reads what the limit aims at, and from which belief.
+#[test]
+fn why_says_how_many_run_at_once_and_what_that_is_taken_from() {
+    let mut service = Service::new();
+    let mut told = Vec::new();
+    for step in 0..60_000 {
+        service.overload(8);
+        service.step();
+        let why = service.gauge.snapshot().why.unwrap().reason.unwrap_or_default();
+        if let Some((_, belief)) = why.split_once("; about ").filter(|_| step > 20_000) {
+            let numbers = belief.split(|letter: char| !letter.is_ascii_digit() && letter != '.');
+            told.push(numbers.filter_map(|number| number.parse::<f64>().ok()).collect::<Vec<_>>());
+        }
+    }
+    assert!(!told.is_empty());
+    for numbers in told {
+        let [running, rate, time, target] = numbers[..] else { panic!("{numbers:?}") };
+        assert!((5.0..=12.0).contains(&running) && (15.0..=30.0).contains(&time), "{numbers:?}");
+        assert!((rate * time / 1000.0 - running).abs() < 1.0 && target >= running, "{numbers:?}");
+    }
 }

@@ -50,6 +50,8 @@ const GROWS_TO: f64 = 2.0;
 
 /// Above this part of calls that find the service idle, whoever is refused is refused for nothing.
 const IDLE: f64 = 0.03;
+/// Not where calls take so many times their base time: past a knee, a service is idle at times and slow.
+const TOO_SLOW: f64 = 2.5;
 /// Above this, a limit that is too high now may be right in a moment.
 const OFTEN_IDLE: f64 = 0.1;
 /// Over how long that is averaged, in seconds.
@@ -101,15 +103,15 @@ enum Phase {
 }
 
 impl Rule {
-    pub(super) fn new(time_max: Option<Duration>, without: Option<AutoPart>) -> Self {
+    pub(super) fn new(time_max: Option<Duration>, without: Option<AutoPart>, starts: bool) -> Self {
         let has = |part| without != Some(part);
         Rule {
             time_max: time_max.map(|time| time.as_secs_f64()),
             without,
             base: None,
             is_base_sure: false,
-            phase: if has(AutoPart::Start) { Phase::Starting } else { Phase::Usual },
-            start: Start::default(),
+            phase: if starts && has(AutoPart::Start) { Phase::Starting } else { Phase::Usual },
+            start: Start::new(),
             first_dip_due: has(AutoPart::FirstLook),
             next_dip: 0.0,
             gap: GAP,
@@ -316,7 +318,7 @@ impl Rule {
         let base = if seen.time < base { base + 0.2 * (seen.time - base) } else { base };
         self.base = Some(base);
         let slower = seen.time / base;
-        let running = seen.limit / slower.max(1.0);
+        let running = (Level::filled(seen) / slower.max(1.0)).max(1.0);
         if self.first_dip_due && seen.limit >= 4.0 {
             return self.first_dip(seen);
         }
@@ -326,6 +328,7 @@ impl Rule {
             }
         }
         let (target, cause, why) = self.target(seen, running, slower, idle, slope);
+        let why = format!("{why}; {}: aims at {target:.0}", belief(running, base));
         if self.is_not_our_queue(seen, slower) {
             let why = "fewer in flight are no faster: it is not our queue";
             return because(seen.limit, "not our queue", why);
@@ -357,7 +360,7 @@ impl Rule {
         let mut why = format!("calls take {slower:.1} times their base time");
         if self.idle > IDLE && self.has(AutoPart::Idle) && !slope.is_some_and(Slope::falls) {
             self.part = (1.05 * self.part).min(1.0);
-            let wanted = if idle > 0.0 {
+            let wanted = if idle > 0.0 && slower < TOO_SLOW {
                 GROWS * seen.limit + 1.0
             } else if self.idle > OFTEN_IDLE {
                 seen.limit
@@ -373,10 +376,10 @@ impl Rule {
             cause = "a knee";
             why = format!("fewer in flight get more done, and {why}");
         }
-        if let Some(time_max) = self.time_max.filter(|time_max| seen.time > *time_max) {
-            target = target.min(seen.limit * time_max / seen.time);
+        if let Some(time_max) = self.time_max.filter(|time_max| seen.answered > *time_max) {
+            target = target.min(seen.limit * time_max / seen.answered);
             cause = "too slow";
-            why = format!("calls take {:.0} ms, longer than they may", 1000.0 * seen.time);
+            why = format!("callers wait {:.0} ms, longer than they may", 1000.0 * seen.answered);
         }
         (target, cause, why)
     }
@@ -403,6 +406,12 @@ impl Rule {
         }
         because(limit, cause, why)
     }
+}
+
+/// What the rule goes by, for an operator: how many run at once, by how long a call takes that does not queue.
+fn belief(running: f64, base: f64) -> String {
+    let (rate, time) = (running / base, 1000.0 * base);
+    format!("about {running:.0} run at once, for {rate:.0} a second take {time:.1} ms when nothing queues")
 }
 
 const GIVEN_UP: &str = "the load ended in a look at fewer in flight: as before";

@@ -19,6 +19,8 @@ const MORE: f64 = 1.4;
 const CALLS: f64 = 10.0;
 const MANY_CALLS: f64 = 12.0;
 const MORE_IN_FLIGHT: f64 = 1.5;
+/// Where fewer than this part of the places were taken on average, they were being filled.
+const FILLED: f64 = 0.85;
 /// The base is taken from no round that took longer than this.
 const NO_SLOWER: f64 = 1.3;
 /// Below the first, a queue is not ours; above the second, what was taken for the base time was a queue of ours.
@@ -37,6 +39,11 @@ impl Level {
         Level { in_flight: seen.in_flight, time: seen.time }
     }
 
+    /// How many were in flight while this was measured: all places, unless they were being filled.
+    pub(super) fn filled(seen: &Seen) -> f64 {
+        if seen.in_flight < FILLED * seen.limit { seen.in_flight } else { seen.limit }
+    }
+
     /// Calls a second.
     fn rate(self) -> f64 {
         self.in_flight / self.time
@@ -49,12 +56,19 @@ impl Level {
 }
 
 /// What the start has seen.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Start {
-    /// From how many calls the base was taken.
+    /// From how many calls the base was taken, and by what part it may be off by chance.
     calls: f64,
+    error: f64,
     /// The last round, if there was one.
     last: Option<Level>,
+}
+
+impl Start {
+    pub(super) fn new() -> Self {
+        Start { calls: 0.0, error: 1.0, last: None }
+    }
 }
 
 /// What was before a dip.
@@ -62,6 +76,8 @@ pub(super) struct Start {
 pub(super) struct Dip {
     level: Level,
     pub(super) limit: f64,
+    /// How many were in flight before it.
+    filled: f64,
     /// The limit of the dip itself.
     pub(super) to: f64,
     began: f64,
@@ -70,8 +86,8 @@ pub(super) struct Dip {
 impl Rule {
     /// Doubles, unless calls get slower beyond chance, or the last doubling got hardly more done.
     pub(super) fn go_on_starting(&mut self, seen: &Seen, base: f64) -> Option<Decision> {
-        let chance = 2.0 / seen.calls.sqrt();
-        let chance_of_base = (1.0 + 2.0 / self.start.calls.max(1.0).sqrt()).min(2.0);
+        let chance = seen.error;
+        let chance_of_base = (1.0 + self.start.error).min(2.0);
         let level = Level::of(seen);
         let last = self.start.last.filter(|_| seen.calls >= CALLS);
         let does_more = last.is_some_and(|last| level.rate() > MORE * last.rate());
@@ -93,7 +109,9 @@ impl Rule {
             self.base = Some((base * known + seen.time * seen.calls) / (known + seen.calls));
         }
         self.is_base_sure |= does_more;
-        self.start = Start { calls: self.start.calls + seen.calls, last: Some(level) };
+        let all = known + seen.calls;
+        let error = ((known * self.start.error).powi(2) + (seen.calls * seen.error).powi(2)).sqrt() / all;
+        self.start = Start { calls: self.start.calls + seen.calls, error, last: Some(level) };
         seen.is_full
             .then(|| self.decision(2.0 * seen.limit + 1.0, "starting", "starting, not slower yet: doubled"))
     }
@@ -112,7 +130,7 @@ impl Rule {
         if most.in_flight / level.in_flight < 2.0 || slower <= 1.3 {
             return false;
         }
-        if most.ours(level) >= NOT_OURS || self.time_max.is_some_and(|time_max| level.time > time_max) {
+        if most.ours(level) >= NOT_OURS || self.time_max.is_some_and(|time_max| seen.answered > time_max) {
             self.queue = Some(level);
             return false;
         }
@@ -160,7 +178,13 @@ impl Rule {
     }
 
     fn dip(&mut self, seen: &Seen, limit: f64, why: &'static str) -> Decision {
-        let dip = Dip { level: Level::of(seen), limit: seen.limit, to: limit, began: seen.now };
+        let dip = Dip {
+            level: Level::of(seen),
+            limit: seen.limit,
+            filled: Level::filled(seen),
+            to: limit,
+            began: seen.now,
+        };
         self.phase = Phase::Dipping(dip);
         because(limit, "a dip", why)
     }
@@ -184,7 +208,7 @@ impl Rule {
         self.gap = if has_changed { GAP } else { (2.0 * self.gap).min(GAP_MAX) };
         let lasted = (seen.now - dip.began).min(3.0);
         self.next_dip = seen.now + self.gap.max(if has_changed { 4.0 } else { 20.0 } * lasted);
-        let running = dip.limit * (base / before).min(1.0);
+        let running = dip.filled * (base / before).min(1.0);
         let target = self.part * ((1.0 + ROOM) * running + ROOM_BY_ROOT * running.sqrt());
         let why = format!(
             "with fewer in flight calls take {:.1} ms: the base time {}",
