@@ -51,6 +51,8 @@ enum Make {
     AutoWithout(AutoPart),
     /// Auto that begins at so many at most.
     AutoFrom(u32),
+    /// Auto that is told the deadline.
+    AutoPatient,
 }
 
 type Maker = fn(Wish) -> Box<dyn Limit>;
@@ -103,6 +105,9 @@ const LATE_MAX: Duration = Duration::from_secs(3600);
 /// `auto-without-dips` is Auto without its dips.
 const WITHOUT: &str = "auto-without-";
 
+/// Auto that is told how long callers wait: the scenario's deadline.
+const PATIENT: &str = "auto-patient";
+
 /// `auto-from:20` is Auto that begins at 20, where Auto begins lower.
 const FROM: &str = "auto-from:";
 
@@ -150,6 +155,10 @@ impl Contender {
             let make = Make::Late(late.ok_or("allowed: late:0s to late:1h")?);
             return Ok(Contender { name: name.to_owned(), is_fixed: false, is_mutant: false, make });
         }
+        if name == PATIENT {
+            let make = Make::AutoPatient;
+            return Ok(Contender { name: name.to_owned(), is_fixed: false, is_mutant: false, make });
+        }
         if let Some(most) = name.strip_prefix(FROM) {
             let most = most.parse().ok().filter(|most| BOUNDS.contains(most));
             let make = Make::AutoFrom(most.ok_or(format!("allowed: {FROM}1 to {FROM}{MAX}"))?);
@@ -182,13 +191,19 @@ impl Contender {
         matches!(self.make, Make::Late(_))
     }
 
-    /// For one run. What needs the oracle stays where it begins.
+    /// For one run. What needs the oracle stays where it begins, and callers wait for ever.
     pub fn steering(&self, initial: u32, seed: u64) -> Steering {
-        self.steering_beside(initial, seed, &[])
+        self.steering_in(initial, seed, Duration::MAX, &[])
     }
 
-    /// For one run of a scenario in which these are the oracle's limits, by phase.
-    pub(crate) fn steering_beside(&self, initial: u32, seed: u64, oracle: &[u32]) -> Steering {
+    /// For one run of a scenario with this deadline, in which these are the oracle's limits, by phase.
+    pub(crate) fn steering_in(
+        &self,
+        initial: u32,
+        seed: u64,
+        deadline: Duration,
+        oracle: &[u32],
+    ) -> Steering {
         let utilisation = Utilisation::default();
         let limit: Box<dyn Limit> = match self.make {
             Make::Fixed(places) => Box::new(places),
@@ -197,6 +212,7 @@ impl Contender {
             }
             Make::AutoWithout(part) => Box::new(Auto::new().bounds(BOUNDS).initial(initial).without(part)),
             Make::AutoFrom(most) => Box::new(Auto::new().bounds(BOUNDS).initial(initial).initial_max(most)),
+            Make::AutoPatient => Box::new(Auto::new().bounds(BOUNDS).initial(initial).patience(deadline)),
             Make::Named(make) => make(Wish { initial, seed, utilisation: utilisation.clone() }),
         };
         Steering::Limit { limit, utilisation }

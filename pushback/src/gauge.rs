@@ -2,6 +2,7 @@
 
 mod acquire;
 mod adaptive;
+#[cfg(feature = "http")]
 mod answered;
 mod awaiting;
 #[cfg(feature = "http")]
@@ -27,6 +28,7 @@ mod publish;
 mod rest;
 mod sampling;
 mod settle;
+mod span;
 mod tally;
 mod thread_waker;
 mod turn;
@@ -37,12 +39,14 @@ use std::{fmt, sync::Arc, time::Instant};
 
 pub use acquire::Acquire;
 #[cfg(feature = "http")]
-pub(crate) use answered::{Span, ToTell};
+pub(crate) use answered::ToTell;
 #[cfg(feature = "http")]
 pub(crate) use awaiting_client::{AwaitingClient, Client};
 pub use builder::Builder;
 pub use drain::Drain;
 pub use permit::{OwnedPermit, Permit};
+#[cfg(feature = "http")]
+pub(crate) use span::Span;
 #[cfg(feature = "http")]
 pub(crate) use tally::stripe as thread_stripe;
 

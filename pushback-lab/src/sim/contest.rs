@@ -147,10 +147,11 @@ impl Contest {
         let fixed = |limit: u32| -> Start<'_> { Box::new(move |_| Steering::by_phase(vec![limit; phases])) };
         let sweep = run_all(SWEEP.map(fixed).into())?;
         let oracle = Oracle::of(scenario, &sweep, &seeds);
+        let patience = scenario.patience();
         let all = self.contenders.iter().flat_map(|contender| {
             let initials = self.initials_of(contender).iter();
             initials.map(|initial| -> Start<'_> {
-                Box::new(|seed| contender.steering_beside(*initial, seed, &oracle.limits))
+                Box::new(|seed| contender.steering_in(*initial, seed, patience, &oracle.limits))
             })
         });
         let mut records = run_all(all.collect())?.into_iter();

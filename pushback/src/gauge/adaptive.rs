@@ -11,10 +11,10 @@ use std::{
 };
 
 use super::{
-    answered::Span,
     awaiting::Awaiting,
     held::{Began, Held},
     sampling::{Pace, Sampling},
+    span::Span,
 };
 use crate::{
     clock::Ring,

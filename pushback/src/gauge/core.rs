@@ -14,10 +14,10 @@ use crate::{
     clock::{Clock, Guarded},
     gauge::{
         adaptive::{Adaptive, Failed},
-        answered::Span,
         held::{Began, Held},
         locked::{Locked, Miss},
         modes::{Mode, Modes},
+        span::Span,
         tally::{EndedTally, RefusedTally},
     },
     limit::Controller,

@@ -9,7 +9,7 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use self::{
     cohort::{Cohort, Seen, Size},
-    rule::Rule,
+    rule::{Known, Rule},
 };
 use super::{Controller, Decision, Limit, Sample, Start, Totals, checked};
 use crate::{outcome::Outcome, settings::BuildError};
@@ -54,6 +54,7 @@ pub struct Auto {
     resumed: Option<u32>,
     bounds: RangeInclusive<u32>,
     time_max: Option<Duration>,
+    patience: Option<Duration>,
     without: Option<AutoPart>,
 }
 
@@ -116,6 +117,7 @@ impl Auto {
             resumed: None,
             bounds: 1..=100_000,
             time_max: None,
+            patience: None,
             without: None,
         }
     }
@@ -144,6 +146,14 @@ impl Auto {
     }
 }
 
+impl Auto {
+    /// How long callers wait before they give up, above 0, for whoever knows. Calls may then queue for half of that on average, longer than they may
+    /// otherwise in bursts, and no longer.
+    pub fn patience(self, time: Duration) -> Self {
+        Auto { patience: Some(time), ..self }
+    }
+}
+
 #[doc(hidden)]
 impl Auto {
     /// The rule without one of its parts, for the lab.
@@ -163,18 +173,31 @@ impl Default for Auto {
     }
 }
 
+impl Auto {
+    fn known(&self) -> Known {
+        let seconds = |time: Duration| time.as_secs_f64();
+        Known {
+            time_max: self.time_max.map(seconds),
+            patience: self.patience.map(seconds),
+            without: self.without,
+        }
+    }
+}
+
 impl Limit for Auto {
     fn start(&self) -> Result<Start, BuildError> {
         let initial = checked(self.initial, &self.bounds)?;
-        if self.time_max.is_some_and(|time| time.is_zero()) {
-            return Err(BuildError::new("time_max", "0s", "above 0"));
+        for (name, time) in [("time_max", self.time_max), ("patience", self.patience)] {
+            if time.is_some_and(|time| time.is_zero()) {
+                return Err(BuildError::new(name, "0s", "above 0"));
+            }
         }
         let running = Running {
             bounds: self.bounds.clone(),
             cohort: Cohort::new(Size::Round),
-            rule: Rule::new(self.time_max, self.without, self.resumed.is_none()),
+            rule: Rule::new(self.known(), self.resumed.is_none()),
             without: self.without,
-            time_max: self.time_max,
+            known: self.known(),
             knows_ends: false,
         };
         let first = initial.min(self.initial_max.max(*self.bounds.start()));
@@ -189,7 +212,7 @@ struct Running {
     cohort: Cohort,
     rule: Rule,
     without: Option<AutoPart>,
-    time_max: Option<Duration>,
+    known: Known,
     /// Whether calls have come to their ends by themselves.
     knows_ends: bool,
 }
@@ -200,7 +223,7 @@ impl Running {
     fn said(&mut self, sample: &Sample) -> Sample {
         let is_end = !sample.is_open && sample.outcome == Outcome::Success;
         if is_end && !std::mem::replace(&mut self.knows_ends, true) && self.rule.base().is_some() {
-            self.rule = Rule::new(self.time_max, self.without, true);
+            self.rule = Rule::new(self.known, true);
             self.cohort = Cohort::since(sample.ended, sample.totals, self.rule.next_size());
         }
         let outcome = if sample.is_open && self.knows_ends { Outcome::Ignore } else { sample.outcome };

@@ -58,9 +58,10 @@ impl Service {
 #[test]
 fn callers_who_leave_a_service_that_is_well_move_no_limit() {
     for leave_after in [2, 19, 21, 25] {
-        let mut service = Service::new();
+        let (mut service, mut refused) = (Service::new(), 0);
         for step in 0..60_000 {
-            if step % 20 == 0 {
+            // Many honest ones for five seconds, so that there is room for what comes.
+            if step % if step < 5_000 { 2 } else { 20 } == 0 {
                 service.begin(20, Outcome::Success);
             }
             // From the tenth second on, ten times as many as the honest.
@@ -68,14 +69,12 @@ fn callers_who_leave_a_service_that_is_well_move_no_limit() {
                 service.begin(leave_after, Outcome::Cancelled);
             }
             service.step();
-            if step == 11_000 {
-                // A load that is ten times what it was may be a few calls too many at first.
-                assert!(service.refused <= 5, "{} refused, left after {leave_after} ms", service.refused);
-                service.refused = 0;
+            if step == 5_000 {
+                refused = service.refused;
             }
             assert!(step < 1_000 || service.limit() >= 8, "{} in step {step}", service.limit());
         }
-        assert_eq!(service.refused, 0, "left after {leave_after} ms");
+        assert_eq!(service.refused, refused, "left after {leave_after} ms");
     }
 }
 

@@ -67,8 +67,8 @@ const AT_REST: f64 = 14.0;
 
 /// What the service is blamed for, and where the limit is, when all have ended.
 async fn blamed(proxy: &Proxy) -> (f64, f64) {
-    // By now the one worker has heard of all that came before this.
-    assert_eq!(proxy.get("/").status, 200);
+    // By now the one worker has heard of all that came before this. Some of that may still hold places.
+    assert!((0..1_000).any(|_| proxy.get("/").status == 200), "there is never a place");
     nobody_holds_a_place(proxy).await;
     (metric(proxy, OVERLOAD).await, metric(proxy, LIMIT).await)
 }

@@ -85,6 +85,11 @@ impl Scenario {
         files.into_iter().map(read).collect()
     }
 
+    /// How long callers wait for an answer, or have any use for it.
+    pub(in crate::sim) fn patience(&self) -> Duration {
+        self.client.timeout.map_or(self.deadline.0, |timeout| timeout.0.min(self.deadline.0))
+    }
+
     /// How long it is.
     pub fn lasts(&self) -> Duration {
         self.phases.iter().map(|phase| phase.lasts.0).sum()

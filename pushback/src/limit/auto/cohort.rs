@@ -17,6 +17,8 @@ const FEW_LASTS: f64 = 2.0;
 const LASTS_MAX: f64 = 10.0;
 /// When so many of a cohort are back, it is judged. With fewer, the quick ones of a service with a slow few would speak for all.
 const BACK: f64 = 0.95;
+/// At the start, so many are enough, for those that run on are counted with what they have taken.
+const BACK_AT_START: f64 = 0.8;
 /// While the limit doubles, there is no time to wait for the last ones.
 const BACK_WHILE_RAMPING: f64 = 0.8;
 /// After so long, in seconds, a cohort of which nobody is back is given up.
@@ -181,7 +183,11 @@ impl Cohort {
         let unshown = sample.totals.unshown.saturating_sub(self.unshown);
         let expected = intake.timed.saturating_sub(unshown) as f64;
         let back = self.back.len() as f64 + self.overloads.calls + self.left_early;
-        let enough = if self.size == Size::Ramping { BACK_WHILE_RAMPING } else { BACK };
+        let enough = match self.size {
+            Size::Round => BACK_AT_START,
+            Size::Ramping => BACK_WHILE_RAMPING,
+            Size::Usual | Size::Dip => BACK,
+        };
         let is_complete = back >= enough * expected;
         let is_late = now - intake.ended >= self.waits(base);
         let says_something = self.back.len() as f64 + self.overloads.calls > 0.0;
@@ -191,7 +197,7 @@ impl Cohort {
             return None;
         }
         (says_something && (is_complete || is_late))
-            .then(|| self.sum_up(intake, sample, limit, if is_complete { 0.0 } else { expected - back }))
+            .then(|| self.sum_up(intake, sample, limit, is_complete, expected - back))
     }
 
     fn is_filled(&self, sample: &Sample, now: f64, limit: f64) -> bool {
@@ -249,17 +255,24 @@ impl Cohort {
         if self.size == Size::Dip { patient } else { patient.min(hurried) }
     }
 
-    fn sum_up(&mut self, intake: Intake, sample: &Sample, limit: f64, missing: f64) -> Seen {
+    fn sum_up(&mut self, intake: Intake, sample: &Sample, limit: f64, is_complete: bool, out: f64) -> Seen {
         let now = sample.ended.as_secs_f64();
         let (first, first_in_flight) = self.first.unwrap_or((self.began, 0));
         let calls = self.back.len() as f64 + self.overloads.calls;
         let in_flight: f64 = self.back.iter().map(|back| back.in_flight).sum();
         let in_flight = (in_flight + self.overloads.in_flight) / calls;
-        // Those who are not back have taken at least this long.
+        // Those who are not back have taken at least this long, and count with it if they are many. At the start they always do, and those that are
+        // back share all that time: the most likely mean where times are exponentially distributed (Epstein and Sobel, 1953).
+        let is_start = self.size == Size::Round;
+        let missing = if is_complete && !is_start { 0.0 } else { out.max(0.0) };
+        let back = self.back.len() as f64;
+        let counted = if is_start { back } else { back + missing };
         let waited = (now - 0.5 * (intake.ended + first)).max(0.0);
         let time: f64 = self.back.iter().map(|back| back.time).sum();
-        let time = (time + missing * waited) / (self.back.len() as f64 + missing);
-        let answered = (self.answered + missing * waited) / (self.back.len() as f64 + missing);
+        // Of calls that came one after the other over a long time, the last ones are out.
+        let waited = if is_start { waited.min(now - intake.ended + time / back) } else { waited };
+        let time = (time + missing * waited) / counted;
+        let answered = (self.answered + missing * waited) / counted;
         // What filled up places that had been free before was not completed.
         let filled = f64::from(self.last.1.saturating_sub(first_in_flight));
         let admitted = (intake.admitted as f64 - filled - 1.0).max(0.5);
@@ -270,8 +283,8 @@ impl Cohort {
             limit,
             calls,
             time: if time.is_finite() { time } else { 0.0 },
-            is_censored: missing > 0.0,
-            error: self.error(),
+            is_censored: !is_complete,
+            error: self.error(missing),
             answered: if answered.is_finite() { answered } else { 0.0 },
             in_flight,
             peak: f64::from(self.peak),
@@ -287,12 +300,12 @@ impl Cohort {
     }
 
     /// One standard error of the mean time, as a part of it. A few times that are alike do not prove that all are, so two that are exponentially
-    /// distributed count with them.
-    fn error(&self) -> f64 {
+    /// distributed count with them, and those that have not ended do too.
+    fn error(&self, missing: f64) -> f64 {
         let calls = self.back.len() as f64;
         let Some(mean) = mean(self.back.iter().map(|back| back.time)) else { return 1.0 };
         let squares: f64 = self.back.iter().map(|back| (back.time / mean - 1.0).powi(2)).sum();
-        ((ALIKE + squares) / (ALIKE + calls) / calls).sqrt()
+        ((ALIKE + missing + squares) / (ALIKE + missing + calls) / calls).sqrt()
     }
 
     fn failed_above(&self, calls: f64, in_flight: f64) -> f64 {

@@ -3,7 +3,7 @@
 mod base_time;
 mod chance;
 
-use std::{borrow::Cow, time::Duration};
+use std::borrow::Cow;
 
 use self::{
     base_time::{Dip, GAP, Level, Start},
@@ -52,6 +52,8 @@ const GROWS_TO: f64 = 2.0;
 const IDLE: f64 = 0.03;
 /// Not where calls take so many times their base time: past a knee, a service is idle at times and slow.
 const TOO_SLOW: f64 = 2.5;
+/// If it is known how long callers wait, that is the bound: this part of it.
+const OF_PATIENCE: f64 = 0.5;
 /// Above this, a limit that is too high now may be right in a moment.
 const OFTEN_IDLE: f64 = 0.1;
 /// Over how long that is averaged, in seconds.
@@ -59,11 +61,26 @@ const IDLE_OVER: f64 = 4.0;
 /// The limit grows by this then.
 const GROWS: f64 = 1.25;
 
+/// What the rule was told, times in seconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    pub(super) time_max: Option<f64>,
+    pub(super) patience: Option<f64>,
+    pub(super) without: Option<AutoPart>,
+}
+
+impl Known {
+    /// How long callers may wait on average.
+    pub(super) fn longest(&self) -> Option<f64> {
+        let by_patience = self.patience.map(|patience| OF_PATIENCE * patience);
+        [self.time_max, by_patience].into_iter().flatten().min_by(f64::total_cmp)
+    }
+}
+
 /// The state of the rule.
 #[derive(Debug)]
 pub(super) struct Rule {
-    time_max: Option<f64>,
-    without: Option<AutoPart>,
+    known: Known,
     /// The time of a call that does not queue, in seconds, and whether it was measured where nothing queues.
     base: Option<f64>,
     is_base_sure: bool,
@@ -103,11 +120,10 @@ enum Phase {
 }
 
 impl Rule {
-    pub(super) fn new(time_max: Option<Duration>, without: Option<AutoPart>, starts: bool) -> Self {
-        let has = |part| without != Some(part);
+    pub(super) fn new(known: Known, starts: bool) -> Self {
+        let has = |part| known.without != Some(part);
         Rule {
-            time_max: time_max.map(|time| time.as_secs_f64()),
-            without,
+            known,
             base: None,
             is_base_sure: false,
             phase: if starts && has(AutoPart::Start) { Phase::Starting } else { Phase::Usual },
@@ -131,7 +147,7 @@ impl Rule {
     }
 
     fn has(&self, part: AutoPart) -> bool {
-        self.without != Some(part)
+        self.known.without != Some(part)
     }
 
     /// The time of a call that does not queue, in seconds, if that is known.
@@ -360,7 +376,11 @@ impl Rule {
         let mut why = format!("calls take {slower:.1} times their base time");
         if self.idle > IDLE && self.has(AutoPart::Idle) && !slope.is_some_and(Slope::falls) {
             self.part = (1.05 * self.part).min(1.0);
-            let wanted = if idle > 0.0 && slower < TOO_SLOW {
+            let may_queue = match self.known.patience {
+                Some(patience) => seen.answered < OF_PATIENCE * patience,
+                None => slower < TOO_SLOW,
+            };
+            let wanted = if idle > 0.0 && may_queue {
                 GROWS * seen.limit + 1.0
             } else if self.idle > OFTEN_IDLE {
                 seen.limit
@@ -376,7 +396,7 @@ impl Rule {
             cause = "a knee";
             why = format!("fewer in flight get more done, and {why}");
         }
-        if let Some(time_max) = self.time_max.filter(|time_max| seen.answered > *time_max) {
+        if let Some(time_max) = self.known.longest().filter(|longest| seen.answered > *longest) {
             target = target.min(seen.limit * time_max / seen.answered);
             cause = "too slow";
             why = format!("callers wait {:.0} ms, longer than they may", 1000.0 * seen.answered);
