@@ -247,8 +247,33 @@ impl PressureGauge {
 
     /// Changes the limit, from now on. A lowered limit interrupts nobody: what is in flight beyond it is a debt that is
     /// paid before anyone new runs. Calls in line that cost more than the new limit are refused.
+    ///
+    /// A limit that moves by itself goes on from there, which may be a tenth of a second later; [`pin`](Self::pin) keeps it. A limit that is
+    /// pinned stays so, at the new value. A limit of 0 admits nothing, so it stays until it is set again.
     pub fn set_limit(&self, limit: u32) {
         self.core.set_limit(limit);
+    }
+
+    /// Changes the limit, and keeps it there until [`unpin`](Self::unpin), also outside of the bounds in which it moves by itself. What
+    /// moves it is not asked meanwhile, and no call is measured for it. On a fixed limit, this is [`set_limit`](Self::set_limit).
+    ///
+    /// ```
+    /// let gauge = pushback::PressureGauge::auto();
+    /// gauge.pin(30); // the service is being mended: nothing moves the limit now
+    /// gauge.process(|| "done")?;
+    /// let snapshot = gauge.snapshot();
+    /// assert_eq!((snapshot.limit, snapshot.pinned), (30, true));
+    /// assert_eq!(snapshot.why.unwrap().reason.as_deref(), Some("pinned by an operator"));
+    /// gauge.unpin(); // goes on from 30 by itself
+    /// # Ok::<(), pushback::Rejected>(())
+    /// ```
+    pub fn pin(&self, limit: u32) {
+        self.core.pin(limit);
+    }
+
+    /// Lets a pinned limit move again. It goes on from where it is, by what is measured from now on. Nothing, if it is not pinned, or fixed.
+    pub fn unpin(&self) {
+        self.core.unpin();
     }
 
     /// Switches the dry run on or off. On, it admits those who wait in line; off, phantoms run to their end without
@@ -296,7 +321,8 @@ impl PressureGauge {
     /// Whether somebody wants to know how long its requests take. Telling the time costs several admissions.
     #[cfg(feature = "http")]
     pub(crate) fn wants_times(&self) -> bool {
-        self.tells_times() || self.core.adaptive.is_some()
+        let is_measured = self.core.adaptive.as_ref().is_some_and(|adaptive| !adaptive.is_pinned());
+        self.tells_times() || is_measured
     }
 
     /// Whether somebody else than its controller does.

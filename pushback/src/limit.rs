@@ -50,7 +50,7 @@ pub struct Start {
 /// It has no clock and no randomness of its own: time comes with each call, and a controller that rolls dice takes a seed
 /// among its settings. So the same calls always give the same decisions.
 pub trait Controller: Debug + Send {
-    /// A call ended. This, [`is_looking`](Self::is_looking) and [`rest`](Self::rest) run under a lock of the gauge, so they must not ask the gauge for anything. `limit` is the one in force, with the fraction that was last decided if nobody else has changed it
+    /// A call ended. This, [`is_looking`](Self::is_looking), [`rest`](Self::rest) and [`measure_anew`](Self::measure_anew) run under a lock of the gauge, so they must not ask the gauge for anything. `limit` is the one in force, with the fraction that was last decided if nobody else has changed it
     /// since. Calls come in the order of their end, as far as threads let them.
     ///
     /// The gauge clamps what is decided to [`bounds`](Self::bounds), and a decision that is no finite number changes nothing and
@@ -75,7 +75,11 @@ pub trait Controller: Debug + Send {
         None
     }
 
-    /// Within which bounds the limit is kept. It is asked for once, when the gauge is built.
+    /// An operator has set the limit, or has left a pinned one to it again. What it was measuring was of another limit, so it should measure anew
+    /// from the limit in force, and not go back to one from before. What it has learned of the service stays.
+    fn measure_anew(&mut self, _now: Duration, _totals: Totals) {}
+
+    /// Within which bounds the limit is kept, unless an operator sets another. It is asked for once, when the gauge is built.
     fn bounds(&self) -> RangeInclusive<u32> {
         1..=u32::MAX
     }

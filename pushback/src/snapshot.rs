@@ -43,6 +43,8 @@ pub struct Snapshot {
     pub cancelled: u64,
     /// Whether the gauge was closed.
     pub closed: bool,
+    /// Whether an operator keeps a limit that moves where it is: [`PressureGauge::pin`](crate::PressureGauge::pin).
+    pub pinned: bool,
     /// Why the limit stands where it does, if it moves.
     pub why: Option<Why>,
     /// What a dry run saw, if there ever was one.

@@ -28,6 +28,20 @@ pub(crate) fn limit_set(gauge: &'static str, before: u32, limit: u32) {
     let _ = (gauge, before, limit);
 }
 
+/// An operator keeps the limit there.
+pub(crate) fn limit_pinned(gauge: &'static str, before: u32, limit: u32) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(target: "pushback", gauge, limit, limit_before = before, "limit pinned");
+    let _ = (gauge, before, limit);
+}
+
+/// An operator lets the limit move again.
+pub(crate) fn limit_unpinned(gauge: &'static str, limit: u32) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(target: "pushback", gauge, limit, "limit unpinned");
+    let _ = (gauge, limit);
+}
+
 /// A controller moved the limit.
 pub(crate) fn limit_moved(gauge: &'static str, before: u32, limit: u32, why: Option<&str>) {
     #[cfg(feature = "tracing")]

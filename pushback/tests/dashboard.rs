@@ -102,6 +102,20 @@ async fn gauges_of_one_name_are_told_apart() {
 }
 
 #[tokio::test]
+async fn a_frame_says_whether_a_limit_is_pinned() {
+    let gauge = PressureGauge::auto();
+    let app: Router = Dashboard::new([gauge.clone()]).router();
+    let mut stream = ask(&app, "/events").await;
+    assert_eq!(next(&mut stream).await.unwrap()["gauges"][0]["pinned"], false);
+    gauge.pin(30);
+    let mut shown = Value::Null;
+    while shown["pinned"] != true {
+        shown = next(&mut stream).await.unwrap()["gauges"][0].take();
+    }
+    assert_eq!((&shown["limit"], &shown["why"]["reason"]), (&30.into(), &"pinned by an operator".into()));
+}
+
+#[tokio::test]
 async fn the_page_is_of_one_origin_and_cannot_be_framed() {
     let app: Router = Dashboard::new([]).changes_at("\"><script>").router();
     for (path, content_type) in [("/", "text/html"), ("/?style", "text/css"), ("/?script", "text/javascript")]

@@ -15,7 +15,7 @@ use http::Request;
 use http_body::Frame;
 use http_body_util::channel::Channel;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use pushback::{DryRunMode, Line, ManualClock, PressureGauge, http::BackpressureLayer};
+use pushback::{DryRunMode, Line, ManualClock, PressureGauge, http::BackpressureLayer, limit::Auto};
 use support::Task;
 use tower::ServiceExt;
 
@@ -142,6 +142,48 @@ fn logs_say_who_was_refused_and_why_and_what_operators_did() {
             "INFO pushback: limit set gauge=\"db\" limit=7 limit_before=1",
             "INFO pushback: dry run set gauge=\"db\" on=true",
             "INFO pushback: closed gauge=\"db\"",
+        ]
+    );
+}
+
+#[test]
+fn a_pinned_limit_is_told_to_metrics_and_logs() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .without_time()
+        .with_writer(move || writer.clone())
+        .finish();
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let page = recorder.handle();
+    metrics::with_local_recorder(&recorder, || {
+        tracing::subscriber::with_default(subscriber, || {
+            let (fixed, _clock) = gauge("stays");
+            let gauge = PressureGauge::builder().name("moves").limit(Auto::new()).build().unwrap();
+            let says = |pinned: u32| {
+                gauge.publish_metrics();
+                fixed.publish_metrics();
+                let (line, text) =
+                    (format!("pushback_limit_pinned{{gauge=\"moves\"}} {pinned}"), page.render());
+                assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+                assert!(!text.contains("pushback_limit_pinned{gauge=\"stays\"}"), "{text}");
+            };
+            says(0);
+            gauge.pin(7);
+            says(1);
+            gauge.unpin();
+            gauge.unpin();
+            says(0);
+        });
+    });
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
+    assert_eq!(
+        lines,
+        [
+            "INFO pushback: limit pinned gauge=\"moves\" limit=7 limit_before=4",
+            "INFO pushback: limit unpinned gauge=\"moves\" limit=7",
         ]
     );
 }

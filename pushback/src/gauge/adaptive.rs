@@ -1,5 +1,7 @@
 //! A limit that moves: calls are measured, and their controller is told of each that ended.
 
+mod operator;
+
 use std::{
     borrow::Cow,
     collections::BTreeMap,
@@ -21,7 +23,7 @@ use crate::{
     limit::{Controller, Decision, Sample, Totals},
     outcome::Outcome,
     snapshot::Why,
-    sync::{AtomicU64, Mutex, MutexGuard, Ordering, locked},
+    sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, locked},
 };
 
 /// No call takes so long that a limit should learn from it; a clock that jumps would say so.
@@ -33,6 +35,8 @@ pub(crate) struct Adaptive {
     began: Instant,
     /// If not all are.
     sampling: Option<Sampling>,
+    /// An operator keeps the limit where it is.
+    is_pinned: AtomicBool,
     timed: AtomicU64,
     unshown: AtomicU64,
     bounds: RangeInclusive<u32>,
@@ -68,6 +72,7 @@ pub(crate) struct Move {
 }
 
 /// The controller failed: it panicked, or decided for what is no number.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Failed;
 
 impl Adaptive {
@@ -92,6 +97,7 @@ impl Adaptive {
             began,
             bounds: learning.controller.bounds(),
             sampling,
+            is_pinned: AtomicBool::new(false),
             awaiting: Awaiting::none(),
             timed: AtomicU64::new(0),
             unshown: AtomicU64::new(0),
@@ -102,7 +108,7 @@ impl Adaptive {
     /// Whether the call that is being admitted is timed.
     #[inline]
     pub(super) fn chooses(&self) -> bool {
-        self.sampling.as_ref().is_none_or(Sampling::chooses)
+        !self.is_pinned() && self.sampling.as_ref().is_none_or(Sampling::chooses)
     }
 
     /// A call is timed from now on.
@@ -113,13 +119,6 @@ impl Adaptive {
 
     pub(super) fn since(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.began)
-    }
-
-    /// An operator sets the limit; its controller goes on from there.
-    pub(super) fn set(&self, limit: u32, now: Instant) -> Move {
-        let mut learning = self.lock();
-        learning.last = Some((Cow::Borrowed("set by an operator"), self.since(now)));
-        learning.move_to(f64::from(limit))
     }
 
     /// Tells the controller of a timed call that ended.
@@ -144,6 +143,9 @@ impl Adaptive {
             return Ok(None);
         }
         let mut learning = self.lock();
+        if self.is_pinned() {
+            return Ok(None);
+        }
         // Under the lock, so that they never go back.
         let (admitted, refused) = counted();
         let totals = self.totals(admitted, refused);
@@ -173,6 +175,9 @@ impl Adaptive {
     pub(super) fn rest(&self, now: Instant, admitted: u64, refused: u64) -> Result<Option<Move>, Failed> {
         let (now, totals) = (self.since(now), self.totals(admitted, refused));
         let mut learning = self.lock();
+        if self.is_pinned() {
+            return Ok(None);
+        }
         let controller = &mut learning.controller;
         let told = catch_unwind(AssertUnwindSafe(|| controller.rest(now, totals)));
         let Some(decision) = told.map_err(|_| Failed)? else { return Ok(None) };

@@ -270,8 +270,7 @@ impl Core {
     /// Nobody waits for what is decided here.
     #[inline(never)]
     pub(super) fn learn(self: &Arc<Self>, held: Held, span: Span, adaptive: &Adaptive) {
-        let counted = || (self.slots.in_flight_and_admitted().1, self.refused.read().total());
-        match adaptive.observe(held, span, self.clock.now(), counted) {
+        match adaptive.observe(held, span, self.clock.now(), || self.counted()) {
             Ok(None) => (),
             Ok(Some(next)) => {
                 let before = self.move_limit(&next);
@@ -285,6 +284,11 @@ impl Core {
         if adaptive.begins_to_pace() {
             self.look_after_pace(adaptive);
         }
+    }
+
+    /// How many calls were admitted, and how many refused.
+    pub(super) fn counted(&self) -> (u64, u64) {
+        (self.slots.in_flight_and_admitted().1, self.refused.read().total())
     }
 
     #[inline(never)]

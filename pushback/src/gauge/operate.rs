@@ -4,16 +4,46 @@
 use std::time::Instant;
 use std::{sync::Arc, task::Waker};
 
-use super::{adaptive::Move, awaiting::Awaiting, core::Core, locked::Locked, modes::Mode};
+use super::{
+    adaptive::{Adaptive, Failed, Move},
+    awaiting::Awaiting,
+    core::Core,
+    locked::Locked,
+    modes::Mode,
+};
 use crate::{snapshot::Snapshot, telemetry};
 
 impl Core {
     pub(crate) fn set_limit(self: &Arc<Self>, limit: u32) {
         let before = match &self.adaptive {
             None => self.with_line(|core, _, _| core.change_limit(limit)),
-            Some(adaptive) => self.move_limit(&adaptive.set(limit, self.clock.now())),
+            Some(adaptive) => {
+                let (next, told) = adaptive.set(limit, self.clock.now(), || self.counted());
+                self.count_faults_of(told);
+                self.move_limit(&next)
+            }
         };
         telemetry::limit_set(self.name, before, limit);
+    }
+
+    pub(crate) fn pin(self: &Arc<Self>, limit: u32) {
+        let Some(adaptive) = &self.adaptive else { return self.set_limit(limit) };
+        let before = self.move_limit(&adaptive.pin(limit, self.clock.now()));
+        telemetry::limit_pinned(self.name, before, limit);
+    }
+
+    pub(crate) fn unpin(&self) {
+        let Some(adaptive) = &self.adaptive else { return };
+        let Some(told) = adaptive.unpin(self.clock.now(), || self.counted()) else { return };
+        self.count_faults_of(told);
+        telemetry::limit_unpinned(self.name, self.slots.limit());
+    }
+
+    /// A controller that panics when it hears of an operator's word keeps nobody from being obeyed.
+    fn count_faults_of(&self, told: Result<(), Failed>) {
+        if told.is_err() {
+            self.count_faults(1);
+        }
     }
 
     /// Moves the limit, unless a later move was quicker; gives the limit before.
@@ -105,6 +135,7 @@ impl Core {
             ignored: self.ended.ignored(),
             cancelled: self.ended.cancelled(),
             closed: self.modes.is(Mode::CLOSED),
+            pinned: self.adaptive.as_deref().is_some_and(Adaptive::is_pinned),
             why,
             dry_run: locked.and_then(|locked| locked.dry_run(self.modes.is(Mode::DRY_RUN))),
             // More places came back than were taken: that cannot be.

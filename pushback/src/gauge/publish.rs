@@ -32,6 +32,7 @@ impl PressureGauge {
     /// | `pushback_phantoms` | calls that a dry run lets run beside the limit |
     /// | `pushback_would_wait_total` | calls that without the dry run would have waited in line |
     /// | `pushback_would_refuse_total` | calls that a dry run would have refused, by `reason` |
+    /// | `pushback_limit_pinned` | 1 while an operator keeps a limit that moves where it is, else 0; not for a fixed limit |
     /// | `pushback_limit_moves_total` | how many times a limit moved by itself, by `cause` |
     /// | `pushback_faults_total` | faults the gauge recovered from; anything but 0 is a bug |
     ///
@@ -60,6 +61,9 @@ impl PressureGauge {
         crate::telemetry::stalled_from_now_on(snapshot.name);
         counter!("pushback_left_line_total", "gauge" => name).absolute(snapshot.left_line);
         counter!("pushback_faults_total", "gauge" => name).absolute(snapshot.faults);
+        if snapshot.why.is_some() {
+            gauge!("pushback_limit_pinned", "gauge" => name).set(u32::from(snapshot.pinned));
+        }
         for (cause, count) in snapshot.why.unwrap_or_default().moves {
             counter!("pushback_limit_moves_total", "gauge" => name, "cause" => cause).absolute(count);
         }
@@ -81,6 +85,10 @@ fn ended(snapshot: &Snapshot) -> [(&'static str, u64); 3] {
 /// The recorder may be another one than last time, so it is told each time.
 fn describe() {
     describe_gauge!("pushback_limit", "How many places there are.");
+    describe_gauge!(
+        "pushback_limit_pinned",
+        "1 while an operator keeps a limit that moves where it is, else 0."
+    );
     describe_gauge!("pushback_in_flight", "How many places are taken.");
     describe_gauge!(
         "pushback_awaiting_client",

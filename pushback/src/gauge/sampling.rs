@@ -30,6 +30,13 @@ pub(super) struct Pace {
     admitted: u64,
 }
 
+impl Pace {
+    /// So many were admitted by then.
+    pub(super) fn since(at: Duration, admitted: u64) -> Self {
+        Pace { at, admitted }
+    }
+}
+
 impl Sampling {
     /// All at first. With a seed, the choice repeats.
     pub(super) fn of_all(seed: Option<u64>) -> Self {
@@ -63,7 +70,7 @@ impl Sampling {
             return;
         }
         let rate = admitted.saturating_sub(pace.admitted) as f64 / passed.as_secs_f64();
-        *pace = Pace { at: now, admitted };
+        *pace = Pace::since(now, admitted);
         self.mask.store(every(rate) - 1, Ordering::Relaxed);
     }
 }

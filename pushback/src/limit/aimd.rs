@@ -2,7 +2,7 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use super::{Controller, Decision, Limit, Sample, Start, Window, checked};
+use super::{Controller, Decision, Limit, Sample, Start, Totals, Window, checked};
 use crate::settings::BuildError;
 
 /// Grows by one place while it is used, and shrinks to nine tenths when a call is overloaded or takes longer than a timeout.
@@ -78,6 +78,10 @@ impl Controller for Running {
         } else {
             None
         }
+    }
+
+    fn measure_anew(&mut self, _now: Duration, _totals: Totals) {
+        self.window = Window::default();
     }
 
     fn bounds(&self) -> RangeInclusive<u32> {

@@ -255,6 +255,11 @@ impl Controller for Running {
         decision
     }
 
+    fn measure_anew(&mut self, now: Duration, totals: Totals) {
+        self.rule.measure_anew();
+        self.cohort = Cohort::since(now, totals, self.rule.next_size());
+    }
+
     fn bounds(&self) -> RangeInclusive<u32> {
         self.bounds.clone()
     }

@@ -1,8 +1,8 @@
 //! Gradient2: the short time against the long.
 
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, time::Duration};
 
-use super::{Controller, Decision, Limit, Sample, Start, Window, checked};
+use super::{Controller, Decision, Limit, Sample, Start, Totals, Window, checked};
 use crate::settings::BuildError;
 
 /// Compares the mean time of a window with its average over some hundred windows, and shrinks when it is half as long again.
@@ -85,6 +85,10 @@ impl Controller for Running {
         let why =
             if next > limit { "not much slower than for long: grew" } else { "slower than for long: shrank" };
         Some(Decision::new(next, why))
+    }
+
+    fn measure_anew(&mut self, _now: Duration, _totals: Totals) {
+        self.window = Window::default();
     }
 
     fn bounds(&self) -> RangeInclusive<u32> {

@@ -16,26 +16,32 @@ use pushback::{
 
 /// Decides what it is told to, and keeps what it is told.
 #[derive(Debug, Clone, Default)]
-struct Scripted {
+pub(super) struct Scripted {
     seen: Arc<Mutex<Vec<(Sample, f64)>>>,
     next: Arc<Mutex<Vec<f64>>>,
+    /// What was counted whenever it was to measure anew.
+    anew: Arc<Mutex<Vec<Totals>>>,
     /// Whether what it decides is a look.
     looks: bool,
 }
 
 impl Scripted {
-    fn deciding(decisions: impl IntoIterator<Item = f64>) -> Self {
+    pub(super) fn deciding(decisions: impl IntoIterator<Item = f64>) -> Self {
         let mut decisions: Vec<_> = decisions.into_iter().collect();
         decisions.reverse();
         Scripted { next: Arc::new(Mutex::new(decisions)), ..Scripted::default() }
     }
 
-    fn looking(decisions: impl IntoIterator<Item = f64>) -> Self {
+    pub(super) fn looking(decisions: impl IntoIterator<Item = f64>) -> Self {
         Scripted { looks: true, ..Scripted::deciding(decisions) }
     }
 
-    fn seen(&self) -> Vec<(Sample, f64)> {
+    pub(super) fn seen(&self) -> Vec<(Sample, f64)> {
         self.seen.lock().unwrap().clone()
+    }
+
+    pub(super) fn anew(&self) -> Vec<Totals> {
+        self.anew.lock().unwrap().clone()
     }
 }
 
@@ -62,16 +68,21 @@ impl Controller for Scripted {
         Some(Decision::new(40.0, "at rest"))
     }
 
+    fn measure_anew(&mut self, _now: Duration, totals: Totals) {
+        self.anew.lock().unwrap().push(totals);
+        assert!(self.next.lock().unwrap().last() != Some(&-2.0), "a controller that panics");
+    }
+
     fn bounds(&self) -> RangeInclusive<u32> {
         2..=50
     }
 }
 
-fn gauge(limit: &Scripted, clock: &ManualClock) -> PressureGauge {
+pub(super) fn gauge(limit: &Scripted, clock: &ManualClock) -> PressureGauge {
     PressureGauge::builder().limit(limit.clone()).clock(clock.clone()).build().unwrap()
 }
 
-fn run(gauge: &PressureGauge, clock: &ManualClock, time: u64) {
+pub(super) fn run(gauge: &PressureGauge, clock: &ManualClock, time: u64) {
     let permit = gauge.try_acquire().unwrap();
     clock.advance(Duration::from_millis(time));
     drop(permit);

@@ -6,6 +6,7 @@ mod line;
 mod operate;
 mod others;
 mod outsiders;
+mod pinned;
 #[path = "../support/mod.rs"]
 mod support;
 

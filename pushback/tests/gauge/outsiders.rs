@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use pushback::{Arrival, ManualClock, Outcome, OwnedPermit, PressureGauge, Reason, limit::Auto};
 
 /// A service of calls that all take as long, in steps of a millisecond.
-struct Service {
-    gauge: PressureGauge,
+pub(super) struct Service {
+    pub(super) gauge: PressureGauge,
     clock: ManualClock,
     step: u64,
     /// What ends when.
@@ -16,18 +16,25 @@ struct Service {
 }
 
 impl Service {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let clock = ManualClock::new();
         let gauge = PressureGauge::builder().limit(Auto::new()).clock(clock.clone()).seed(7).build().unwrap();
         Service { gauge, clock, step: 0, running: BTreeMap::new(), begun: 0, refused: 0 }
     }
 
     /// More calls than so many workers can do, which queue where they are admitted.
-    fn overload(&mut self, workers: u64) {
+    pub(super) fn overload(&mut self, workers: u64) {
         for _ in 0..2 {
             let round = self.running.len() as u64 / workers + 1;
             self.begin(20 * round, Outcome::Success);
         }
+    }
+
+    /// A call that queues for one of eight workers; every second one fails, if they do.
+    pub(super) fn begin_one(&mut self, fails: bool) {
+        let round = self.running.len() as u64 / 8 + 1;
+        let outcome = if fails && self.begun % 2 == 0 { Outcome::Overload } else { Outcome::Success };
+        self.begin(20 * round, outcome);
     }
 
     fn begin(&mut self, lasts: u64, outcome: Outcome) {
@@ -40,7 +47,7 @@ impl Service {
         }
     }
 
-    fn step(&mut self) {
+    pub(super) fn step(&mut self) {
         self.step += 1;
         self.clock.advance(Duration::from_millis(1));
         let later = self.running.split_off(&(self.step + 1, 0));
@@ -49,8 +56,13 @@ impl Service {
         }
     }
 
-    fn limit(&self) -> u32 {
+    pub(super) fn limit(&self) -> u32 {
         self.gauge.snapshot().limit
+    }
+
+    /// What was last decided.
+    pub(super) fn why(&self) -> String {
+        self.gauge.snapshot().why.unwrap().reason.unwrap_or_default().into_owned()
     }
 }
 
@@ -87,8 +99,7 @@ fn a_load_that_ends_in_the_middle_of_a_look_leaves_no_lowered_limit() {
         let before = service.limit();
         service.overload(8);
         service.step();
-        let why = service.gauge.snapshot().why.unwrap().reason.unwrap_or_default();
-        let is_look = service.limit() < before && why.contains("a look at fewer");
+        let is_look = service.limit() < before && service.why().contains("a look at fewer");
         if !is_look {
             continue;
         }
@@ -109,13 +120,9 @@ fn a_load_that_ends_while_it_looks_whether_fewer_fail_less_leaves_no_lowered_lim
     let mut service = Service::new();
     for step in 0..60_000 {
         let before = service.limit();
-        let round = service.running.len() as u64 / 8 + 1;
-        let fails = step > 10_000 && service.begun % 2 == 0;
-        let outcome = if fails { Outcome::Overload } else { Outcome::Success };
-        service.begin(20 * round, outcome);
+        service.begin_one(step > 10_000);
         service.step();
-        let why = service.gauge.snapshot().why.unwrap().reason.unwrap_or_default();
-        if service.limit() == before || !why.contains("a look at half") {
+        if service.limit() == before || !service.why().contains("a look at half") {
             continue;
         }
         looks += 1;

@@ -171,6 +171,15 @@ impl Rule {
         Some(because(limit, "chance", GIVEN_UP))
     }
 
+    /// An operator has set the limit: what is being measured was of another, and would go back to it.
+    pub(super) fn measure_anew(&mut self) {
+        self.give_up_look();
+        self.chance.give_up_trial();
+        self.end_phase();
+        self.queue = None;
+        self.stands_still = None;
+    }
+
     /// How the next cohort is to be.
     pub(super) fn next_size(&self) -> Size {
         match self.phase {

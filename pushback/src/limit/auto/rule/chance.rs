@@ -110,6 +110,11 @@ impl Chance {
         Some(trial.limit)
     }
 
+    /// The limit is another by now, and the trial would come back to the one before it.
+    pub(super) fn give_up_trial(&mut self) {
+        self.trial = None;
+    }
+
     /// What a trial says that has begun.
     fn go_on(&mut self, seen: &Seen, failed: f64, is_too_much: bool) -> Option<Verdict> {
         let trial = self.trial.as_mut()?;
