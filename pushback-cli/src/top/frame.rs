@@ -21,6 +21,9 @@ pub(super) struct Gauge {
     pub(super) admitted: u64,
     pub(super) refused: BTreeMap<String, u64>,
     pub(super) closed: bool,
+    /// Those of other versions do not say it.
+    #[serde(default)]
+    pub(super) pinned: bool,
     pub(super) why: Option<Why>,
     pub(super) dry_run: Option<DryRun>,
     pub(super) times: Option<Times>,

@@ -289,10 +289,13 @@ impl Moment {
 }
 
 fn marks(gauge: &Gauge) -> &'static str {
-    match (gauge.closed, gauge.dry_run.as_ref().is_some_and(|dry_run| dry_run.on)) {
-        (true, _) => " (closed)",
-        (false, true) => " (dry run)",
-        (false, false) => "",
+    let is_dry = gauge.dry_run.as_ref().is_some_and(|dry_run| dry_run.on);
+    match (gauge.closed, is_dry, gauge.pinned) {
+        (true, ..) => " (closed)",
+        (false, true, true) => " (dry run, pinned)",
+        (false, true, false) => " (dry run)",
+        (false, false, true) => " (pinned)",
+        (false, false, false) => "",
     }
 }
 
@@ -330,6 +333,7 @@ mod tests {
     use ratatui::{Terminal, backend::TestBackend};
 
     use super::*;
+    use crate::top::frame::DryRun;
 
     fn frame(seconds: f64, admitted: u64, refused: u64) -> Frame {
         let frame = serde_json::json!({
@@ -365,6 +369,24 @@ mod tests {
              shop\u{fffd}[2J: Why this limit: calls take 2.1 times their base time, 1 min ago\n\
              shop\u{fffd}[2J: Refused in all: line full 20"
         );
+    }
+
+    #[test]
+    fn what_is_unusual_about_a_gauge_stands_behind_its_name() {
+        for (closed, on, pinned, marked) in [
+            (false, false, false, ""),
+            (false, false, true, " (pinned)"),
+            (false, true, false, " (dry run)"),
+            (false, true, true, " (dry run, pinned)"),
+            (true, true, true, " (closed)"),
+        ] {
+            let mut gauge = frame(1.0, 0, 0).gauges.remove(0);
+            assert!(!gauge.pinned, "another version does not say it");
+            gauge.closed = closed;
+            gauge.pinned = pinned;
+            gauge.dry_run = on.then_some(DryRun { on, phantoms: 0 });
+            assert_eq!(marks(&gauge), marked);
+        }
     }
 
     #[test]

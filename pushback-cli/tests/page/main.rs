@@ -107,13 +107,24 @@ fn the_page_is_seen_on_a_desk_in_the_dark_and_on_a_phone() {
     sees("looks", &url, &[]);
 }
 
+/// A scenario on the page of a proxy with this limit and this token.
+fn sees_with_token(scenario: &str, limit: &str) {
+    const TOKEN: &str = "correct-horse-battery";
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), TOKEN).unwrap();
+    let (_proxy, page) =
+        Server::proxy("127.0.0.1:0", &["--limit", limit, "--admin-token", file.path().to_str().unwrap()]);
+    sees(scenario, &page, &[TOKEN]);
+}
+
 #[test]
 fn a_limit_is_changed_with_the_token_and_a_confirm() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    fs::write(file.path(), "correct-horse-battery\n").unwrap();
-    let (_proxy, page) =
-        Server::proxy("127.0.0.1:0", &["--limit", "3", "--admin-token", file.path().to_str().unwrap()]);
-    sees("change", &page, &["correct-horse-battery"]);
+    sees_with_token("change", "3");
+}
+
+#[test]
+fn a_limit_that_moves_is_pinned_and_let_go() {
+    sees_with_token("pin", "auto");
 }
 
 #[test]

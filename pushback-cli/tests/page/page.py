@@ -119,6 +119,7 @@ def change(browser, folder, token):
     """A limit is changed with a confirm and the token, and not without."""
     with browser.page() as page:
         page.get_by_role("button", name="Change…").first.click()
+        expect(page.get_by_label("Pinned")).to_be_hidden()
         page.get_by_label("Limit, 0 to").fill("7")
         page.get_by_label("Token", exact=True).fill("wrong-wrong-wrong")
         page.get_by_role("button", name="Change", exact=True).click()
@@ -138,6 +139,32 @@ def change(browser, folder, token):
         page.get_by_role("button", name="Change…").first.click()
         page.keyboard.press("Escape")
         expect(page.locator("dialog")).to_be_hidden()
+
+
+def pin(browser, folder, token):
+    """A limit that moves is pinned where it is and elsewhere, and let go."""
+    with browser.page() as page:
+        pinned, limit = page.get_by_label("Pinned"), page.get_by_label("Limit, 0 to")
+        badge = page.locator(".badge.pinned")
+        expect(badge).to_be_hidden()
+        for change, asks, is_pinned, stands_at in [
+            (lambda: pinned.check(), "the limit stays at 4.", True, "4"),
+            (lambda: limit.fill("7"), "the limit goes from 4 to 7, and stays there.", True, "7"),
+            (lambda: pinned.uncheck(), "the limit moves by itself again.", False, "7"),
+            (lambda: limit.fill("9"), "the limit goes from 7 to 9, and moves on from there by itself.", False, "9"),
+        ]:
+            page.get_by_role("button", name="Change…").first.click()
+            change()
+            page.get_by_label("Token", exact=True).fill(token)
+            page.get_by_role("button", name="Change", exact=True).click()
+            expect(page.locator("#change-confirm")).to_contain_text(asks)
+            page.screenshot(path=f"{folder}/pin-{stands_at}-{is_pinned}.png")
+            page.get_by_role("button", name="Yes, change it").click()
+            expect(page.locator("dialog")).to_be_hidden()
+            expect(page.locator(".limit").first).to_have_text(stands_at)
+            expect(badge).to_be_visible(visible=is_pinned)
+            if is_pinned:
+                expect(page.locator(".why")).to_contain_text("pinned by an operator")
 
 
 def readonly(browser, folder):

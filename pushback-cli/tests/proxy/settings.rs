@@ -384,6 +384,90 @@ fn gauges_are_shown_and_changed_with_the_token_alone() {
     assert_eq!(get(&without.admin, "/api/gauges").status, 403);
 }
 
+/// Changes the gauge of this name, and gives what became of it, or what was wrong.
+fn change(proxy: &Proxy, gauge: &str, body: &str) -> (u16, serde_json::Value) {
+    ask_api(proxy, "PATCH", gauge, body)
+}
+
+fn ask_api(proxy: &Proxy, method: &str, gauge: &str, body: &str) -> (u16, serde_json::Value) {
+    let (host, length) = (&proxy.admin, body.len());
+    let answer = ask(
+        host,
+        &format!(
+            "{method} /api/gauges/{gauge} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer a-token-of-the-test\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        ),
+    );
+    (answer.status, serde_json::from_str(&answer.body).unwrap())
+}
+
+#[test]
+fn a_limit_that_moves_is_pinned_and_let_go_by_the_api() {
+    let service = Service::start();
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    fs::write(&token, "a-token-of-the-test").unwrap();
+    let arguments = ["--limit", "auto", "--admin-token", token.to_str().unwrap()];
+    let proxy = Proxy::start(&service.url(), &arguments);
+    let (status, pinned) = change(&proxy, "upstream", r#"{"limit": 100, "pinned": true}"#);
+    assert_eq!((status, &pinned["limit"], &pinned["pinned"]), (200, &100.into(), &true.into()));
+    assert_eq!(pinned["why"]["reason"], "pinned by an operator");
+    // Fifty calls are a decision, and four times the most in flight is far below.
+    for _ in 0..120 {
+        assert_eq!(proxy.get("/").status, 200);
+    }
+    assert!((proxy.metric("pushback_limit{") - 100.0).abs() < 0.5);
+    assert!((proxy.metric("pushback_limit_pinned{") - 1.0).abs() < 0.5);
+    for wrong in [r#"{"limit": 7, "pinned": "yes"}"#, r#"{"limit": 7, "pin": true}"#] {
+        let (status, problem) = change(&proxy, "upstream", wrong);
+        let problem = problem["error"].as_str().unwrap();
+        assert!(status == 400 && problem.contains("\"pinned\": true or false"), "{problem}");
+    }
+    let (_, moved) = change(&proxy, "upstream", r#"{"limit": 90}"#);
+    assert_eq!((&moved["limit"], &moved["pinned"]), (&90.into(), &true.into()), "it stays pinned");
+    let (_, free) = change(&proxy, "upstream", r#"{"pinned": false}"#);
+    assert_eq!((&free["limit"], &free["pinned"]), (&90.into(), &false.into()));
+    while proxy.metric("pushback_limit{") > 89.5 {
+        assert_eq!(proxy.get("/").status, 200);
+    }
+    assert!(proxy.metric("pushback_limit_pinned{").abs() < 0.5);
+
+    let fixed = ["--limit", "5", "--admin-token", token.to_str().unwrap()];
+    let fixed = Proxy::start(&service.url(), &fixed);
+    let (status, problem) = change(&fixed, "upstream", r#"{"limit": 7, "pinned": true}"#);
+    assert_eq!(status, 400);
+    assert!(problem["error"].as_str().unwrap().contains("upstream is fixed"), "{problem}");
+    assert!((fixed.metric("pushback_limit{") - 5.0).abs() < 0.5, "nothing of it is done");
+}
+
+#[test]
+fn a_pin_outlasts_other_settings_until_they_say_another_limit() {
+    let text = |limit: &str, line: u32| {
+        format!(
+            "admin.token = \"token\"\n\
+             [[routes]]\nname = \"all\"\nlimit = {limit}\nline = {line}\nto = \"http://127.0.0.1:1\"\n"
+        )
+    };
+    let settings = Settings::new(&text("\"auto\"", 0));
+    fs::write(settings.folder.path().join("token"), "a-token-of-the-test").unwrap();
+    let mut proxy = settings.start();
+    let mut log = proxy.log().lines().map(Result::unwrap);
+    change(&proxy, "all", r#"{"limit": 30, "pinned": true}"#);
+    let mut with = |text: &str| {
+        settings.write(text);
+        proxy.signal("-HUP");
+        assert!(log.any(|line| line.contains("the settings are read again")));
+        let (_, shown) = ask_api(&proxy, "GET", "all", "");
+        (shown["limit"].as_u64().unwrap(), shown["pinned"].as_bool().unwrap())
+    };
+    // With another line it is another gauge, and then the one before again.
+    for line in [0, 10, 0] {
+        assert_eq!(with(&text("\"auto\"", line)), (30, true), "{line}");
+    }
+    assert_eq!(with(&text("\"vegas\"", 0)), (20, false), "the file says something else");
+    assert!(!with(&text("\"auto\"", 0)).1, "and what it says then was not pinned");
+}
+
 #[test]
 fn wrong_tokens_are_logged_and_slow_and_keep_nobody_from_the_right_one() {
     let folder = tempfile::tempdir().unwrap();

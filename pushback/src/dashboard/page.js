@@ -156,6 +156,7 @@ class GaugeCard {
     if (!gauge) return;
     const phantoms = gauge.dry_run?.phantoms ?? 0;
     show(find(".badge.dry", element), gauge.dry_run?.on ?? false);
+    show(find(".badge.pinned", element), gauge.pinned);
     show(find(".badge.closed", element), gauge.closed);
     write(find(".in-flight", element), gauge.in_flight.toLocaleString("en"));
     write(find(".limit", element), gauge.limit.toLocaleString("en"));
@@ -319,10 +320,15 @@ let asked = null;
 let isSure = false;
 let thinking;
 
+const moves = (gauge) => gauge.why !== null;
+
 function wanted() {
   const change = {};
   const limit = Number(find("#change-limit").value);
-  if (limit !== asked.limit) change.limit = limit;
+  const isPinned = find("#change-pinned").checked;
+  if (moves(asked) && isPinned !== asked.pinned) change.pinned = isPinned;
+  // It is pinned at the number that stands there, wherever it has moved meanwhile.
+  if (limit !== asked.limit || change.pinned) change.limit = limit;
   const isDry = find("#change-dry").checked;
   if (isDry !== (asked.dry_run?.on ?? false)) change.dry_run = isDry;
   return change;
@@ -341,15 +347,26 @@ function askForChange(gauge) {
   asked = gauge;
   write(find("#change-title"), `Change '${gauge.name}'`);
   find("#change-limit").value = gauge.limit;
+  show(find("#change-pinned").parentElement, moves(gauge));
+  find("#change-pinned").checked = gauge.pinned;
   find("#change-dry").checked = gauge.dry_run?.on ?? false;
   find("#change-token").value = token;
   unconfirm();
   find("#change").showModal();
 }
 
+// What becomes of the limit.
+function becomes({ limit, pinned = asked.pinned }) {
+  if (limit === undefined) return "the limit moves by itself again";
+  if (limit === asked.limit) return `the limit stays at ${limit}`;
+  const goes = `the limit goes from ${asked.limit} to ${limit}${limit === 0 ? ", which admits nobody" : ""}`;
+  if (!moves(asked)) return goes;
+  return `${goes}, and ${pinned ? "stays there" : "moves on from there by itself"}`;
+}
+
 function confirmChange(change) {
   const parts = [];
-  if ("limit" in change) parts.push(`the limit goes from ${asked.limit} to ${change.limit}${change.limit === 0 ? ", which admits nobody" : ""}`);
+  if ("limit" in change || "pinned" in change) parts.push(becomes(change));
   if ("dry_run" in change) parts.push(change.dry_run ? "nobody is refused any more" : "requests above the limit are refused again");
   write(find("#change-problem"), "");
   write(find("#change-confirm"), `At once: ${parts.join(", and ")}. Are you sure?`);
@@ -392,7 +409,7 @@ function errorIn(text) {
   }
 }
 
-for (const id of ["#change-limit", "#change-dry", "#change-token"]) find(id).addEventListener("input", () => unconfirm());
+for (const id of ["#change-limit", "#change-pinned", "#change-dry", "#change-token"]) find(id).addEventListener("input", () => unconfirm());
 find("#change-cancel").addEventListener("click", () => find("#change").close());
 find("#change").addEventListener("close", () => (asked = null));
 find("#change form").addEventListener("submit", (event) => {

@@ -185,6 +185,8 @@ impl Site {
         let mut retired = self.retired.clone();
         for (was, gauge) in self.settings.gauges.iter().zip(&self.gauges) {
             if !settings.gauges.iter().any(|now| was.is_kept_by(now)) {
+                // What comes back later is what the file says.
+                gauge.unpin();
                 retired.add_gauge(was, gauge, self.routes.iter().filter(|route| route.gauge == was.name));
             }
         }
@@ -197,6 +199,15 @@ impl Site {
         settings.routes.iter().for_each(|route| retired.forget_upgraded(&route.name));
         retired.forget_unused();
         retired
+    }
+
+    /// Where an operator keeps the limit of this gauge, if these settings say the same of that as those before.
+    fn pinned(&self, settings: &GaugeSettings) -> Option<u32> {
+        let is_same = |was: &GaugeSettings| (&was.name, &was.limit) == (&settings.name, &settings.limit);
+        let mut gauges = self.settings.gauges.iter().zip(&self.gauges);
+        let (_, gauge) = gauges.find(|(was, _)| is_same(was))?;
+        let snapshot = gauge.snapshot();
+        snapshot.pinned.then_some(snapshot.limit)
     }
 
     /// Those in force first, which have the better right to their names in metrics.
@@ -214,8 +225,18 @@ impl Site {
     }
 }
 
-/// A gauge for these settings: the one before, if it can become that.
+/// A gauge for these settings, pinned where the one before was, if they do not say otherwise.
 fn gauge_of(settings: &GaugeSettings, before: Option<&Site>) -> Result<PressureGauge, String> {
+    let gauge = kept_or_new(settings, before)?;
+    let pinned = before.and_then(|before| before.pinned(settings));
+    if let Some(limit) = pinned.filter(|_| !gauge.snapshot().pinned) {
+        gauge.pin(limit);
+    }
+    Ok(gauge)
+}
+
+/// The gauge before, if it can become that of these settings.
+fn kept_or_new(settings: &GaugeSettings, before: Option<&Site>) -> Result<PressureGauge, String> {
     let kept = before.and_then(|before| {
         let retired = before.retired.gauges_as_they_were();
         let mut gauges = before.settings.gauges.iter().zip(&before.gauges).chain(retired);
