@@ -29,7 +29,8 @@ use crate::{
 pub enum Hold {
     /// To the last byte of the response's body. A reader that stalls loses the place: see
     /// [`BackpressureLayer::stall`](super::BackpressureLayer::stall). Under a limit that moves, an answer that waits for its reader lends
-    /// its place to others meanwhile, and takes it back when he reads on.
+    /// its place to others meanwhile, and takes it back when he reads on; one that has been open for a minute, and for ten times what others
+    /// last, lends it to its end.
     #[default]
     Body,
     /// To the response's head.

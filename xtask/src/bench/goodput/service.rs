@@ -89,7 +89,7 @@ impl Service {
         match self {
             Service::Pool => &[0.5, 2.0, 5.0, 10.0],
             Service::Lock | Service::Cpu => &[0.5, 2.0, 10.0],
-            Service::StreamHeadFirst | Service::StreamHeadLate => &[0.5, 4.0],
+            Service::StreamHeadFirst | Service::StreamHeadLate => &[4.0],
         }
     }
 
