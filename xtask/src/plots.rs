@@ -24,8 +24,9 @@ const fn alone(limit: &'static str, scenario: &'static str) -> Picture {
 }
 
 /// Each limit where one sees what it does, and where that goes wrong.
-const PICTURES: [Picture; 11] = [
+const PICTURES: [Picture; 12] = [
     alone("auto", "capacity"),
+    Picture { name: "stream", limits: "auto", scenario: "streams/stream" },
     Picture { name: "fixed", limits: "fixed:20", scenario: "capacity" },
     alone("aimd", "lasting"),
     alone("vegas", "delay-step"),
