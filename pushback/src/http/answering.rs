@@ -54,9 +54,16 @@ impl fmt::Display for Answered {
 #[derive(Debug)]
 pub(super) struct Answering {
     permit: Taken,
-    /// What its client took of its time.
+    /// Of an answer of which something is to be learned behind its head. Apart, for most are short, and are moved a few times.
+    times: Option<Box<Times>>,
+}
+
+/// The times of a call whose answer is on its way.
+#[derive(Debug)]
+struct Times {
+    /// What its client took.
     not_ours: Duration,
-    /// How long it had been held when its reader began to be awaited, if that is so and matters.
+    /// How long the place had been held when its reader began to be awaited, if that is so and matters.
     reader_since: Option<Duration>,
     /// How long the service had it when its caller had what it asked for.
     answered: Option<Duration>,
@@ -73,6 +80,29 @@ enum Counts {
     Nothing,
 }
 
+impl Times {
+    fn is_answered(&mut self, held: Option<Duration>) {
+        self.is_answered = true;
+        self.answered = held.map(|held| held.saturating_sub(self.not_ours));
+        self.counts = Counts::Nothing;
+    }
+
+    /// The reader is there again, after the place was held for so long.
+    fn reads(&mut self, held: Option<Duration>) {
+        if let (Some(since), Some(held)) = (self.reader_since.take(), held) {
+            self.not_ours += held.saturating_sub(since);
+        }
+    }
+
+    fn has(&mut self, data: &[u8]) -> bool {
+        match &mut self.counts {
+            Counts::Parts => true,
+            Counts::Events(events) => events.are_enough(data),
+            Counts::Nothing => false,
+        }
+    }
+}
+
 impl Answering {
     /// The head is there; sending the request had taken so long.
     pub(super) fn new(permit: Taken, upload: Duration, answered: Answered, head: &HeaderMap) -> Self {
@@ -83,30 +113,26 @@ impl Answering {
                 Events::of(head.get(CONTENT_TYPE), events).map_or(Counts::Parts, Counts::Events)
             }
         };
-        let mut answering = Answering {
+        let held = held_now(&permit);
+        let mut times = Times {
             not_ours: upload,
-            reader_since: None,
+            // Its reader is awaited from now on.
+            reader_since: held,
             answered: None,
             is_answered: false,
             counts,
             is_over: false,
-            permit,
         };
-        // Its reader is awaited from now on.
-        let held = answering.held();
-        answering.reader_since = held;
         if answered == Answered::Head {
-            answering.is_answered(held);
+            times.is_answered(held);
         }
-        answering
+        Answering { permit, times: Some(Box::new(times)) }
     }
 
     /// An answer so short that there is nothing to be learned behind its head.
-    pub(super) fn short(permit: Taken, upload: Duration) -> Self {
-        let mut answering = Answering::new(permit, upload, Answered::Head, &HeaderMap::new());
-        answering.is_over = true;
-        answering.tell();
-        answering
+    pub(super) fn short(mut permit: Taken, upload: Duration) -> Self {
+        permit.take_to_tell(Span { not_ours: upload, ..Span::default() }).tell();
+        Answering { permit, times: None }
     }
 
     /// Whether it matters when something happens to it.
@@ -114,89 +140,83 @@ impl Answering {
         self.permit.is_timed()
     }
 
-    fn held(&self) -> Option<Duration> {
-        if self.is_timed() { self.permit.held_by(self.permit.gauge().now()) } else { None }
-    }
-
-    fn is_answered(&mut self, held: Option<Duration>) {
-        self.is_answered = true;
-        self.answered = held.map(|held| held.saturating_sub(self.not_ours));
-        self.counts = Counts::Nothing;
-    }
-
     /// A part of the body goes to its reader, who is awaited from now on.
     pub(super) fn hands_over(&mut self, data: Option<&[u8]>, now: Option<Instant>) {
-        self.reads(now);
-        let is_enough = match (&mut self.counts, data) {
-            (Counts::Parts, Some(_)) => true,
-            (Counts::Events(events), Some(data)) => events.are_enough(data),
-            _ => false,
-        };
         let held = now.and_then(|now| self.permit.held_by(now));
-        if is_enough {
-            self.is_answered(held);
+        let Some(times) = &mut self.times else { return };
+        times.reads(held);
+        if data.is_some_and(|data| times.has(data)) {
+            times.is_answered(held);
         }
-        self.reader_since = held;
+        times.reader_since = held;
     }
 
     /// The reader is there for the next part.
     pub(super) fn reads(&mut self, now: Option<Instant>) {
-        let Some(since) = self.reader_since.take() else { return };
-        let now = now.unwrap_or_else(|| self.permit.gauge().now());
-        self.not_ours += self.permit.held_by(now).map_or(Duration::ZERO, |held| held.saturating_sub(since));
+        let held = now.and_then(|now| self.permit.held_by(now));
+        if let Some(times) = &mut self.times {
+            times.reads(held);
+        }
     }
 
     /// Whether the reader now takes this long: then how long the answer lasts is its affair.
     pub(super) fn is_read_slowly(&self, patience: Duration, now: Instant) -> bool {
+        let since = self.times.as_ref().and_then(|times| times.reader_since);
         let held = self.permit.held_by(now);
-        held.zip(self.reader_since).is_some_and(|(held, since)| held.saturating_sub(since) >= patience)
+        held.zip(since).is_some_and(|(held, since)| held.saturating_sub(since) >= patience)
     }
 
     /// The client decides how long it lasts, so it is told by how soon it was answered. Not if the answer has yet to say how it went.
     pub(super) fn take_open(&mut self, now: Instant) -> Option<ToTell> {
+        let times = self.times.as_mut()?;
         match self.permit.outcome() {
-            Outcome::Cancelled if self.is_answered => self.permit.record(Outcome::Success),
+            Outcome::Cancelled if times.is_answered => self.permit.record(Outcome::Success),
             Outcome::Cancelled => return None,
             _ => (),
         }
-        self.reads(Some(now));
-        let answered =
-            self.answered.or_else(|| Some(self.permit.held_by(now)?.saturating_sub(self.not_ours)));
-        Some(self.permit.take_to_tell(Span { not_ours: self.not_ours, answered, is_open: true }))
+        let held = self.permit.held_by(now);
+        times.reads(held);
+        let answered = times.answered.or_else(|| Some(held?.saturating_sub(times.not_ours)));
+        Some(self.permit.take_to_tell(Span { not_ours: times.not_ours, answered, is_open: true }))
     }
 
     /// Whether its caller has what it asked for.
     pub(super) fn has_answered(&self) -> bool {
-        self.is_answered
+        self.times.as_ref().is_none_or(|times| times.is_answered)
     }
 
     /// The service has said all. How long it had the call, if that is measured.
     pub(super) fn ends(&mut self, now: Option<Instant>) -> Option<Duration> {
-        self.reads(now);
-        self.is_over = true;
-        Some(self.permit.held_by(now?)?.saturating_sub(self.not_ours))
+        let held = now.and_then(|now| self.permit.held_by(now));
+        let times = self.times.as_mut()?;
+        times.reads(held);
+        times.is_over = true;
+        Some(held?.saturating_sub(times.not_ours))
     }
 
     /// Whether all is known of it.
     pub(super) fn is_over(&self) -> bool {
-        self.is_over
+        self.times.as_ref().is_none_or(|times| times.is_over)
     }
+}
 
-    fn tell(&mut self) {
-        let is_open = !self.is_over && self.is_answered;
-        self.permit.take_to_tell(Span { not_ours: self.not_ours, answered: self.answered, is_open }).tell();
-    }
+/// How long the place has been held, if that matters.
+fn held_now(permit: &Taken) -> Option<Duration> {
+    if permit.is_timed() { permit.held_by(permit.gauge().now()) } else { None }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        if !self.is_over && !self.is_answered && self.permit.outcome() == Outcome::Success {
+        let Some(times) = &mut self.times else { return };
+        if !times.is_over && !times.is_answered && self.permit.outcome() == Outcome::Success {
             // Its caller went away before it had what it asked for.
             self.permit.record(Outcome::Cancelled);
         }
-        if self.is_timed() {
-            self.reads(None);
-            self.tell();
+        if self.permit.is_timed() {
+            times.reads(held_now(&self.permit));
+            let is_open = !times.is_over && times.is_answered;
+            let span = Span { not_ours: times.not_ours, answered: times.answered, is_open };
+            self.permit.take_to_tell(span).tell();
         }
     }
 }
