@@ -268,3 +268,63 @@ impl Controller for Running {
         false
     }
 }
+
+#[cfg(all(test, not(pushback_loom)))]
+mod tests {
+    use super::*;
+
+    /// Calls that end a tenth of a second after each other, and were all admitted just before that: only how long they were held counts here.
+    struct Told {
+        running: Running,
+        totals: Totals,
+    }
+
+    impl Told {
+        fn new() -> Self {
+            let known = Auto::new().known();
+            let running = Running {
+                bounds: 1..=1000,
+                cohort: Cohort::new(Size::Round),
+                rule: Rule::new(known, true),
+                without: None,
+                known,
+                knows_ends: false,
+            };
+            Told { running, totals: Totals::default() }
+        }
+
+        /// A call, and the time of one that does not queue, in milliseconds.
+        fn call(&mut self, held: u64, is_open: bool) -> f64 {
+            self.totals.admitted += 1;
+            self.totals.timed += 1;
+            let ended = Duration::from_millis(1000 + 100 * self.totals.admitted);
+            let held = Duration::from_millis(held);
+            let (began, totals) = (ended - Duration::from_millis(1), self.totals);
+            let sample =
+                Sample { held, answered: held, is_open, totals, in_flight: 6, ..Sample::new(began, ended) };
+            self.running.observe(&sample, 100.0);
+            1000.0 * self.running.rule.base().unwrap_or(0.0)
+        }
+    }
+
+    #[test]
+    fn calls_that_their_clients_end_move_nothing_while_others_come_to_their_ends() {
+        let mut told = Told::new();
+        (0..300).for_each(|_| {
+            told.call(500, false);
+        });
+        for call in 0..3_000 {
+            let base = told.call(if call % 3 == 0 { 500 } else { 20 }, call % 3 != 0);
+            assert!((base - 500.0).abs() < 1.0, "{base} ms after {call} calls");
+        }
+    }
+
+    #[test]
+    fn where_all_are_open_they_count_until_one_comes_to_its_end() {
+        let mut told = Told::new();
+        let base = (0..300).map(|_| told.call(20, true)).last().unwrap();
+        assert!((base - 20.0).abs() < 1.0, "{base} ms");
+        let base = (0..300).map(|_| told.call(500, false)).last().unwrap();
+        assert!((base - 500.0).abs() < 1.0, "{base} ms");
+    }
+}
