@@ -95,7 +95,6 @@ type BoxError = Box<dyn Error + Send + Sync>;
 /// A clone, and every service that it makes, is the same limit.
 #[derive(Debug, Clone)]
 pub struct BackpressureLayer {
-    settings: Settings,
     shared: Arc<Shared>,
 }
 
@@ -131,12 +130,12 @@ impl BackpressureLayer {
 
     /// What refused requests are told.
     pub fn reply(self, reply: Reply) -> Self {
-        BackpressureLayer::with(Settings { reply, ..self.settings })
+        BackpressureLayer::with(Settings { reply, ..self.shared.settings.clone() })
     }
 
     /// How long a request holds its place; to the last byte of its answer if nothing is said.
     pub fn hold(self, hold: Hold) -> Self {
-        BackpressureLayer::with(Settings { hold, ..self.settings })
+        BackpressureLayer::with(Settings { hold, ..self.shared.settings.clone() })
     }
 
     /// When a caller has what it waits for; when the first part of the answer's body is there if nothing is said.
@@ -149,12 +148,12 @@ impl BackpressureLayer {
     /// # let _ = layer;
     /// ```
     pub fn answered(self, answered: Answered) -> Self {
-        BackpressureLayer::with(Settings { answered, ..self.settings })
+        BackpressureLayer::with(Settings { answered, ..self.shared.settings.clone() })
     }
 
     /// What a request costs, how important it is, whom to let pass, and what an answer says about the load.
     pub fn classify(self, classify: Classify) -> Self {
-        BackpressureLayer::with(Settings { classify, ..self.settings })
+        BackpressureLayer::with(Settings { classify, ..self.shared.settings.clone() })
     }
 
     /// How long a peer may make no progress while the service waits for it, 1 ms to 24 h; 10 s if nothing is said.
@@ -179,7 +178,7 @@ impl BackpressureLayer {
         if !(STALL_MIN..=STALL_MAX).contains(&bound) {
             return Err(BuildError::new("stall", format!("{bound:?}"), "1 ms to 24 h"));
         }
-        Ok(BackpressureLayer::with(Settings { stall: bound, ..self.settings }))
+        Ok(BackpressureLayer::with(Settings { stall: bound, ..self.shared.settings.clone() }))
     }
 
     /// How many bytes a second the sender of an upload must send while the service waits for him, 0 to [`u32::MAX`]; 4 KiB if nothing
@@ -189,7 +188,7 @@ impl BackpressureLayer {
     /// sends beyond the least rate fills it again. Whoever has used it up has the body ended with [`SenderStalled`]. With 0, any byte
     /// counts as progress.
     pub fn least_rate(self, bytes_a_second: u32) -> Self {
-        BackpressureLayer::with(Settings { least_rate: bytes_a_second, ..self.settings })
+        BackpressureLayer::with(Settings { least_rate: bytes_a_second, ..self.shared.settings.clone() })
     }
 
     /// How much of a request's body is read before the gauge is asked, in bytes, 0 to 16 MiB; 64 KiB if nothing is said.
@@ -209,17 +208,17 @@ impl BackpressureLayer {
         if bytes > BODY_BUFFER_MAX {
             return Err(BuildError::new("body_buffer", bytes.to_string(), "0 to 16777216 bytes"));
         }
-        Ok(BackpressureLayer::with(Settings { body_buffer: bytes, ..self.settings }))
+        Ok(BackpressureLayer::with(Settings { body_buffer: bytes, ..self.shared.settings.clone() }))
     }
 
     /// The service does not speak gRPC, so a request that calls itself gRPC is read ahead like any other. Say so where it is true, or
     /// anybody takes a place with the five bytes of an empty message.
     pub fn no_grpc(self) -> Self {
-        BackpressureLayer::with(Settings { speaks_grpc: false, ..self.settings })
+        BackpressureLayer::with(Settings { speaks_grpc: false, ..self.shared.settings.clone() })
     }
 
     fn with(settings: Settings) -> Self {
-        BackpressureLayer { shared: Arc::new(Shared::new(&settings)), settings }
+        BackpressureLayer { shared: Arc::new(Shared::new(settings)) }
     }
 }
 
@@ -253,7 +252,7 @@ where
 
     fn call(&mut self, mut request: Request<Q>) -> Self::Future {
         let shared = &self.shared;
-        match shared.classify.class(&mut request, &shared.gauge) {
+        match shared.settings.classify.class(&mut request, &shared.settings.gauge) {
             Class::Exempt => ResponseFuture::exempt(shared, &mut self.inner, request),
             Class::Asks(asks) => {
                 let progress = self.progress.as_ref().filter(|_| request.version() < Version::HTTP_2);

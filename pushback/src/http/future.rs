@@ -170,8 +170,8 @@ where
     /// What the gauge says.
     #[inline]
     fn asked(shared: &Arc<Shared>, service: &mut S, request: Request<RequestBody<Q>>, asks: Asks) -> Self {
-        let gauge = &shared.gauge;
-        let answer = match shared.over {
+        let gauge = &shared.settings.gauge;
+        let answer = match shared.settings.over {
             Over::Refused => Some(gauge.try_acquire_for(asks.arrival).map(Permit::into_owned)),
             Over::InLine => gauge.acquire_at_once(asks.arrival),
         };
@@ -201,14 +201,14 @@ where
         // nothing about the service.
         let is_coming = request.body().is_coming();
         permit.record(if is_coming { Outcome::Ignore } else { Outcome::Cancelled });
-        let claim = if shared.hold == Hold::Task {
+        let claim = if shared.settings.hold == Hold::Task {
             let place = Place::new(permit);
             request.extensions_mut().insert(place.clone());
             Claim::Place(place)
         } else {
             Claim::Permit(permit)
         };
-        let came = shared.gauge.wants_times().then(|| shared.gauge.now());
+        let came = shared.settings.gauge.wants_times().then(|| shared.settings.gauge.now());
         let upload = is_coming.then(|| Upload::new(&shared.patrol, came, places));
         let grpc = GrpcCall::of(&request);
         let request = match &upload {
@@ -322,15 +322,17 @@ fn answered<B: Body + Send + 'static>(
         upload.answered();
     }
     if let Some(came) = call.came {
-        shared.gauge.served(came, upload);
+        shared.settings.gauge.served(came, upload);
     }
     let outcome = if is_senders_fault(&response, sending) {
         Some(Outcome::Ignore)
     } else {
-        shared.classify.outcome_of(&response, call.grpc)
+        shared.settings.classify.outcome_of(&response, call.grpc)
     };
     match call.claim.take() {
-        Claim::Permit(mut permit) if shared.hold == Hold::Body && !response.body().is_end_stream() => {
+        Claim::Permit(mut permit)
+            if shared.settings.hold == Hold::Body && !response.body().is_end_stream() =>
+        {
             // Where the trailers will tell, a body that is dropped before them was of no more use to its caller.
             permit.record(outcome.unwrap_or(Outcome::Cancelled));
             let trailers_tell = call.grpc.filter(|_| outcome.is_none());
@@ -339,7 +341,7 @@ fn answered<B: Body + Send + 'static>(
                 let permit = if is_small && trailers_tell.is_none() {
                     Answering::short(permit, upload)
                 } else {
-                    Answering::new(permit, upload, shared.answered, &head.headers)
+                    Answering::new(permit, upload, shared.settings.answered, &head.headers)
                 };
                 Forfeit { permit: Some(permit), progress, ..Forfeit::default() }
             };

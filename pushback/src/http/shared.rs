@@ -48,6 +48,7 @@ pub(super) struct Settings {
     pub(super) answered: Answered,
     pub(super) stall: Duration,
     pub(super) least_rate: u32,
+    /// How much of a body is read before the gauge is asked.
     pub(super) body_buffer: usize,
     pub(super) speaks_grpc: bool,
     pub(super) classify: Classify,
@@ -76,44 +77,20 @@ impl Settings {
 
 /// The settings at work, with what they need to know while they are.
 pub(super) struct Shared {
-    pub(super) gauge: PressureGauge,
-    pub(super) over: Over,
-    pub(super) hold: Hold,
-    pub(super) answered: Answered,
-    pub(super) classify: Classify,
+    pub(super) settings: Settings,
     replier: Replier,
     pub(super) patrol: Arc<Patrol>,
     lingering: Lingering,
-    /// How much of a body is read before the gauge is asked.
-    enough: usize,
-    speaks_grpc: bool,
 }
 
 impl Shared {
-    pub(super) fn new(settings: &Settings) -> Self {
-        let Settings {
-            gauge,
-            over,
-            hold,
-            answered,
-            stall,
-            least_rate,
-            body_buffer,
-            speaks_grpc,
-            classify,
-            reply,
-        } = settings.clone();
+    pub(super) fn new(settings: Settings) -> Self {
+        let Settings { gauge, stall, least_rate, reply, .. } = &settings;
         Shared {
-            patrol: Patrol::new(&gauge, stall, least_rate),
-            enough: body_buffer,
-            speaks_grpc,
-            gauge,
-            over,
-            hold,
-            answered,
-            classify,
-            replier: Replier::new(reply),
+            patrol: Patrol::new(gauge, *stall, *least_rate),
+            replier: Replier::new(reply.clone()),
             lingering: Lingering::default(),
+            settings,
         }
     }
 
@@ -126,17 +103,17 @@ impl Shared {
     /// Whether this request's body is to be read first. Not if it would be refused anyway.
     #[inline]
     pub(super) fn reads_ahead<Q: Body>(&self, request: &Request<Q>, asks: Asks) -> bool {
-        self.enough > 0
+        self.settings.body_buffer > 0
             && !request.body().is_end_stream()
-            && self.gauge.may_take(asks.arrival, self.over.waits())
+            && self.settings.gauge.may_take(asks.arrival, self.settings.over.waits())
     }
 
     pub(super) fn read_ahead<Q>(&self, request: Request<Q>) -> Reading<Q>
     where
         Q: Body<Data = Bytes, Error: Into<BoxError>>,
     {
-        let is_grpc = self.speaks_grpc && is_grpc(request.headers());
-        Reading::new(request, self.enough, is_grpc, &self.patrol)
+        let is_grpc = self.settings.speaks_grpc && is_grpc(request.headers());
+        Reading::new(request, self.settings.body_buffer, is_grpc, &self.patrol)
     }
 
     /// What this request is told; what it still sends is read and forgotten.
@@ -150,8 +127,8 @@ impl Shared {
     where
         Q: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        asks.note_refused(&self.gauge, rejected.reason, &request);
-        let refusal = self.replier.refuse(&self.gauge, rejected, &RequestHead::of(&request), asks);
+        asks.note_refused(&self.settings.gauge, rejected.reason, &request);
+        let refusal = self.replier.refuse(&self.settings.gauge, rejected, &RequestHead::of(&request), asks);
         if is_still_sending(&request) {
             linger(&self.lingering, &self.patrol, request.into_body());
         }
