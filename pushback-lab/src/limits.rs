@@ -53,6 +53,8 @@ enum Make {
     AutoFrom(u32),
     /// Auto that is told the deadline.
     AutoPatient,
+    /// Auto whose calls bring it.
+    AutoTold,
 }
 
 type Maker = fn(Wish) -> Box<dyn Limit>;
@@ -108,6 +110,9 @@ const WITHOUT: &str = "auto-without-";
 /// Auto that is told how long callers wait: the scenario's deadline.
 const PATIENT: &str = "auto-patient";
 
+/// Auto to which each call tells that deadline.
+const TOLD: &str = "auto-told";
+
 /// `auto-from:20` is Auto that begins at 20, where Auto begins lower.
 const FROM: &str = "auto-from:";
 
@@ -155,8 +160,8 @@ impl Contender {
             let make = Make::Late(late.ok_or("allowed: late:0s to late:1h")?);
             return Ok(Contender { name: name.to_owned(), is_fixed: false, is_mutant: false, make });
         }
-        if name == PATIENT {
-            let make = Make::AutoPatient;
+        let mut knows = [(PATIENT, Make::AutoPatient), (TOLD, Make::AutoTold)].into_iter();
+        if let Some((_, make)) = knows.find(|(known, _)| *known == name) {
             return Ok(Contender { name: name.to_owned(), is_fixed: false, is_mutant: false, make });
         }
         if let Some(most) = name.strip_prefix(FROM) {
@@ -212,10 +217,11 @@ impl Contender {
             }
             Make::AutoWithout(part) => Box::new(Auto::new().bounds(BOUNDS).initial(initial).without(part)),
             Make::AutoFrom(most) => Box::new(Auto::new().bounds(BOUNDS).initial(initial).initial_max(most)),
+            Make::AutoTold => Box::new(Auto::new().bounds(BOUNDS).initial(initial)),
             Make::AutoPatient => Box::new(Auto::new().bounds(BOUNDS).initial(initial).patience(deadline)),
             Make::Named(make) => make(Wish { initial, seed, utilisation: utilisation.clone() }),
         };
-        Steering::Limit { limit, utilisation }
+        Steering::Limit { limit, utilisation, tells: matches!(self.make, Make::AutoTold) }
     }
 }
 

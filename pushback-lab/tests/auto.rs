@@ -20,7 +20,7 @@ fn scenario(head: &str, text: &str) -> Scenario {
 }
 
 fn runs(scenario: &Scenario, limit: impl Limit, seed: u64) -> Record {
-    let steering = Steering::Limit { limit: Box::new(limit), utilisation: Utilisation::default() };
+    let steering = Steering::limit(Box::new(limit), Utilisation::default());
     run(scenario, steering, seed).unwrap()
 }
 

@@ -14,7 +14,7 @@ fn scenario(text: &str) -> Scenario {
 }
 
 fn runs(scenario: &Scenario, limit: impl Limit) -> Record {
-    let steering = Steering::Limit { limit: Box::new(limit), utilisation: Utilisation::default() };
+    let steering = Steering::limit(Box::new(limit), Utilisation::default());
     run(scenario, steering, 1).unwrap()
 }
 
@@ -89,7 +89,7 @@ fn bbr_lets_thousands_pass_before_it_sees_that_the_processors_are_busy() {
         scenario("workers = 8\ntime.exponential = \"20ms\"\n[[phase]]\nlasts = \"60s\"\nrate = 600");
     let utilisation = Utilisation::default();
     let limit = Box::new(Bbr::new(utilisation.clone(), 5000));
-    let record = run(&overloaded, Steering::Limit { limit, utilisation }, 1).unwrap();
+    let record = run(&overloaded, Steering::limit(limit, utilisation), 1).unwrap();
     // After the processors' mean has come to 0.8, the least time it knows is that of the queue.
     assert!(record.phases[0].settled.value_at_quantile(0.5) > 2_000_000, "microseconds");
 }

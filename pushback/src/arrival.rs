@@ -38,7 +38,8 @@ impl Arrival {
     }
 
     /// When the caller stops waiting for the answer. A call that comes later, or whose turn has not come by then, is
-    /// refused with [`Reason::DeadlinePassed`]. The gauge does not interrupt a call that already runs.
+    /// refused with [`Reason::DeadlinePassed`]. The gauge does not interrupt a call that already runs. From deadlines,
+    /// [`Auto`](crate::limit::Auto) hears how long callers wait, and lets calls queue for no longer than that allows.
     ///
     /// [`Reason::DeadlinePassed`]: crate::Reason::DeadlinePassed
     pub const fn deadline(mut self, deadline: Instant) -> Self {

@@ -22,6 +22,7 @@ mod modes;
 mod names;
 mod operate;
 mod pacing;
+mod patience;
 mod permit;
 #[cfg(feature = "metrics")]
 mod publish;

@@ -105,6 +105,9 @@ pub struct Sample {
     pub in_flight: u32,
     /// The places that such calls keep from others when it ends.
     pub awaiting_client: u32,
+    /// How long three of four callers wait for their answers at least, where calls bring deadlines ([`Arrival::deadline`](crate::Arrival::deadline)):
+    /// from their admission on. `None` if they bring none, or hardly any does.
+    pub patience: Option<Duration>,
     /// How it went. [`Outcome::Ignore`] is never shown to a controller.
     pub outcome: Outcome,
     /// What the gauge had counted by the time it ended.
@@ -136,6 +139,7 @@ impl Sample {
             is_open: false,
             in_flight: 1,
             awaiting_client: 0,
+            patience: None,
             outcome: Outcome::Success,
             totals: Totals::default(),
         }

@@ -15,6 +15,8 @@ pub enum Steering {
         limit: Box<dyn Limit>,
         /// Where it looks if it wants to know how busy the service is.
         utilisation: Utilisation,
+        /// Whether calls bring their deadlines.
+        tells: bool,
     },
     /// One fixed limit for each phase.
     ByPhase {
@@ -26,6 +28,11 @@ pub enum Steering {
 }
 
 impl Steering {
+    /// A limit that is told nothing but what it sees.
+    pub fn limit(limit: Box<dyn Limit>, utilisation: Utilisation) -> Self {
+        Steering::Limit { limit, utilisation, tells: false }
+    }
+
     /// One fixed limit for each phase, from its beginning on.
     pub fn by_phase(limits: Vec<u32>) -> Self {
         Steering::ByPhase { limits, late: None }

@@ -51,6 +51,8 @@ struct Simulation<'a> {
     /// How long after its phase has begun each of them is set.
     late: Nanos,
     utilisation: Option<Utilisation>,
+    /// Whether calls bring their deadlines.
+    tells: bool,
     seed: u64,
     now: Nanos,
     end: Nanos,
@@ -96,8 +98,9 @@ impl<'a> Simulation<'a> {
             .line
             .map_or(Line::fifo(0), |line| Line::fifo(line.places.whole()).wait_at_most(line.wait.0));
         let builder = PressureGauge::builder().line(line).clock(SharedClock(Arc::clone(&clock))).seed(seed);
+        let tells = matches!(steering, Steering::Limit { tells: true, .. });
         let (gauge, limits, late, utilisation) = match steering {
-            Steering::Limit { limit, utilisation } => {
+            Steering::Limit { limit, utilisation, .. } => {
                 (builder.limit(limit).build()?, Vec::new(), 0, Some(utilisation))
             }
             Steering::ByPhase { limits, late } => {
@@ -110,6 +113,7 @@ impl<'a> Simulation<'a> {
             limits,
             late,
             utilisation,
+            tells,
             seed,
             now: 0,
             end: begin,

@@ -62,7 +62,7 @@ impl<'gauge> Acquire<'gauge> {
         let core = &self.gauge.core;
         let entry = match self.state {
             State::New => core.enter(self.arrival, waker),
-            State::InLine(ticket, _) => core.poll_turn(ticket, self.arrival.places(), waker()),
+            State::InLine(ticket, _) => core.poll_turn(ticket, self.arrival, waker()),
             State::Done => panic!("a finished Acquire was polled again"),
         };
         let answer = match entry {

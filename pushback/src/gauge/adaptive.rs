@@ -15,6 +15,7 @@ use std::{
 use super::{
     awaiting::Awaiting,
     held::{Began, Held},
+    patience::Patience,
     sampling::{Pace, Sampling},
     span::Span,
 };
@@ -40,6 +41,7 @@ pub(crate) struct Adaptive {
     timed: AtomicU64,
     unshown: AtomicU64,
     bounds: RangeInclusive<u32>,
+    patience: Patience,
     /// Places for which the service does nothing.
     pub(super) awaiting: Awaiting,
     learning: Mutex<Learning>,
@@ -98,6 +100,7 @@ impl Adaptive {
             bounds: learning.controller.bounds(),
             sampling,
             is_pinned: AtomicBool::new(false),
+            patience: Patience::default(),
             awaiting: Awaiting::none(),
             timed: AtomicU64::new(0),
             unshown: AtomicU64::new(0),
@@ -111,9 +114,10 @@ impl Adaptive {
         !self.is_pinned() && self.sampling.as_ref().is_none_or(Sampling::chooses)
     }
 
-    /// A call is timed from now on.
-    pub(super) fn begin(&self, now: Instant) -> Began {
+    /// A call is timed from now on, whose caller waits until then, if that is known.
+    pub(super) fn begin(&self, now: Instant, deadline: Option<Instant>) -> Began {
         self.timed.fetch_add(1, Ordering::Relaxed);
+        self.patience.hear(deadline.map(|deadline| deadline.saturating_duration_since(now)));
         Began::after(self.since(now))
     }
 
@@ -151,8 +155,19 @@ impl Adaptive {
         let totals = self.totals(admitted, refused);
         let awaiting_client = self.awaiting.kept();
         let (held, answered, is_open) = span.of(all);
-        let sample =
-            Sample { began, ended, held, answered, is_open, in_flight, awaiting_client, outcome, totals };
+        let patience = self.patience.known();
+        let sample = Sample {
+            began,
+            ended,
+            held,
+            answered,
+            is_open,
+            in_flight,
+            awaiting_client,
+            patience,
+            outcome,
+            totals,
+        };
         if let Some(sampling) = &self.sampling {
             sampling.follow(&mut learning.pace, ended, admitted);
         }

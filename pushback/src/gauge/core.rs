@@ -125,7 +125,7 @@ impl Core {
         let cost = arrival.places();
         let in_time = arrival.until().is_none_or(|deadline| !self.has_passed(deadline));
         if in_time && self.slots.take(cost) {
-            return Ok(self.held(cost, Standing::Real));
+            return Ok(self.held(arrival, Standing::Real));
         }
         if in_time && self.modes.all_usual() && cost <= self.slots.limit() {
             self.refused.count(Reason::Full);
@@ -172,7 +172,7 @@ impl Core {
         });
         match entered {
             Ok(Turn::Later(ticket)) => Entry::Waiting(ticket),
-            Ok(Turn::Now(place)) => Entry::Admitted(self.held(cost, place)),
+            Ok(Turn::Now(place)) => Entry::Admitted(self.held(arrival, place)),
             Err(reason) => self.turn_away(reason, cost).into(),
         }
     }
@@ -184,7 +184,7 @@ impl Core {
             return Some(self.turn_away(Reason::DeadlinePassed, cost));
         }
         if self.slots.take(cost) {
-            return Some(Ok(self.held(cost, Standing::Real)));
+            return Some(Ok(self.held(arrival, Standing::Real)));
         }
         let takes_it = u32::from(arrival.level()) < self.room.load(Ordering::Relaxed);
         if takes_it && self.why_never(cost).is_none() {
@@ -195,10 +195,10 @@ impl Core {
 
     /// What became of a call in line: its answer, once, or that it still waits. A refusal was counted when it was
     /// decided.
-    pub(crate) fn poll_turn(&self, ticket: Ticket, cost: u32, mut waker: Waker) -> Entry {
+    pub(crate) fn poll_turn(&self, ticket: Ticket, arrival: Arrival, mut waker: Waker) -> Entry {
         let verdict = self.lock().get_or_insert_default().queue.fetch(ticket, &mut waker);
         match verdict {
-            Some(verdict) => verdict.map(|place| self.held(cost, place)).into(),
+            Some(verdict) => verdict.map(|place| self.held(arrival, place)).into(),
             None => Entry::Waiting(ticket),
         }
     }
@@ -216,12 +216,12 @@ impl Core {
 
     /// A call that is admitted, measured from here on if the limit moves.
     #[inline]
-    fn held(&self, cost: u32, place: Standing) -> Held {
-        let held = Held::new(cost, place);
+    fn held(&self, arrival: Arrival, place: Standing) -> Held {
+        let held = Held::new(arrival.places(), place);
         match &self.adaptive {
             // What runs beside the limit says nothing about it.
             Some(adaptive) if place == Standing::Real && adaptive.chooses() => {
-                let (now, in_flight) = self.time(adaptive);
+                let (now, in_flight) = self.time(adaptive, arrival.until());
                 held.measured(now, in_flight)
             }
             _ => held,
@@ -231,11 +231,11 @@ impl Core {
     /// When a call begins, and how many are in flight then. It gives numbers and not what is held, so that on the way of those that
     /// are not timed everything stays in registers.
     #[inline(never)]
-    fn time(&self, adaptive: &Adaptive) -> (Began, u32) {
+    fn time(&self, adaptive: &Adaptive, deadline: Option<Instant>) -> (Began, u32) {
         let taken = u32::try_from(self.slots.in_flight().max(0)).unwrap_or(u32::MAX);
         let in_flight = taken.saturating_sub(adaptive.awaiting.kept());
         // What a call asks for beyond the limit is no sign that the limit is too small.
-        (adaptive.begin(self.clock.now()), in_flight.min(self.slots.limit()))
+        (adaptive.begin(self.clock.now(), deadline), in_flight.min(self.slots.limit()))
     }
 
     /// The one way back for every place. What is usual is inlined, for the same reason.
@@ -328,11 +328,11 @@ impl Core {
     fn turn_away(self: &Arc<Self>, seen: Reason, cost: u32) -> Result<Held, Reason> {
         let mut reason = self.why_never(cost).unwrap_or(seen);
         if matches!(reason, Reason::Full | Reason::LineFull) && self.takes_all_places(cost) {
-            return Ok(self.held(cost, Standing::Real));
+            return Ok(self.held(Arrival::new().cost(cost), Standing::Real));
         }
         if self.modes.is(Mode::DRY_RUN) {
             match self.admit_phantom(reason) {
-                Ok(()) => return Ok(self.held(cost, Standing::Phantom)),
+                Ok(()) => return Ok(self.held(Arrival::new().cost(cost), Standing::Phantom)),
                 Err(other) => reason = other,
             }
         }

@@ -44,8 +44,8 @@ use crate::{outcome::Outcome, settings::BuildError};
 /// It begins at 4 at most, and doubles with each round of calls, until they get slower.
 ///
 /// Where it goes wrong: a service whose break-down is sudden is broken down now and then, to find out whether it still does that; with
-/// few calls a second it is slow, for it needs some fifty calls to decide; and it does not know how long callers wait, so in bursts
-/// it queues less than their patience would allow. `docs/limits.md` has the figures.
+/// few calls a second it is slow, for it needs some fifty calls to decide; and where calls bring no deadline, it does not know how long
+/// callers wait, so in bursts it queues less than their patience would allow. `docs/limits.md` has the figures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Auto {
     initial: u32,
@@ -147,8 +147,8 @@ impl Auto {
 }
 
 impl Auto {
-    /// How long callers wait before they give up, above 0, for whoever knows. Calls may then queue for half of that on average, longer than they may
-    /// otherwise in bursts, and no longer.
+    /// How long callers wait before they give up, above 0, for whoever knows. Calls may then take half of that on average, longer than they may
+    /// otherwise in bursts, and no longer. Without it, calls that bring a [deadline](crate::Arrival::deadline) say the same.
     pub fn patience(self, time: Duration) -> Self {
         Auto { patience: Some(time), ..self }
     }

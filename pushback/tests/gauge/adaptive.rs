@@ -10,7 +10,7 @@ use std::{
 };
 
 use pushback::{
-    Arrival, BuildError, Line, ManualClock, Outcome, PressureGauge, Reason,
+    Arrival, BuildError, Clock, Line, ManualClock, Outcome, PressureGauge, Reason,
     limit::{Auto, Controller, Decision, Limit, Sample, Start, Totals, Vegas},
 };
 
@@ -108,6 +108,38 @@ fn each_call_that_ended_is_told_once_with_its_times_and_whom_it_met() {
         (Sample { in_flight, outcome, totals, ..Sample::new(began, ended) }, 4.0)
     };
     assert_eq!(limit.seen(), [told(5, 15, 2, Outcome::Overload), told(0, 16, 1, Outcome::Success)]);
+}
+
+#[test]
+fn how_long_callers_wait_is_told_as_far_as_their_deadlines_say_also_from_the_line() {
+    let (limit, clock) = (Scripted::default(), ManualClock::new());
+    let gauge = gauge(&limit, &clock);
+    gauge.set_limit(1);
+    let ms = Duration::from_millis;
+    let in_time = |millis| Arrival::new().deadline(clock.now() + ms(millis));
+    run(&gauge, &clock, 5);
+    let first = gauge.try_acquire_for(in_time(300)).unwrap();
+    let mut waiting = pin!(gauge.acquire_for(in_time(300)));
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    clock.advance(ms(100));
+    drop(first);
+    let Poll::Ready(Ok(permit)) = waiting.poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("its turn has come");
+    };
+    drop(permit);
+    let patience =
+        |seen: Vec<(Sample, f64)>| seen.iter().map(|(sample, _)| sample.patience).collect::<Vec<_>>();
+    let told = patience(limit.seen());
+    assert_eq!(
+        told[..2],
+        [None, Some(ms(300))],
+        "it has another 200 ms to wait when its turn has come: {told:?}"
+    );
+    assert!(told[2] < Some(ms(300)) && told[2] >= Some(ms(200)), "{told:?}");
+    (0..50).for_each(|_| drop(gauge.try_acquire_for(in_time(200)).unwrap()));
+    assert_eq!(patience(limit.seen()).last(), Some(&Some(ms(200))));
+    (0..1000).for_each(|_| drop(gauge.try_acquire().unwrap()));
+    assert_eq!(patience(limit.seen()).last(), Some(&None), "nobody says so any more");
 }
 
 #[test]

@@ -44,7 +44,10 @@ impl Simulation<'_> {
         self.notes.sent(request.born, request.phase);
         let index = self.new_call(request);
         let cost = self.scenario.routes.get(self.call(index).route).and_then(|route| route.cost);
-        let arrival = Arrival::new().cost(cost.map_or(1, |cost| cost.whole()));
+        let mut arrival = Arrival::new().cost(cost.map_or(1, |cost| cost.whole()));
+        if self.tells {
+            arrival = arrival.deadline(self.clock.instant(self.now) + self.scenario.patience());
+        }
         if let Some(timeout) = self.scenario.client.timeout {
             let generation = self.call(index).generation;
             self.note(self.now + nanos(timeout.0), What::TimeOut { call: index, generation });

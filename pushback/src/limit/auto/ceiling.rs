@@ -145,6 +145,7 @@ mod tests {
             cancelled: 0.0,
             overloaded_at: in_flight,
             patience: 0.0,
+            told_patience: None,
         }
     }
 

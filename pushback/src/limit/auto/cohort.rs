@@ -130,6 +130,8 @@ pub(super) struct Seen {
     pub(super) failed_above: f64,
     /// How long those had waited whose callers went away.
     pub(super) patience: f64,
+    /// How long callers wait, as far as their calls say.
+    pub(super) told_patience: Option<f64>,
 }
 
 impl Cohort {
@@ -296,6 +298,7 @@ impl Cohort {
             overloaded_at: self.overloads.mean_in_flight().unwrap_or(in_flight).min(limit),
             failed_above: self.failed_above(calls, in_flight),
             patience: self.cancelled.time / self.cancelled.calls.max(1.0),
+            told_patience: sample.patience.map(|patience| patience.as_secs_f64()),
         }
     }
 

@@ -69,18 +69,12 @@ pub(super) struct Known {
     pub(super) without: Option<AutoPart>,
 }
 
-impl Known {
-    /// How long callers may wait on average.
-    pub(super) fn longest(&self) -> Option<f64> {
-        let by_patience = self.patience.map(|patience| OF_PATIENCE * patience);
-        [self.time_max, by_patience].into_iter().flatten().min_by(f64::total_cmp)
-    }
-}
-
 /// The state of the rule.
 #[derive(Debug)]
 pub(super) struct Rule {
     known: Known,
+    /// How long callers wait, as far as their calls say.
+    told: Option<f64>,
     /// The time of a call that does not queue, in seconds, and whether it was measured where nothing queues.
     base: Option<f64>,
     is_base_sure: bool,
@@ -124,6 +118,7 @@ impl Rule {
         let has = |part| known.without != Some(part);
         Rule {
             known,
+            told: None,
             base: None,
             is_base_sure: false,
             phase: if starts && has(AutoPart::Start) { Phase::Starting } else { Phase::Usual },
@@ -148,6 +143,18 @@ impl Rule {
 
     fn has(&self, part: AutoPart) -> bool {
         self.known.without != Some(part)
+    }
+
+    /// How long callers wait before they give up: what the settings say, or what calls do.
+    fn patience(&self) -> Option<f64> {
+        self.known.patience.or(self.told)
+    }
+
+    /// How long callers may wait on average. Where they wait for less than a call takes, fewer in flight would help none of them.
+    fn longest(&self) -> Option<f64> {
+        let least = SLOW * self.base.unwrap_or(0.0);
+        let by_patience = self.patience().map(|patience| (OF_PATIENCE * patience).max(least));
+        [self.known.time_max, by_patience].into_iter().flatten().min_by(f64::total_cmp)
     }
 
     /// The time of a call that does not queue, in seconds, if that is known.
@@ -201,6 +208,7 @@ impl Rule {
     }
 
     fn judge(&mut self, seen: &Seen, cohort: &Cohort) -> Decision {
+        self.told = seen.told_patience;
         let passed = (seen.now - self.judged).max(0.0);
         self.judged = seen.now;
         self.peak = (self.peak * (1.0 - passed / 20.0).max(0.0)).max(seen.peak);
@@ -385,7 +393,7 @@ impl Rule {
         let mut why = format!("calls take {slower:.1} times their base time");
         if self.idle > IDLE && self.has(AutoPart::Idle) && !slope.is_some_and(Slope::falls) {
             self.part = (1.05 * self.part).min(1.0);
-            let may_queue = match self.known.patience {
+            let may_queue = match self.patience() {
                 Some(patience) => seen.answered < OF_PATIENCE * patience,
                 None => slower < TOO_SLOW,
             };
@@ -405,7 +413,7 @@ impl Rule {
             cause = "a knee";
             why = format!("fewer in flight get more done, and {why}");
         }
-        if let Some(time_max) = self.known.longest().filter(|longest| seen.answered > *longest) {
+        if let Some(time_max) = self.longest().filter(|longest| seen.answered > *longest) {
             target = target.min(seen.limit * time_max / seen.answered);
             cause = "too slow";
             why = format!("callers wait {:.0} ms, longer than they may", 1000.0 * seen.answered);

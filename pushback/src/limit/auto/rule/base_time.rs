@@ -130,8 +130,7 @@ impl Rule {
         if most.in_flight / level.in_flight < 2.0 || slower <= 1.3 {
             return false;
         }
-        if most.ours(level) >= NOT_OURS || self.known.longest().is_some_and(|longest| seen.answered > longest)
-        {
+        if most.ours(level) >= NOT_OURS || self.longest().is_some_and(|longest| seen.answered > longest) {
             self.queue = Some(level);
             return false;
         }
