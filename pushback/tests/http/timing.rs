@@ -6,7 +6,7 @@ use http_body::Frame;
 use http_body_util::channel::{Channel, Sender};
 use pushback::{
     BuildError, Outcome,
-    http::{Hold, RequestBody, ResponseBody},
+    http::{Classify, Hold, RequestBody, ResponseBody, Trust},
     limit::{Controller, Decision, Limit, Sample, Start},
 };
 use tokio::sync::oneshot;
@@ -121,6 +121,23 @@ fn neither_a_slow_sender_nor_a_slow_reader_is_the_services_time() {
         drop(answer);
         assert_eq!(seen(&scene.limit), told, "{hold:?}: and only once");
         assert_eq!(scene.gauge.snapshot().in_flight, 0);
+    }
+}
+
+#[test]
+fn how_long_callers_wait_is_heard_from_trusted_peers_only() {
+    for (is_trusted, heard) in [(true, Some(Duration::from_millis(100))), (false, None)] {
+        let trust = Trust::new(move |_| is_trusted);
+        let request = Request::post("/").header("grpc-timeout", "100m");
+        let scene = Scene::with(request, |layer| layer.classify(Classify::new().trust(trust)));
+        let Scene { answers, mut call, limit, .. } = scene;
+        let (writer, body) = Channel::new(1);
+        drop(writer);
+        assert!(answers.send(Response::new(body)).is_ok());
+        let Poll::Ready(answer) = call.poll() else { panic!("it has answered") };
+        drop(answer);
+        let seen: Vec<_> = limit.0.lock().unwrap().iter().map(|sample| sample.patience).collect();
+        assert_eq!(seen, [heard], "trusted: {is_trusted}");
     }
 }
 
