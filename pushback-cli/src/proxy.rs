@@ -75,7 +75,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let file = arguments.config.clone();
     let settings = match &file {
         Some(file) => read(file)?,
-        None => arguments.settings().ok_or_else(|| Failure::wrong("--to URL or --config FILE is needed"))?,
+        None => arguments.settings().map_err(Failure::wrong)?,
     };
     log::begin(settings.log)?;
     let form = settings.log;

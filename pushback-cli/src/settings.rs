@@ -5,6 +5,7 @@ use pushback::{
     limit::{self, Limit, Start},
 };
 use std::{
+    fmt,
     net::{SocketAddr, ToSocketAddrs},
     ops::RangeInclusive,
     path::PathBuf,
@@ -23,6 +24,20 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
 pub(crate) enum LimitChoice {
     Fixed(u32),
     Moving(&'static str),
+}
+
+impl LimitChoice {
+    /// The limit that finds itself.
+    pub(crate) const AUTO: LimitChoice = LimitChoice::Moving("auto");
+}
+
+impl fmt::Display for LimitChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LimitChoice::Fixed(places) => write!(f, "{places}"),
+            LimitChoice::Moving(name) => f.write_str(name),
+        }
+    }
 }
 
 impl Limit for LimitChoice {

@@ -6,7 +6,7 @@ use pushback::http::Answered;
 
 use super::settings::{
     self, Admin, Asked, CONNECT, Clients, GaugeSettings, Lives, Log, OnLeave, Origin, RouteSettings,
-    ServiceSettings, Settings, Somewhere, Trust,
+    ServiceSettings, Settings, Somewhere, Trust, hears_of_times,
 };
 use crate::settings::{LimitChoice, address, limit_choice};
 
@@ -30,6 +30,14 @@ pub(crate) struct Arguments {
     /// How many requests may be in the service at once, 0 to 4294967295, or how that is found: auto, aimd, vegas, …
     #[arg(long, value_name = "N|NAME", default_value = "auto", value_parser = limit_choice, allow_hyphen_values = true)]
     limit: LimitChoice,
+    /// How long callers wait before they give up, 1ms to 1h, for whoever knows it: calls may queue for half of that, and no longer. For
+    /// --limit auto
+    #[arg(long, value_name = "TIME", value_parser = settings::time_of_calls, allow_hyphen_values = true)]
+    patience: Option<Duration>,
+    /// How long requests may take on average, 1ms to 1h: where they take longer, the limit goes down until they do not, even if that gets
+    /// less done. For --limit auto
+    #[arg(long, value_name = "TIME", value_parser = settings::time_of_calls, allow_hyphen_values = true)]
+    time_max: Option<Duration>,
     /// How many requests may wait in line for a place, 0 to 1000000; 0 refuses at once
     #[arg(long, value_name = "N", default_value = "0", value_parser = settings::line, allow_hyphen_values = true)]
     line: u32,
@@ -96,10 +104,17 @@ const GAUGE: &str = "upstream";
 
 impl Arguments {
     /// Settings with one route, for all requests.
-    pub(super) fn settings(self) -> Option<Settings> {
+    pub(super) fn settings(self) -> Result<Settings, String> {
+        for (flag, time) in [("--patience", self.patience), ("--time-max", self.time_max)] {
+            if let (Some(time), Err(problem)) = (time, hears_of_times(&self.limit)) {
+                return Err(format!("{flag} is {}; {problem}", humantime::format_duration(time)));
+            }
+        }
         let gauge = GaugeSettings {
             name: GAUGE.to_owned(),
             limit: self.limit,
+            patience: self.patience,
+            time_max: self.time_max,
             line: self.line,
             line_wait: self.line_wait,
             is_dry_run: self.dry_run,
@@ -108,7 +123,7 @@ impl Arguments {
             name: "all".to_owned(),
             asked: Asked::default(),
             service: ServiceSettings {
-                origin: self.to?,
+                origin: self.to.ok_or("--to URL or --config FILE is needed")?,
                 connect: CONNECT,
                 lives: Lives { keep_alive: self.keep_alive, age: self.connection_age },
                 ca: None,
@@ -126,7 +141,7 @@ impl Arguments {
             upgraded_idle: settings::UPGRADED_IDLE,
             refuse_with: None,
         };
-        Some(Settings {
+        Ok(Settings {
             listen: self.listen,
             workers: self.workers.unwrap_or_else(settings::cores),
             drain: self.drain,

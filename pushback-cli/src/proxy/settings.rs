@@ -153,6 +153,10 @@ impl Trust {
 pub(super) struct GaugeSettings {
     pub(super) name: String,
     pub(super) limit: LimitChoice,
+    /// How long callers wait before they give up, if a limit of `auto` is told that.
+    pub(super) patience: Option<Duration>,
+    /// How long calls may take on average, if it is told that.
+    pub(super) time_max: Option<Duration>,
     /// How many requests may wait for a place.
     pub(super) line: u32,
     /// And for how long.
@@ -292,6 +296,19 @@ pub(super) fn address_or_off(text: &str) -> Result<Somewhere, String> {
     settings::address(text)
         .map(|address| Somewhere(Some(address)))
         .map_err(|error| format!("{error}, or off"))
+}
+
+/// What a limit of `auto` is told of times.
+pub(super) fn time_of_calls(text: &str) -> Result<Duration, String> {
+    settings::duration(text, Duration::from_millis(1)..=Duration::from_secs(3600))
+}
+
+/// Whether a limit can be told of times.
+pub(super) fn hears_of_times(limit: &LimitChoice) -> Result<(), String> {
+    if *limit == LimitChoice::AUTO {
+        return Ok(());
+    }
+    Err(format!("allowed: only where the limit is auto, and it is {limit}"))
 }
 
 pub(super) fn line(text: &str) -> Result<u32, String> {

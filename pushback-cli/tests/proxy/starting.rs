@@ -132,7 +132,7 @@ fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let to = ["--to", "http://127.0.0.1:1"];
-    let cases: [(&[&str], i32, &[&str]); 15] = [
+    let cases: [(&[&str], i32, &[&str]); 18] = [
         (&[], 2, &["--to"]),
         (&["--to", "ftp://a"], 2, &["ftp", "allowed: http://HOST[:PORT]"]),
         (&["--to", "127.0.0.1:3000"], 2, &["127.0.0.1:3000", "allowed: http://HOST[:PORT]"]),
@@ -140,6 +140,17 @@ fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
         (&[to[0], to[1], "--limit", "many"], 2, &["many", "0 to 4294967295", "auto"]),
         (&[to[0], to[1], "--line", "1000001"], 2, &["1000001", "0 to 1000000"]),
         (&[to[0], to[1], "--line-wait", "2m"], 2, &["2m", "1ms to 1m"]),
+        (&[to[0], to[1], "--patience", "0s"], 2, &["0s", "1ms to 1h"]),
+        (
+            &[to[0], to[1], "--limit", "4", "--patience", "2s"],
+            2,
+            &["--patience is 2s; allowed: only where the limit is auto, and it is 4"],
+        ),
+        (
+            &[to[0], to[1], "--time-max", "150ms", "--limit", "vegas"],
+            2,
+            &["--time-max is 150ms; allowed: only where the limit is auto, and it is vegas"],
+        ),
         (&[to[0], to[1], "--workers", "0"], 2, &["'0'", "1 to 1024"]),
         (&[to[0], to[1], "--connections", "0"], 2, &["'0'", "1 to 4294967295"]),
         (&[to[0], to[1], "--stall", "0s"], 2, &["0s", "1ms to 24h"]),

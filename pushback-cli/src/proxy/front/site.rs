@@ -8,6 +8,7 @@ use hyper::Request;
 use pushback::{
     DryRunMode, Line, PressureGauge,
     http::{BackpressureLayer, Classify, Reply, Trust as Trusting},
+    limit::{Auto, Limit},
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -254,11 +255,22 @@ fn kept_or_new(settings: &GaugeSettings, before: Option<&Site>) -> Result<Pressu
         return Ok(gauge.clone());
     }
     let line = Line::fifo(settings.line).wait_at_most(settings.line_wait);
-    let gauge = PressureGauge::builder().name(&settings.name).limit(settings.limit.clone()).line(line);
+    let gauge = PressureGauge::builder().name(&settings.name).limit(settings.told_limit()).line(line);
     gauge.dry_run(dry_run).build().map_err(|error| error.to_string())
 }
 
 impl GaugeSettings {
+    /// The limit, with all that it is told.
+    fn told_limit(&self) -> Box<dyn Limit> {
+        if self.limit != LimitChoice::AUTO {
+            return Box::new(self.limit.clone());
+        }
+        let auto = Auto::new();
+        let auto = self.patience.map_or(auto.clone(), |time| auto.patience(time));
+        let auto = self.time_max.map_or(auto.clone(), |time| auto.time_max(time));
+        Box::new(auto)
+    }
+
     /// Whether a gauge is the one of the other settings too, without being made anew.
     fn is_kept_by(&self, other: &GaugeSettings) -> bool {
         let is_same_kind = match (&self.limit, &other.limit) {
@@ -268,6 +280,7 @@ impl GaugeSettings {
         };
         self.name == other.name
             && is_same_kind
+            && (self.patience, self.time_max) == (other.patience, other.time_max)
             && (self.line, self.line_wait) == (other.line, other.line_wait)
     }
 }
@@ -297,4 +310,29 @@ fn layer(
         Some(status) => layer.reply(Reply::new().status(status).map_err(|error| error.to_string())?),
     };
     layer.stall(route.stall).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_times_is_told_to_the_limit_that_finds_itself() {
+        let told = |limit, patience, time_max| {
+            let (line, line_wait) = (0, Duration::from_secs(1));
+            let name = "a".to_owned();
+            let settings =
+                GaugeSettings { name, limit, patience, time_max, line, line_wait, is_dry_run: false };
+            format!("{:?}", settings.told_limit())
+        };
+        let (patience, time_max) = (Duration::from_secs(2), Duration::from_millis(150));
+        let auto = Auto::new();
+        assert_eq!(told(LimitChoice::AUTO, None, None), format!("{auto:?}"));
+        let auto = auto.patience(patience).time_max(time_max);
+        assert_eq!(told(LimitChoice::AUTO, Some(patience), Some(time_max)), format!("{auto:?}"));
+        let vegas = LimitChoice::Moving("vegas");
+        assert_eq!(told(vegas.clone(), None, None), format!("{vegas:?}"));
+    }
 }

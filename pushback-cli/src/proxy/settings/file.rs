@@ -217,6 +217,9 @@ mod tests {
             line = 100
             line_wait = "1s 500ms"
             dry_run = true
+            [gauges.patient]
+            patience = "2s"
+            time_max = "1s 500ms"
             [[routes]]
             name = "api"
             host = "*.Example.org"
@@ -290,6 +293,16 @@ mod tests {
             ("upgrades = \"H2C\"", "allowed: the name of a protocol that is no HTTP"),
             ("upgrades = [\"a/1\"]", "allowed: the name of a protocol that is no HTTP"),
             ("refuse_with = 200", "allowed: 400 to 599"),
+            ("patience = \"0s\"", "routes.all.patience is \"0s\"; allowed: 1ms to 1h"),
+            ("time_max = \"2h\"", "routes.all.time_max is \"2h\"; allowed: 1ms to 1h"),
+            (
+                "limit = 4\npatience = \"2s\"",
+                "routes.all.patience is \"2s\"; allowed: only where the limit is auto, and it is 4",
+            ),
+            (
+                "[gauges.db]\ntime_max = \"2s\"\nlimit = \"vegas\"",
+                "gauges.db.time_max is \"2s\"; allowed: only where the limit is auto, and it is vegas",
+            ),
             ("timeout = 60", "allowed: 10ms to 1h"),
             ("keep_alive = \"0s\"", "allowed: 100ms to 1h"),
             ("connection_age = \"900ms\"", "allowed: 1s to 24h"),

@@ -61,6 +61,11 @@ impl fmt::Display for Settings {
                     LimitChoice::Moving(name) => Value::from(*name),
                 },
             )?;
+            for (key, told) in [("patience", gauge.patience), ("time_max", gauge.time_max)] {
+                if let Some(told) = told {
+                    line(f, key, time(told))?;
+                }
+            }
             line(f, "line", i64::from(gauge.line))?;
             line(f, "line_wait", time(gauge.line_wait))?;
             line(f, "dry_run", gauge.is_dry_run)?;

@@ -6,10 +6,10 @@ use crate::{
     proxy::{
         settings::{
             Asked, CONNECT, GaugeSettings, LEAST_RATE, LINE_WAIT, Lives, Origin, RouteSettings, STALL,
-            ServiceSettings, TIMEOUT, UPGRADED_IDLE, connection_age, exempt, idle, keep_alive, least_rate,
-            line,
+            ServiceSettings, TIMEOUT, UPGRADED_IDLE, connection_age, exempt, hears_of_times, idle,
+            keep_alive, least_rate, line,
             section::Section,
-            service_time, small, stall, upgrades,
+            service_time, small, stall, time_of_calls, upgrades,
             values::{
                 NAMES, answered, header, hold, host, is_name, method, on_leave, path, refuse_with, upgrade,
             },
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The keys of a gauge, which routes have too.
-const GAUGE_KEYS: [&str; 4] = ["limit", "line", "line_wait", "dry_run"];
+const GAUGE_KEYS: [&str; 6] = ["limit", "patience", "time_max", "line", "line_wait", "dry_run"];
 
 pub(super) fn shared_gauge(name: String, mut section: Section<'_, '_>) -> GaugeSettings {
     if !is_name(&name) {
@@ -33,9 +33,13 @@ pub(super) fn shared_gauge(name: String, mut section: Section<'_, '_>) -> GaugeS
 }
 
 fn gauge(name: String, section: &mut Section<'_, '_>) -> GaugeSettings {
+    let limit = section.read("limit", settings::limit_choice).unwrap_or(LimitChoice::AUTO);
+    let time = |text: &str| hears_of_times(&limit).and_then(|()| time_of_calls(text));
     GaugeSettings {
         name,
-        limit: section.read("limit", settings::limit_choice).unwrap_or(LimitChoice::Moving("auto")),
+        patience: section.read("patience", time),
+        time_max: section.read("time_max", time),
+        limit,
         line: section.read("line", line).unwrap_or(0),
         line_wait: section.read("line_wait", wait).unwrap_or(LINE_WAIT),
         is_dry_run: section.flag("dry_run").unwrap_or(false),
