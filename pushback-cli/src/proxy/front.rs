@@ -6,6 +6,7 @@ mod door;
 pub(super) mod drain;
 mod draining;
 mod forward;
+mod gauges;
 mod retired;
 mod route;
 mod server;

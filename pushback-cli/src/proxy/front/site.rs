@@ -6,15 +6,15 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use hyper::Request;
 use pushback::{
-    DryRunMode, Line, PressureGauge,
+    PressureGauge,
     http::{BackpressureLayer, Classify, Reply, Trust as Trusting},
-    limit::{Auto, Limit},
 };
 use tokio_rustls::TlsAcceptor;
 
 use super::{
     call::count_left_from_now_on,
     draining::Draining,
+    gauges::{Before, gauge_of},
     retired::{self, Retired},
     route::{Route, is_ambiguous},
     server,
@@ -26,10 +26,9 @@ use crate::{
         attended::Server,
         message::{claims::Claims, error::Error, own::Own},
         service::upstream::Upstream,
-        settings::{GaugeSettings, Identity, RouteSettings, ServiceSettings, Settings},
+        settings::{Identity, RouteSettings, ServiceSettings, Settings},
         tls,
     },
-    settings::LimitChoice,
 };
 
 /// The site that is in force, and what stays when it changes.
@@ -124,8 +123,9 @@ impl Site {
                 upstreams.push(upstream);
             }
         }
-        let gauges =
-            settings.gauges.iter().map(|gauge| gauge_of(gauge, before)).collect::<Result<Vec<_>, _>>()?;
+        let gauges_before = before.map(Site::gauges_before).unwrap_or_default();
+        let gauges = settings.gauges.iter().map(|gauge| gauge_of(gauge, &gauges_before));
+        let gauges = gauges.collect::<Result<Vec<_>, _>>()?;
         let routes = settings.routes.iter().map(|route| {
             let gauge = settings.gauges.iter().position(|gauge| gauge.name == route.gauge);
             let gauge = gauge.map(|index| &gauges[index]).ok_or("a route names a gauge that is not there")?;
@@ -202,13 +202,10 @@ impl Site {
         retired
     }
 
-    /// Where an operator keeps the limit of this gauge, if these settings say the same of that as those before.
-    fn pinned(&self, settings: &GaugeSettings) -> Option<u32> {
-        let is_same = |was: &GaugeSettings| (&was.name, &was.limit) == (&settings.name, &settings.limit);
-        let mut gauges = self.settings.gauges.iter().zip(&self.gauges);
-        let (_, gauge) = gauges.find(|(was, _)| is_same(was))?;
-        let snapshot = gauge.snapshot();
-        snapshot.pinned.then_some(snapshot.limit)
+    /// What the gauges of other settings may be made of.
+    fn gauges_before(&self) -> Before<'_> {
+        let in_force = self.settings.gauges.iter().zip(&self.gauges).collect();
+        Before { in_force, retired: self.retired.gauges_as_they_were().collect() }
     }
 
     /// Those in force first, which have the better right to their names in metrics.
@@ -223,65 +220,6 @@ impl Site {
     fn upstream(&self, settings: &ServiceSettings) -> Option<Arc<Upstream>> {
         let upstream = self.routes.iter().map(|route| &route.upstream);
         upstream.into_iter().find(|upstream| upstream.settings == *settings).map(Arc::clone)
-    }
-}
-
-/// A gauge for these settings, pinned where the one before was, if they do not say otherwise.
-fn gauge_of(settings: &GaugeSettings, before: Option<&Site>) -> Result<PressureGauge, String> {
-    let gauge = kept_or_new(settings, before)?;
-    let pinned = before.and_then(|before| before.pinned(settings));
-    if let Some(limit) = pinned.filter(|_| !gauge.snapshot().pinned) {
-        gauge.pin(limit);
-    }
-    Ok(gauge)
-}
-
-/// The gauge before, if it can become that of these settings.
-fn kept_or_new(settings: &GaugeSettings, before: Option<&Site>) -> Result<PressureGauge, String> {
-    let kept = before.and_then(|before| {
-        let retired = before.retired.gauges_as_they_were();
-        let mut gauges = before.settings.gauges.iter().zip(&before.gauges).chain(retired);
-        gauges.find(|(was, _)| was.is_kept_by(settings))
-    });
-    let dry_run = if settings.is_dry_run { DryRunMode::On } else { DryRunMode::Off };
-    if let Some((was, gauge)) = kept {
-        // What an operator has set in the meantime stays, unless the file says something new.
-        if let (LimitChoice::Fixed(limit), true) = (&settings.limit, was.limit != settings.limit) {
-            gauge.set_limit(*limit);
-        }
-        if was.is_dry_run != settings.is_dry_run {
-            gauge.set_dry_run(dry_run);
-        }
-        return Ok(gauge.clone());
-    }
-    let line = Line::fifo(settings.line).wait_at_most(settings.line_wait);
-    let gauge = PressureGauge::builder().name(&settings.name).limit(settings.told_limit()).line(line);
-    gauge.dry_run(dry_run).build().map_err(|error| error.to_string())
-}
-
-impl GaugeSettings {
-    /// The limit, with all that it is told.
-    fn told_limit(&self) -> Box<dyn Limit> {
-        if self.limit != LimitChoice::AUTO {
-            return Box::new(self.limit.clone());
-        }
-        let auto = Auto::new();
-        let auto = self.patience.map_or(auto.clone(), |time| auto.patience(time));
-        let auto = self.time_max.map_or(auto.clone(), |time| auto.time_max(time));
-        Box::new(auto)
-    }
-
-    /// Whether a gauge is the one of the other settings too, without being made anew.
-    fn is_kept_by(&self, other: &GaugeSettings) -> bool {
-        let is_same_kind = match (&self.limit, &other.limit) {
-            (LimitChoice::Fixed(_), LimitChoice::Fixed(_)) => true,
-            (LimitChoice::Moving(before), LimitChoice::Moving(after)) => before == after,
-            _ => false,
-        };
-        self.name == other.name
-            && is_same_kind
-            && (self.patience, self.time_max) == (other.patience, other.time_max)
-            && (self.line, self.line_wait) == (other.line, other.line_wait)
     }
 }
 
@@ -310,29 +248,4 @@ fn layer(
         Some(status) => layer.reply(Reply::new().status(status).map_err(|error| error.to_string())?),
     };
     layer.stall(route.stall).map_err(|error| error.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn what_is_said_of_times_is_told_to_the_limit_that_finds_itself() {
-        let told = |limit, patience, time_max| {
-            let (line, line_wait) = (0, Duration::from_secs(1));
-            let name = "a".to_owned();
-            let settings =
-                GaugeSettings { name, limit, patience, time_max, line, line_wait, is_dry_run: false };
-            format!("{:?}", settings.told_limit())
-        };
-        let (patience, time_max) = (Duration::from_secs(2), Duration::from_millis(150));
-        let auto = Auto::new();
-        assert_eq!(told(LimitChoice::AUTO, None, None), format!("{auto:?}"));
-        let auto = auto.patience(patience).time_max(time_max);
-        assert_eq!(told(LimitChoice::AUTO, Some(patience), Some(time_max)), format!("{auto:?}"));
-        let vegas = LimitChoice::Moving("vegas");
-        assert_eq!(told(vegas.clone(), None, None), format!("{vegas:?}"));
-    }
 }

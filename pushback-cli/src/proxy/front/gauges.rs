@@ -1,0 +1,110 @@
+//! Gauges by the settings that are in force, and what they take over from those before.
+
+use pushback::{
+    DryRunMode, Line, PressureGauge,
+    limit::{Auto, Limit},
+};
+
+use crate::{proxy::settings::GaugeSettings, settings::LimitChoice};
+
+/// A gauge and the settings that it was made by.
+pub(super) type Settled<'a> = (&'a GaugeSettings, &'a PressureGauge);
+
+/// The gauges before.
+#[derive(Default)]
+pub(super) struct Before<'a> {
+    pub(super) in_force: Vec<Settled<'a>>,
+    /// Those of still earlier settings that somebody uses.
+    pub(super) retired: Vec<Settled<'a>>,
+}
+
+impl Before<'_> {
+    /// Where an operator keeps the limit of this gauge, if these settings say the same of that as those before.
+    fn pinned(&self, settings: &GaugeSettings) -> Option<u32> {
+        let is_same = |was: &GaugeSettings| (&was.name, &was.limit) == (&settings.name, &settings.limit);
+        let (_, gauge) = self.in_force.iter().find(|(was, _)| is_same(was))?;
+        let snapshot = gauge.snapshot();
+        snapshot.pinned.then_some(snapshot.limit)
+    }
+}
+
+/// A gauge for these settings, pinned where the one before was, if they do not say otherwise.
+pub(super) fn gauge_of(settings: &GaugeSettings, before: &Before<'_>) -> Result<PressureGauge, String> {
+    let gauge = kept_or_new(settings, before)?;
+    let pinned = before.pinned(settings);
+    if let Some(limit) = pinned.filter(|_| !gauge.snapshot().pinned) {
+        gauge.pin(limit);
+    }
+    Ok(gauge)
+}
+
+/// The gauge before, if it can become that of these settings.
+fn kept_or_new(settings: &GaugeSettings, before: &Before<'_>) -> Result<PressureGauge, String> {
+    let mut gauges = before.in_force.iter().chain(&before.retired);
+    let kept = gauges.find(|(was, _)| was.is_kept_by(settings));
+    let dry_run = if settings.is_dry_run { DryRunMode::On } else { DryRunMode::Off };
+    if let Some((was, gauge)) = kept {
+        // What an operator has set in the meantime stays, unless the file says something new.
+        if let (LimitChoice::Fixed(limit), true) = (&settings.limit, was.limit != settings.limit) {
+            gauge.set_limit(*limit);
+        }
+        if was.is_dry_run != settings.is_dry_run {
+            gauge.set_dry_run(dry_run);
+        }
+        return Ok((*gauge).clone());
+    }
+    let line = Line::fifo(settings.line).wait_at_most(settings.line_wait);
+    let gauge = PressureGauge::builder().name(&settings.name).limit(settings.told_limit()).line(line);
+    gauge.dry_run(dry_run).build().map_err(|error| error.to_string())
+}
+
+impl GaugeSettings {
+    /// The limit, with all that it is told.
+    fn told_limit(&self) -> Box<dyn Limit> {
+        if self.limit != LimitChoice::AUTO {
+            return Box::new(self.limit.clone());
+        }
+        let auto = Auto::new();
+        let auto = self.patience.map_or(auto.clone(), |time| auto.patience(time));
+        let auto = self.time_max.map_or(auto.clone(), |time| auto.time_max(time));
+        Box::new(auto)
+    }
+
+    /// Whether a gauge is the one of the other settings too, without being made anew.
+    pub(super) fn is_kept_by(&self, other: &GaugeSettings) -> bool {
+        let is_same_kind = match (&self.limit, &other.limit) {
+            (LimitChoice::Fixed(_), LimitChoice::Fixed(_)) => true,
+            (LimitChoice::Moving(before), LimitChoice::Moving(after)) => before == after,
+            _ => false,
+        };
+        self.name == other.name
+            && is_same_kind
+            && (self.patience, self.time_max) == (other.patience, other.time_max)
+            && (self.line, self.line_wait) == (other.line, other.line_wait)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_times_is_told_to_the_limit_that_finds_itself() {
+        let told = |limit, patience, time_max| {
+            let (line, line_wait) = (0, Duration::from_secs(1));
+            let name = "a".to_owned();
+            let settings =
+                GaugeSettings { name, limit, patience, time_max, line, line_wait, is_dry_run: false };
+            format!("{:?}", settings.told_limit())
+        };
+        let (patience, time_max) = (Duration::from_secs(2), Duration::from_millis(150));
+        let auto = Auto::new();
+        assert_eq!(told(LimitChoice::AUTO, None, None), format!("{auto:?}"));
+        let auto = auto.patience(patience).time_max(time_max);
+        assert_eq!(told(LimitChoice::AUTO, Some(patience), Some(time_max)), format!("{auto:?}"));
+        let vegas = LimitChoice::Moving("vegas");
+        assert_eq!(told(vegas.clone(), None, None), format!("{vegas:?}"));
+    }
+}
