@@ -468,6 +468,46 @@ fn a_pin_outlasts_other_settings_until_they_say_another_limit() {
     assert!(!with(&text("\"auto\"", 0)).1, "and what it says then was not pinned");
 }
 
+/// It was made anew, and began at four.
+#[test]
+fn a_limit_that_finds_itself_goes_on_from_where_it_stood_when_its_gauge_is_made_anew() {
+    let service = Service::start();
+    let text = |gauge: &str| {
+        let to = service.url();
+        format!("admin.token = \"token\"\n[[routes]]\nname = \"all\"\n{gauge}\nto = \"{to}\"\n")
+    };
+    let settings = Settings::new(&text(""));
+    fs::write(settings.folder.path().join("token"), "a-token-of-the-test").unwrap();
+    let mut proxy = settings.start();
+    let mut log = proxy.log().lines().map(Result::unwrap);
+    let mut shown_with = |gauge: &str| {
+        settings.write(&text(gauge));
+        proxy.signal("-HUP");
+        assert!(log.any(|line| line.contains("the settings are read again")));
+        ask_api(&proxy, "GET", "all", "").1
+    };
+    assert_eq!(shown_with("line = 1")["limit"], 4, "it has found nothing yet");
+    // The last two are those before, which are there again.
+    for gauge in ["line = 10", "patience = \"2s\"", "time_max = \"1s\"", "line = 10", "line = 1"] {
+        change(&proxy, "all", r#"{"limit": 90}"#);
+        // It moves by itself: hardly any is in flight. Metrics have gauges of settings before it too.
+        let mut stood = serde_json::Value::from(90);
+        while stood == 90 {
+            assert_eq!(proxy.get("/").status, 200);
+            stood = ask_api(&proxy, "GET", "all", "").1["limit"].clone();
+        }
+        let shown = shown_with(gauge);
+        assert_eq!(shown["limit"], stood, "{gauge}");
+    }
+    // One whose settings stay the same is not made anew at all.
+    let before = ask_api(&proxy, "GET", "all", "").1;
+    let after = shown_with("line = 1\ntimeout = \"7s\"");
+    assert_eq!((&after["limit"], &after["admitted"]), (&before["limit"], &before["admitted"]));
+    // Nothing is admitted as long as an operator wants that.
+    change(&proxy, "all", r#"{"limit": 0}"#);
+    assert_eq!(shown_with("line = 2")["limit"], 0);
+}
+
 #[test]
 fn wrong_tokens_are_logged_and_slow_and_keep_nobody_from_the_right_one() {
     let folder = tempfile::tempdir().unwrap();

@@ -19,6 +19,19 @@ pub(super) struct Before<'a> {
 }
 
 impl Before<'_> {
+    /// Where the limit of this gauge stands, if it finds itself before and after. One that stands where it would begin anyway, and has never
+    /// moved, has found nothing yet: it should begin as any other does.
+    fn stood(&self, settings: &GaugeSettings) -> Option<u32> {
+        let is_same = |was: &GaugeSettings| {
+            was.name == settings.name && [&was.limit, &settings.limit] == [&LimitChoice::AUTO; 2]
+        };
+        let (_, gauge) = self.in_force.iter().find(|(was, _)| is_same(was))?;
+        let snapshot = gauge.snapshot();
+        let has_moved = snapshot.why.is_some_and(|why| !why.moves.is_empty());
+        let first = Auto::new().start().map(|start| start.limit);
+        (has_moved || first != Ok(snapshot.limit)).then_some(snapshot.limit)
+    }
+
     /// Where an operator keeps the limit of this gauge, if these settings say the same of that as those before.
     fn pinned(&self, settings: &GaugeSettings) -> Option<u32> {
         let is_same = |was: &GaugeSettings| (&was.name, &was.limit) == (&settings.name, &settings.limit);
@@ -38,12 +51,17 @@ pub(super) fn gauge_of(settings: &GaugeSettings, before: &Before<'_>) -> Result<
     Ok(gauge)
 }
 
-/// The gauge before, if it can become that of these settings.
+/// The gauge before, if it can become that of these settings, or one that goes on from where its limit stood.
 fn kept_or_new(settings: &GaugeSettings, before: &Before<'_>) -> Result<PressureGauge, String> {
-    let mut gauges = before.in_force.iter().chain(&before.retired);
-    let kept = gauges.find(|(was, _)| was.is_kept_by(settings));
+    let is_kept = |(was, _): &&Settled<'_>| was.is_kept_by(settings);
+    let in_force = before.in_force.iter().find(is_kept);
+    let stood = before.stood(settings).filter(|_| in_force.is_none());
     let dry_run = if settings.is_dry_run { DryRunMode::On } else { DryRunMode::Off };
-    if let Some((was, gauge)) = kept {
+    if let Some((was, gauge)) = in_force.or_else(|| before.retired.iter().find(is_kept)) {
+        // Since it was in force, another has learned.
+        if let Some(limit) = stood {
+            gauge.set_limit(limit);
+        }
         // What an operator has set in the meantime stays, unless the file says something new.
         if let (LimitChoice::Fixed(limit), true) = (&settings.limit, was.limit != settings.limit) {
             gauge.set_limit(*limit);
@@ -54,17 +72,23 @@ fn kept_or_new(settings: &GaugeSettings, before: &Before<'_>) -> Result<Pressure
         return Ok((*gauge).clone());
     }
     let line = Line::fifo(settings.line).wait_at_most(settings.line_wait);
-    let gauge = PressureGauge::builder().name(&settings.name).limit(settings.told_limit()).line(line);
-    gauge.dry_run(dry_run).build().map_err(|error| error.to_string())
+    let gauge = PressureGauge::builder().name(&settings.name).limit(settings.told_limit(stood)).line(line);
+    let gauge = gauge.dry_run(dry_run).build().map_err(|error| error.to_string())?;
+    // An operator wants nothing admitted.
+    if stood == Some(0) {
+        gauge.set_limit(0);
+    }
+    Ok(gauge)
 }
 
 impl GaugeSettings {
-    /// The limit, with all that it is told.
-    fn told_limit(&self) -> Box<dyn Limit> {
+    /// The limit, with all that it is told. One that finds itself goes on from where it stood, if it did.
+    fn told_limit(&self, stood: Option<u32>) -> Box<dyn Limit> {
         if self.limit != LimitChoice::AUTO {
             return Box::new(self.limit.clone());
         }
         let auto = Auto::new();
+        let auto = stood.map_or(auto.clone(), |limit| auto.resume(limit));
         let auto = self.patience.map_or(auto.clone(), |time| auto.patience(time));
         let auto = self.time_max.map_or(auto.clone(), |time| auto.time_max(time));
         Box::new(auto)
@@ -97,7 +121,7 @@ mod tests {
             let name = "a".to_owned();
             let settings =
                 GaugeSettings { name, limit, patience, time_max, line, line_wait, is_dry_run: false };
-            format!("{:?}", settings.told_limit())
+            format!("{:?}", settings.told_limit(None))
         };
         let (patience, time_max) = (Duration::from_secs(2), Duration::from_millis(150));
         let auto = Auto::new();
