@@ -3,7 +3,7 @@
 //! A request's way: `worker` accepts its connection, `door` looks at it, finds its `route` through the `site`, and asks the
 //! library's layer, which refuses it or lets `forward` send it to the `upstream`; `call` keeps its place when its client goes away.
 //!
-//! Arrows between the rooms point down: this and `reload`, then `admin`, `front`, `attended`, `service`, `message`, `settings`.
+//! Arrows between the rooms point down: this, `reload` and `state`, then `admin`, `front`, `attended`, `service`, `message`, `settings`.
 
 mod admin;
 mod attended;
@@ -16,6 +16,7 @@ mod reload;
 mod service;
 mod settings;
 mod shares;
+mod state;
 mod systemd;
 mod tls;
 
@@ -30,7 +31,7 @@ use sd_notify::NotifyState;
 
 use self::{
     admin::Served,
-    front::{drain, site::Sites, worker::Workers},
+    front::{drain, gauges::Stood, site::Sites, worker::Workers},
     settings::{GaugeSettings, Settings},
     shares::Shares,
 };
@@ -62,9 +63,15 @@ pub(crate) struct CheckArguments {
 pub(crate) fn check(arguments: &CheckArguments) -> Result<(), Failure> {
     let settings = read(&arguments.config)?;
     // What only shows when it is made: certificates that the system lacks.
-    Sites::new(settings.clone(), Share::of_all())
+    Sites::new(settings.clone(), &Stood::new(), Share::of_all())
         .map_err(|problem| Failure::wrong(format!("{}: {problem}", arguments.config.display())))?;
-    print(&settings.to_string())
+    // Beside the settings, and no failure: a proxy serves without it.
+    let state = match settings.state.as_deref().map(state::check) {
+        None => String::new(),
+        Some(Ok(())) => "\n# state: its folder can be written".to_owned(),
+        Some(Err(problem)) => format!("\n# state: {problem}"),
+    };
+    print(&format!("{settings}{state}"))
 }
 
 fn read(file: &Path) -> Result<Settings, Failure> {
@@ -91,7 +98,9 @@ async fn serve(file: Option<PathBuf>, settings: Settings) -> Result<(), Failure>
         .map_err(|error| Failure::run(format!("cannot listen on {}: {error}", settings.listen)))?;
     let address = listener.local_addr().map_err(Failure::run)?;
     let shares = Shares::of_all_files(&settings)?;
-    let sites = Arc::new(Sites::new(settings.clone(), shares.services.clone()).map_err(Failure::wrong)?);
+    let stood = settings.state.as_deref().map(state::read).unwrap_or_default();
+    let sites = Sites::new(settings.clone(), &stood, shares.services.clone()).map_err(Failure::wrong)?;
+    let sites = Arc::new(sites);
     let served = admin::serve(&settings.admin, &sites, metrics, shares.visitors)?;
     shares.tell(&settings);
     let connections = Connections::at_most(shares.clients).map_err(Failure::wrong)?;
@@ -100,11 +109,18 @@ async fn serve(file: Option<PathBuf>, settings: Settings) -> Result<(), Failure>
         .map_err(|error| Failure::run(format!("cannot start the workers: {error}")))?;
     drop(listener);
     introduce(address, &served, &settings);
+    let state = settings.state.map(|file| state::Writer::start(file, stood, Arc::clone(&sites)));
+    let state = state
+        .transpose()
+        .map_err(|error| Failure::run(format!("cannot start what keeps the state: {error}")))?;
     tokio::spawn(reload::watch(file, Arc::clone(&sites), hangups));
     systemd::tell(NotifyState::Ready);
 
     let signal = shutdown.next().await;
     systemd::tell(NotifyState::Stopping);
+    if let Some(state) = &state {
+        state.finish();
+    }
     let upgraded = match sites.upgraded() {
         0 => String::new(),
         open => format!(" and {open} upgraded connections open"),
@@ -114,6 +130,9 @@ async fn serve(file: Option<PathBuf>, settings: Settings) -> Result<(), Failure>
     let bound = sites.now().settings.drain;
     tokio::select! {
         left = drain::run(&sites, workers, bound) => {
+            if let Some(state) = state {
+                state.wait().await;
+            }
             let (admitted, refused) = sites.totals();
             let ended = if left.is_ok() { "Drained" } else { "Ended" };
             say(&format!("{ended}: {admitted} admitted, {refused} refused."));

@@ -91,6 +91,9 @@ pub(crate) struct Arguments {
     /// How long a drain waits for requests that run, 0s to 1h
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = settings::drain_time, allow_hyphen_values = true)]
     drain: Duration,
+    /// A file in which it is kept where limits of "auto" stand, so that they go on from there at the next start. Each proxy needs its own
+    #[arg(long, value_name = "FILE", value_parser = settings::state)]
+    state: Option<PathBuf>,
     /// Log each request with its answer's status and the time to its head
     #[arg(long)]
     access_log: bool,
@@ -147,6 +150,7 @@ impl Arguments {
             drain: self.drain,
             has_access_log: self.access_log,
             log: self.log,
+            state: self.state,
             tls: None,
             clients: Clients { connections: self.connections, ..Clients::default() },
             admin: Admin { listen: self.admin.0, probes: self.probes.0, token: self.admin_token, tls: None },

@@ -6,7 +6,7 @@ mod door;
 pub(super) mod drain;
 mod draining;
 mod forward;
-mod gauges;
+pub(super) mod gauges;
 mod retired;
 mod route;
 mod server;

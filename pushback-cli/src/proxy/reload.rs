@@ -79,12 +79,14 @@ impl Settings {
         keep("listen", self.listen != running.listen);
         keep("workers", self.workers != running.workers);
         keep("log", self.log != running.log);
+        keep("state", self.state != running.state);
         keep("clients.connections", self.clients.connections != running.clients.connections);
         keep("clients.idle", self.clients.idle != running.clients.idle);
         keep("admin", self.admin != running.admin);
         self.listen = running.listen;
         self.workers = running.workers;
         self.log = running.log;
+        self.state.clone_from(&running.state);
         self.clients.connections = running.clients.connections;
         self.clients.idle = running.clients.idle;
         self.admin = running.admin.clone();

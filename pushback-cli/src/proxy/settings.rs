@@ -37,6 +37,8 @@ pub(super) struct Settings {
     pub(super) drain: Duration,
     pub(super) has_access_log: bool,
     pub(super) log: Log,
+    /// Where it is written where limits stand, for the next start.
+    pub(super) state: Option<PathBuf>,
     /// Without it, clients come in without TLS.
     pub(super) tls: Option<Identity>,
     pub(super) clients: Clients,
@@ -313,6 +315,19 @@ pub(super) fn hears_of_times(limit: &LimitChoice) -> Result<(), String> {
 
 pub(super) fn line(text: &str) -> Result<u32, String> {
     small(text, 0..=1_000_000)
+}
+
+pub(super) fn state(text: &str) -> Result<PathBuf, String> {
+    state_file(PathBuf::from(text))
+}
+
+/// A file that may not be there yet.
+fn state_file(file: PathBuf) -> Result<PathBuf, String> {
+    if file.file_name().is_none() || (file.exists() && !file.is_file()) {
+        return Err("allowed: a file to be written, there or not yet, such as /var/lib/pushback/state.json"
+            .to_owned());
+    }
+    Ok(file)
 }
 
 pub(super) fn exempt(text: &str) -> Result<String, String> {

@@ -12,6 +12,7 @@ mod outputs;
 mod settings;
 mod smuggling;
 mod starting;
+mod state;
 mod stuck;
 mod support;
 mod upgrades;

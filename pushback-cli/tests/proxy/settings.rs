@@ -15,7 +15,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::support::{Answer, Proxy, Service, get, head, read, request, send};
+use crate::support::{Answer, Proxy, Service, ask_api, get, head, read, request, send};
 
 /// A settings file in a folder of its own.
 struct Settings {
@@ -387,18 +387,6 @@ fn gauges_are_shown_and_changed_with_the_token_alone() {
 /// Changes the gauge of this name, and gives what became of it, or what was wrong.
 fn change(proxy: &Proxy, gauge: &str, body: &str) -> (u16, serde_json::Value) {
     ask_api(proxy, "PATCH", gauge, body)
-}
-
-fn ask_api(proxy: &Proxy, method: &str, gauge: &str, body: &str) -> (u16, serde_json::Value) {
-    let (host, length) = (&proxy.admin, body.len());
-    let answer = ask(
-        host,
-        &format!(
-            "{method} /api/gauges/{gauge} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer a-token-of-the-test\r\n\
-             Content-Length: {length}\r\n\r\n{body}"
-        ),
-    );
-    (answer.status, serde_json::from_str(&answer.body).unwrap())
 }
 
 #[test]

@@ -228,6 +228,20 @@ pub(crate) fn get(address: &str, path: &str) -> Answer {
     read(&mut connection)
 }
 
+/// Asks the API for the gauge of this name, with the token of the tests; what it answers, which is JSON.
+pub(crate) fn ask_api(proxy: &Proxy, method: &str, gauge: &str, body: &str) -> (u16, serde_json::Value) {
+    let (host, length) = (&proxy.admin, body.len());
+    let mut connection = send(
+        host,
+        &format!(
+            "{method} /api/gauges/{gauge} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer a-token-of-the-test\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        ),
+    );
+    let answer = read(&mut connection);
+    (answer.status, serde_json::from_str(&answer.body).unwrap())
+}
+
 pub(crate) fn request(address: &str, path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n")
 }

@@ -1,11 +1,19 @@
 //! Gauges by the settings that are in force, and what they take over from those before.
 
+use std::collections::BTreeMap;
+
 use pushback::{
     DryRunMode, Line, PressureGauge,
     limit::{Auto, Limit},
 };
 
 use crate::{proxy::settings::GaugeSettings, settings::LimitChoice};
+
+/// Where limits stood, by the names of their gauges.
+pub(in crate::proxy) type Stood = BTreeMap<String, u32>;
+
+/// How the gauge says why a limit stands where an operator wants it.
+const OPERATORS: &str = "by an operator";
 
 /// A gauge and the settings that it was made by.
 pub(super) type Settled<'a> = (&'a GaugeSettings, &'a PressureGauge);
@@ -42,8 +50,13 @@ impl Before<'_> {
 }
 
 /// A gauge for these settings, pinned where the one before was, if they do not say otherwise.
-pub(super) fn gauge_of(settings: &GaugeSettings, before: &Before<'_>) -> Result<PressureGauge, String> {
-    let gauge = kept_or_new(settings, before)?;
+/// Where there is none before, a limit that finds itself goes on from where it is remembered to have stood.
+pub(super) fn gauge_of(
+    settings: &GaugeSettings,
+    before: &Before<'_>,
+    remembered: &Stood,
+) -> Result<PressureGauge, String> {
+    let gauge = kept_or_new(settings, before, remembered)?;
     let pinned = before.pinned(settings);
     if let Some(limit) = pinned.filter(|_| !gauge.snapshot().pinned) {
         gauge.pin(limit);
@@ -52,7 +65,11 @@ pub(super) fn gauge_of(settings: &GaugeSettings, before: &Before<'_>) -> Result<
 }
 
 /// The gauge before, if it can become that of these settings, or one that goes on from where its limit stood.
-fn kept_or_new(settings: &GaugeSettings, before: &Before<'_>) -> Result<PressureGauge, String> {
+fn kept_or_new(
+    settings: &GaugeSettings,
+    before: &Before<'_>,
+    remembered: &Stood,
+) -> Result<PressureGauge, String> {
     let is_kept = |(was, _): &&Settled<'_>| was.is_kept_by(settings);
     let in_force = before.in_force.iter().find(is_kept);
     let stood = before.stood(settings).filter(|_| in_force.is_none());
@@ -72,13 +89,24 @@ fn kept_or_new(settings: &GaugeSettings, before: &Before<'_>) -> Result<Pressure
         return Ok((*gauge).clone());
     }
     let line = Line::fifo(settings.line).wait_at_most(settings.line_wait);
-    let gauge = PressureGauge::builder().name(&settings.name).limit(settings.told_limit(stood)).line(line);
+    let gauge = PressureGauge::builder().name(&settings.name).line(line);
+    let stood = stood.or_else(|| remembered.get(&settings.name).copied());
+    let gauge = gauge.limit(settings.told_limit(stood));
     let gauge = gauge.dry_run(dry_run).build().map_err(|error| error.to_string())?;
     // An operator wants nothing admitted.
     if stood == Some(0) {
         gauge.set_limit(0);
     }
     Ok(gauge)
+}
+
+/// Where the limit of a gauge stands by what it has found. Nothing, if it has not moved yet, or what was last said about it is an operator's
+/// word: set, pinned, or let go and not yet judged.
+pub(super) fn found(gauge: &PressureGauge) -> Option<u32> {
+    let snapshot = gauge.snapshot();
+    let why = snapshot.why?;
+    let is_operators = why.reason.is_some_and(|reason| reason.ends_with(OPERATORS));
+    (!why.moves.is_empty() && !is_operators).then_some(snapshot.limit)
 }
 
 impl GaugeSettings {
@@ -130,5 +158,27 @@ mod tests {
         assert_eq!(told(LimitChoice::AUTO, Some(patience), Some(time_max)), format!("{auto:?}"));
         let vegas = LimitChoice::Moving("vegas");
         assert_eq!(told(vegas.clone(), None, None), format!("{vegas:?}"));
+    }
+
+    #[test]
+    fn what_an_operator_said_last_is_nothing_that_the_limit_has_found() {
+        let gauge = PressureGauge::auto();
+        let judge = || {
+            while found(&gauge).is_none() {
+                gauge.process(|| ()).unwrap();
+            }
+        };
+        assert_eq!(found(&gauge), None, "it begins");
+        judge();
+        gauge.set_limit(77);
+        assert_eq!(found(&gauge), None);
+        judge();
+        gauge.pin(78);
+        assert_eq!(found(&gauge), None);
+        gauge.unpin();
+        assert_eq!(found(&gauge), None);
+        judge();
+        gauge.set_limit(0);
+        assert_eq!(found(&gauge), None);
     }
 }

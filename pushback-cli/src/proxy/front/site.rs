@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use super::{
     call::count_left_from_now_on,
     draining::Draining,
-    gauges::{Before, gauge_of},
+    gauges::{Before, Stood, found, gauge_of},
     retired::{self, Retired},
     route::{Route, is_ambiguous},
     server,
@@ -29,6 +29,7 @@ use crate::{
         settings::{Identity, RouteSettings, ServiceSettings, Settings},
         tls,
     },
+    settings::LimitChoice,
 };
 
 /// The site that is in force, and what stays when it changes.
@@ -56,9 +57,10 @@ pub(in crate::proxy) struct Site {
 }
 
 impl Sites {
-    pub(in crate::proxy) fn new(settings: Settings, files: Share) -> Result<Self, String> {
+    /// Limits that find themselves go on from where they stood, if that is known.
+    pub(in crate::proxy) fn new(settings: Settings, stood: &Stood, files: Share) -> Result<Self, String> {
         count_left_from_now_on();
-        let site = Site::new(settings, None, &files)?;
+        let site = Site::new(settings, None, stood, &files)?;
         Ok(Sites {
             current: ArcSwap::from_pointee(site),
             own: Arc::new(Own::new()),
@@ -74,7 +76,7 @@ impl Sites {
 
     /// Has other settings from the next request on. If they cannot be, says why, and all stays as it is.
     pub(in crate::proxy) fn change(&self, settings: Settings) -> Result<(), String> {
-        let site = Site::new(settings, Some(&self.now()), &self.files)?;
+        let site = Site::new(settings, Some(&self.now()), &Stood::new(), &self.files)?;
         self.current.store(Arc::new(site));
         Ok(())
     }
@@ -104,7 +106,7 @@ impl Sites {
 }
 
 impl Site {
-    fn new(settings: Settings, before: Option<&Site>, files: &Share) -> Result<Self, String> {
+    fn new(settings: Settings, before: Option<&Site>, stood: &Stood, files: &Share) -> Result<Self, String> {
         let tls = settings
             .tls
             .as_ref()
@@ -124,7 +126,7 @@ impl Site {
             }
         }
         let gauges_before = before.map(Site::gauges_before).unwrap_or_default();
-        let gauges = settings.gauges.iter().map(|gauge| gauge_of(gauge, &gauges_before));
+        let gauges = settings.gauges.iter().map(|gauge| gauge_of(gauge, &gauges_before, stood));
         let gauges = gauges.collect::<Result<Vec<_>, _>>()?;
         let routes = settings.routes.iter().map(|route| {
             let gauge = settings.gauges.iter().position(|gauge| gauge.name == route.gauge);
@@ -161,6 +163,13 @@ impl Site {
         let claims = Arc::new(Claims::of(&settings.trust));
         let has_paths = settings.routes.iter().any(|route| route.asked.path.is_some());
         Ok(Site { tls, server, claims, has_paths, gauges, routes, retired, settings })
+    }
+
+    /// Where limits that find themselves stand by what they have found, by the names of their gauges; nothing, where that is nothing new.
+    pub(in crate::proxy) fn found(&self) -> Vec<(&'static str, Option<u32>)> {
+        let gauges = self.settings.gauges.iter().zip(&self.gauges);
+        let finding = gauges.filter(|(settings, _)| settings.limit == LimitChoice::AUTO);
+        finding.map(|(_, gauge)| (gauge.name(), found(gauge))).collect()
     }
 
     /// The first route that is for this request.

@@ -13,7 +13,7 @@ use super::{
     ADMIN, Admin, Clients, DRAIN, Identity, LISTEN, Log, Settings, Somewhere, Token, Trust, address_or_off,
     connections, cores, drain_time, idle,
     section::{Reading, Section},
-    small,
+    small, state_file,
     values::{deadline_header, header_name, hop, log},
     workers,
 };
@@ -56,6 +56,7 @@ fn all(mut root: Section<'_, '_>, folder: &Path) -> Settings {
         drain: root.read("drain", drain_time).unwrap_or(DRAIN),
         has_access_log: root.flag("access_log").unwrap_or(false),
         log: root.read("log", log).unwrap_or(Log::Text),
+        state: root.read("state", |text| state_file(folder.join(text))),
         tls: root.section("tls").and_then(|section| identity(section, folder)),
         clients: root.section("clients").map(clients).unwrap_or_default(),
         admin: root.section("admin").map_or_else(Admin::default, |section| admin(section, folder)),
@@ -197,6 +198,7 @@ mod tests {
             drain = "5s"
             access_log = true
             log = "json"
+            state = "state.json"
             [clients]
             connections = 7
             idle = "10m"

@@ -19,6 +19,9 @@ impl fmt::Display for Settings {
         line(f, "drain", time(self.drain))?;
         line(f, "access_log", self.has_access_log)?;
         line(f, "log", log)?;
+        if let Some(file) = &self.state {
+            line(f, "state", file.display().to_string())?;
+        }
         identity(f, "tls", self.tls.as_ref())?;
 
         let clients = &self.clients;
