@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     /// How many requests may be in the service at once, 0 to 4294967295, or how that is found: auto, aimd, vegas, …
     #[arg(long, value_name = "N|NAME", default_value = "auto", value_parser = limit_choice, allow_hyphen_values = true)]
     limit: LimitChoice,
-    /// How long callers wait before they give up, 1ms to 1h, for whoever knows it: calls may queue for half of that, and no longer. For
+    /// How long callers wait before they give up, 1ms to 1h, for whoever knows it: calls may take half of that on average. For
     /// --limit auto
     #[arg(long, value_name = "TIME", value_parser = settings::time_of_calls, allow_hyphen_values = true)]
     patience: Option<Duration>,
