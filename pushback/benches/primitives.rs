@@ -8,9 +8,10 @@
 
 use std::{
     env,
-    future::Future,
+    future::{Future, poll_fn},
     hint::black_box,
-    pin::pin,
+    mem,
+    pin::{Pin, pin},
     sync::{
         Arc, Barrier,
         atomic::{AtomicU64, Ordering},
@@ -20,14 +21,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pushback::{Line, PressureGauge, limit::Auto};
+use pushback::{Line, Permit, PressureGauge, limit::Auto};
 use tokio::sync::Semaphore;
 
 const ROUNDS: usize = 8;
 /// How long one measure runs in one round, roughly.
 const ROUND_TIME: Duration = Duration::from_millis(25);
-/// After so long a limit that moves has found how many calls to time.
-const STEADY: Duration = Duration::from_millis(350);
+/// After so long under load a limit that moves has found how many calls to time.
+const STEADY: Duration = Duration::from_millis(250);
 
 /// Does a number of operations on a state of its own.
 type Operate = Box<dyn Fn(u64) + Sync>;
@@ -37,6 +38,8 @@ struct Measure {
     name: &'static str,
     threads: u32,
     make: fn() -> Operate,
+    /// Its limit moves. While the others have their turns nobody calls, and after that each call is timed for a while.
+    moves: bool,
     /// One for each round, all alive: where a state lies in memory decides which of its parts share a cache line, and
     /// that luck should not decide the comparison.
     states: Vec<Operate>,
@@ -55,6 +58,7 @@ fn main() {
     }
     for round in 0..ROUNDS {
         for measure in &mut measures {
+            measure.steady(round);
             let time = measure.run(round);
             measure.times.push(time);
         }
@@ -70,6 +74,7 @@ impl Measure {
     /// Finds how many operations fill a round.
     fn calibrate(&mut self) {
         self.states.extend((0..ROUNDS).map(|_| (self.make)()));
+        self.steady(0);
         loop {
             let time = Duration::from_secs_f64(
                 self.run(0) * (self.operations * u64::from(self.threads)) as f64 / 1e9,
@@ -79,6 +84,13 @@ impl Measure {
             }
             let missing = (ROUND_TIME.as_nanos() / time.as_nanos().max(1)).try_into().unwrap_or(u64::MAX);
             self.operations *= missing.clamp(2, 100);
+        }
+    }
+
+    fn steady(&self, round: usize) {
+        let start = Instant::now();
+        while self.moves && start.elapsed() < STEADY {
+            self.states[round](10_000);
         }
     }
 
@@ -115,8 +127,10 @@ impl Measure {
 
 fn measures() -> Vec<Measure> {
     let mut all = Vec::new();
-    let mut add = |name, threads, make: fn() -> Operate| {
-        all.push(Measure { name, threads, make, states: Vec::new(), operations: 1_000, times: Vec::new() });
+    let mut add = |name: &'static str, threads, make: fn() -> Operate| {
+        let moves = name.starts_with("pushback auto");
+        let (states, times) = (Vec::new(), Vec::new());
+        all.push(Measure { name, threads, make, moves, states, operations: 1_000, times });
     };
     for threads in [1, 2, 4] {
         add("floor", threads, floor);
@@ -125,6 +139,14 @@ fn measures() -> Vec<Measure> {
         add("pushback auto", threads, auto);
         add("pushback owned", threads, owned);
         add("tokio owned", threads, tokio_owned);
+        add("pushback kept", threads, kept);
+        add("pushback auto kept", threads, auto_kept);
+        add("tokio kept", threads, tokio_kept);
+        add("pushback owned kept", threads, owned_kept);
+        add("pushback auto owned kept", threads, auto_owned_kept);
+        add("tokio owned kept", threads, tokio_owned_kept);
+        add("pushback process_async", threads, process_async);
+        add("pushback auto process_async", threads, auto_process_async);
     }
     add("pushback refusal", 1, refusal);
     add("tokio refusal", 1, tokio_refusal);
@@ -139,6 +161,25 @@ fn measures() -> Vec<Measure> {
 fn held<T>(permit: T) {
     black_box(());
     drop(permit);
+}
+
+/// Drives a call that waits once while it holds its permit. A permit that is taken and dropped in one loop lives in registers; in a service
+/// it lies in the future that holds it, and the executor knows that future by a pointer alone, so it is written in one poll
+/// and read in another. Where the future lies is no affair of the permit's, so none is allocated.
+#[inline(always)]
+fn drive(call: impl Future<Output = ()>) {
+    let call = pin!(call);
+    let mut call: Pin<&mut dyn Future<Output = ()>> = black_box(call);
+    let mut context = Context::from_waker(Waker::noop());
+    while call.as_mut().poll(&mut context).is_pending() {
+        black_box(&mut call);
+    }
+}
+
+/// Is ready when it is asked a second time.
+fn once() -> impl Future<Output = ()> {
+    let mut is_second = false;
+    poll_fn(move |_| if mem::replace(&mut is_second, true) { Poll::Ready(()) } else { Poll::Pending })
 }
 
 /// A bare counter of places, taken by compare-and-swap and given back by subtraction; it counts no admissions.
@@ -170,32 +211,34 @@ fn borrowed() -> Operate {
     })
 }
 
-/// A limit that moves, in a closed loop that has run for long enough for its sampling to be steady. The share of timed calls goes to
-/// standard error.
+/// A limit that moves, in a closed loop. With `--share`, the share of timed calls goes to standard error.
 fn auto() -> Operate {
-    let limit = Auto::new().bounds(1_000..=1_000).initial(1_000);
-    let gauge = PressureGauge::builder().limit(limit).build().expect("the settings are right");
-    let loop_ = move |operations: u64| {
+    let gauge = moving();
+    let shows_share = env::args().any(|arg| arg == "--share");
+    Box::new(move |operations| {
+        let before = shows_share.then(|| timed(&gauge));
         for _ in 0..operations {
             if let Ok(permit) = black_box(&gauge).try_acquire() {
                 held(permit);
             }
         }
-        let snapshot = gauge.snapshot();
-        (snapshot.why.unwrap_or_default().timed, snapshot.admitted)
-    };
-    let start = Instant::now();
-    while start.elapsed() < STEADY {
-        loop_(10_000);
-    }
-    let before = loop_(0);
-    let after = loop_(1_000_000);
-    if env::args().any(|arg| arg == "--share") {
-        eprintln!("{:.6} of the calls are timed", (after.0 - before.0) as f64 / (after.1 - before.1) as f64);
-    }
-    Box::new(move |operations| {
-        loop_(operations);
+        if let Some(before) = before {
+            let after = timed(&gauge);
+            let share = (after.0 - before.0) as f64 / (after.1 - before.1) as f64;
+            eprintln!("{share:.6} of {operations} calls are timed");
+        }
     })
+}
+
+fn moving() -> PressureGauge {
+    let limit = Auto::new().bounds(1_000..=1_000).initial(1_000);
+    PressureGauge::builder().limit(limit).build().expect("the settings are right")
+}
+
+/// The calls that were timed, and all.
+fn timed(gauge: &PressureGauge) -> (u64, u64) {
+    let snapshot = gauge.snapshot();
+    (snapshot.why.unwrap_or_default().timed, snapshot.admitted)
 }
 
 fn tokio_borrowed() -> Operate {
@@ -227,6 +270,92 @@ fn tokio_owned() -> Operate {
             if let Ok(permit) = Arc::clone(black_box(&semaphore)).try_acquire_owned() {
                 held(permit);
             }
+        }
+    })
+}
+
+fn kept() -> Operate {
+    keep(PressureGauge::new(1_000))
+}
+
+fn auto_kept() -> Operate {
+    keep(moving())
+}
+
+fn keep(gauge: PressureGauge) -> Operate {
+    Box::new(move |operations| {
+        for _ in 0..operations {
+            let gauge = black_box(&gauge);
+            drive(async {
+                let Ok(_permit) = gauge.try_acquire() else { return };
+                once().await;
+            });
+        }
+    })
+}
+
+fn tokio_kept() -> Operate {
+    let semaphore = Semaphore::new(1_000);
+    Box::new(move |operations| {
+        for _ in 0..operations {
+            let semaphore = black_box(&semaphore);
+            drive(async {
+                let Ok(_permit) = semaphore.try_acquire() else { return };
+                once().await;
+            });
+        }
+    })
+}
+
+fn owned_kept() -> Operate {
+    keep_owned(PressureGauge::new(1_000))
+}
+
+fn auto_owned_kept() -> Operate {
+    keep_owned(moving())
+}
+
+fn keep_owned(gauge: PressureGauge) -> Operate {
+    Box::new(move |operations| {
+        for _ in 0..operations {
+            let gauge = black_box(&gauge);
+            drive(async {
+                let Ok(_permit) = gauge.try_acquire().map(Permit::into_owned) else { return };
+                once().await;
+            });
+        }
+    })
+}
+
+fn tokio_owned_kept() -> Operate {
+    let semaphore = Arc::new(Semaphore::new(1_000));
+    Box::new(move |operations| {
+        for _ in 0..operations {
+            let semaphore = black_box(&semaphore);
+            drive(async {
+                let Ok(_permit) = Arc::clone(semaphore).try_acquire_owned() else { return };
+                once().await;
+            });
+        }
+    })
+}
+
+fn process_async() -> Operate {
+    keep_told(PressureGauge::new(1_000))
+}
+
+fn auto_process_async() -> Operate {
+    keep_told(moving())
+}
+
+/// A permit that is kept and told how its call went.
+fn keep_told(gauge: PressureGauge) -> Operate {
+    Box::new(move |operations| {
+        for _ in 0..operations {
+            let gauge = black_box(&gauge);
+            drive(async {
+                let _ = gauge.process_async(async || once().await).await;
+            });
         }
     })
 }

@@ -34,7 +34,7 @@ enum Against {
     Clock,
 }
 
-const ROWS: [Row; 13] = [
+const ROWS: [Row; 31] = [
     ratio("pushback borrowed", 1, "floor", 1.3),
     ratio("pushback borrowed", 1, "tokio borrowed", 1.0),
     ratio("pushback borrowed", 2, "tokio borrowed", 1.0),
@@ -45,6 +45,24 @@ const ROWS: [Row; 13] = [
     ratio("pushback owned", 1, "tokio owned", 1.0),
     ratio("pushback owned", 2, "tokio owned", 1.0),
     ratio("pushback owned", 4, "tokio owned", 1.0),
+    ratio("pushback kept", 1, "tokio kept", 1.0),
+    ratio("pushback kept", 2, "tokio kept", 1.0),
+    ratio("pushback kept", 4, "tokio kept", 1.0),
+    ratio("pushback owned kept", 1, "tokio owned kept", 1.0),
+    ratio("pushback owned kept", 2, "tokio owned kept", 1.0),
+    ratio("pushback owned kept", 4, "tokio owned kept", 1.0),
+    ratio("pushback auto kept", 1, "pushback kept", 1.3),
+    ratio("pushback auto kept", 2, "pushback kept", 1.3),
+    ratio("pushback auto kept", 4, "pushback kept", 1.3),
+    ratio("pushback auto owned kept", 1, "pushback owned kept", 1.3),
+    ratio("pushback auto owned kept", 2, "pushback owned kept", 1.3),
+    ratio("pushback auto owned kept", 4, "pushback owned kept", 1.3),
+    ratio("pushback process_async", 1, "tokio kept", 1.0),
+    ratio("pushback process_async", 2, "tokio kept", 1.0),
+    ratio("pushback process_async", 4, "tokio kept", 1.0),
+    ratio("pushback auto process_async", 1, "pushback process_async", 1.3),
+    ratio("pushback auto process_async", 2, "pushback process_async", 1.3),
+    ratio("pushback auto process_async", 4, "pushback process_async", 1.3),
     Row { measure: "pushback refusal", threads: 1, against: Against::Clock, must: 4.0 },
     Row { measure: "pushback refusal, line full", threads: 4, against: Against::Clock, must: 20.0 },
     ratio("pushback process", 1, "Go process", 1.0 / 3.0),
