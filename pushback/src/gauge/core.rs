@@ -243,7 +243,7 @@ impl Core {
     pub(crate) fn give_back(self: &Arc<Self>, held: Held) {
         if !held.is_usual() {
             self.give_back_unusual(held);
-        } else if self.slots.give_back(held.cost) == Gate::Shut {
+        } else if self.slots.give_back(held.cost()) == Gate::Shut {
             self.look_after_line();
         }
     }
@@ -256,7 +256,7 @@ impl Core {
         }
         match held.standing() {
             Standing::Real => {
-                if self.slots.give_back(held.cost) == Gate::Shut {
+                if self.slots.give_back(held.cost()) == Gate::Shut {
                     self.look_after_line();
                 }
             }

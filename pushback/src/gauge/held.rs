@@ -5,11 +5,13 @@ use std::time::Duration;
 use crate::outcome::{Outcome, Standing};
 
 /// An admitted call: what is given back at its end. Sixteen bytes, so that a permit takes 24.
+///
+/// Two whole words, because a permit that is kept is written to memory when it is given and read from there at its end: a processor hands
+/// what was just written to whoever reads the same word, but makes him wait who reads several smaller pieces as one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Held {
-    pub(crate) cost: u32,
-    /// The places taken when it was admitted, its own among them; 0 if nobody measures it.
-    in_flight: u32,
+    /// `places taken when it was admitted, its own among them, or 0 if nobody measures it | its cost`, 32 bits each.
+    places: u64,
     /// `when it began, in nanoseconds | outcome | place`; 60 bits of nanoseconds are 36 years.
     word: u64,
 }
@@ -19,6 +21,7 @@ const OUTCOME: u64 = 0b1110;
 const SAID: u64 = 0b1000;
 const OUTCOME_AT: u32 = 1;
 const TIME_AT: u32 = 4;
+const IN_FLIGHT_AT: u32 = 32;
 
 /// When a call began, as its word keeps it.
 #[derive(Debug, Clone, Copy)]
@@ -34,13 +37,26 @@ impl Held {
     #[inline]
     pub(crate) fn new(cost: u32, place: Standing) -> Self {
         let word = if place == Standing::Phantom { PHANTOM } else { 0 };
-        Held { cost, in_flight: 0, word }
+        Held { places: u64::from(cost), word }
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "it is the lower half")]
+    pub(crate) fn cost(self) -> u32 {
+        self.places as u32
+    }
+
+    /// 0 if nobody measures it.
+    #[inline]
+    fn in_flight(self) -> u32 {
+        (self.places >> IN_FLIGHT_AT) as u32
     }
 
     /// The same call, measured from its beginning, with so many places taken.
     #[inline]
     pub(super) fn measured(self, began: Began, in_flight: u32) -> Self {
-        Held { in_flight: in_flight.max(1), word: began.0 | self.word, ..self }
+        let in_flight = u64::from(in_flight.max(1));
+        Held { places: in_flight << IN_FLIGHT_AT | u64::from(self.cost()), word: began.0 | self.word }
     }
 
     /// The same call, with another beginning.
@@ -49,16 +65,22 @@ impl Held {
         Held { word: self.word & (PHANTOM | OUTCOME), ..self }.measured(began, in_flight)
     }
 
+    /// Whether nobody measures it.
+    #[inline]
+    fn is_unmeasured(self) -> bool {
+        self.in_flight() == 0
+    }
+
     /// A success that nobody measures, of a call within the limit.
     #[inline]
     pub(super) fn is_usual(self) -> bool {
-        self.in_flight == 0 && self.word == 0 && !std::thread::panicking()
+        self.is_unmeasured() && self.word == 0 && !std::thread::panicking()
     }
 
     /// Nothing is to be said of it any more.
     #[cfg(feature = "http")]
     pub(super) fn told(self) -> Self {
-        Held { in_flight: 0, ..self }
+        Held { places: u64::from(self.cost()), ..self }
     }
 
     #[inline]
@@ -91,7 +113,7 @@ impl Held {
     #[inline]
     pub(super) fn measure(self) -> Option<(Duration, u32)> {
         let began = Duration::from_nanos(self.word >> TIME_AT);
-        (self.in_flight > 0).then_some((began, self.in_flight))
+        (!self.is_unmeasured()).then_some((began, self.in_flight()))
     }
 }
 
@@ -119,7 +141,7 @@ mod tests {
             held = held.measured(Began::after(now), 9);
             for outcome in all {
                 held.record(outcome);
-                assert_eq!((held.cost, held.standing(), held.outcome()), (3, place, outcome));
+                assert_eq!((held.cost(), held.standing(), held.outcome()), (3, place, outcome));
                 assert_eq!(held.measure(), Some((now, 9)), "the last word counts, and changes nothing else");
             }
         }

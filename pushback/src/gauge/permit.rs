@@ -48,7 +48,7 @@ impl<'gauge> Permit<'gauge> {
 
     /// How many places the call takes.
     pub fn cost(&self) -> u32 {
-        self.held.cost
+        self.held.cost()
     }
 
     /// Says how the call goes; the last word before the drop counts. See [`Outcome`] for what counts without one.
@@ -72,7 +72,7 @@ impl OwnedPermit {
 
     /// How many places the call takes.
     pub fn cost(&self) -> u32 {
-        self.held.cost
+        self.held.cost()
     }
 
     /// Says how the call goes; the last word before the drop counts. See [`Outcome`] for what counts without one.
