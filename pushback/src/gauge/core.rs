@@ -262,8 +262,9 @@ impl Core {
             }
             Standing::Phantom => self.give_phantom_back(),
         }
-        if let Some(adaptive) = &self.adaptive {
-            self.learn(held, Span::default(), adaptive);
+        match &self.adaptive {
+            Some(adaptive) if !held.is_unmeasured() => self.learn(held, Span::default(), adaptive),
+            _ => (),
         }
     }
 

@@ -67,14 +67,15 @@ impl Held {
 
     /// Whether nobody measures it.
     #[inline]
-    fn is_unmeasured(self) -> bool {
+    pub(super) fn is_unmeasured(self) -> bool {
         self.in_flight() == 0
     }
 
-    /// A success that nobody measures, of a call within the limit.
+    /// A success that nobody measures, of a call within the limit, whether that was said or not.
     #[inline]
     pub(super) fn is_usual(self) -> bool {
-        self.is_unmeasured() && self.word == 0 && !std::thread::panicking()
+        let is_success = self.word == 0 || self.word == SUCCESS << OUTCOME_AT;
+        self.is_unmeasured() && is_success && !std::thread::panicking()
     }
 
     /// Nothing is to be said of it any more.
@@ -145,6 +146,23 @@ mod tests {
                 assert_eq!(held.measure(), Some((now, 9)), "the last word counts, and changes nothing else");
             }
         }
+    }
+
+    #[test]
+    fn a_success_is_usual_whether_it_was_said_or_not() {
+        let mut held = Held::new(u32::MAX, Standing::Real);
+        assert!(held.is_usual());
+        for (outcome, is_usual) in [
+            (Outcome::Cancelled, false),
+            (Outcome::Overload, false),
+            (Outcome::Ignore, false),
+            (Outcome::Success, true),
+        ] {
+            held.record(outcome);
+            assert_eq!(held.is_usual(), is_usual, "{outcome:?}");
+        }
+        assert!(!held.measured(Began::after(Duration::ZERO), 0).is_usual());
+        assert!(!Held::new(1, Standing::Phantom).is_usual());
     }
 
     #[cfg(feature = "http")]

@@ -4,7 +4,7 @@ use std::{
     future::Future,
     ops::RangeInclusive,
     pin::pin,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -13,6 +13,8 @@ use pushback::{
     Arrival, BuildError, Clock, Line, ManualClock, Outcome, PressureGauge, Reason,
     limit::{Auto, Controller, Decision, Limit, Sample, Start, Totals, Vegas},
 };
+
+use super::CountingClock;
 
 /// Decides what it is told to, and keeps what it is told.
 #[derive(Debug, Clone, Default)]
@@ -150,6 +152,21 @@ fn a_call_that_says_nothing_about_the_load_is_not_told() {
     permit.record(Outcome::Ignore);
     drop(permit);
     assert_eq!(limit.seen(), []);
+}
+
+#[test]
+fn a_call_that_is_not_timed_reads_no_clock_whatever_is_said_of_it() {
+    let (limit, clock) = (Scripted::default(), CountingClock::default());
+    let gauge = PressureGauge::builder().limit(limit).clock(clock.clone()).build().unwrap();
+    gauge.pin(4); // so that none is timed
+    let before = clock.asked.load(Ordering::SeqCst);
+    for outcome in [Outcome::Success, Outcome::Overload, Outcome::Ignore, Outcome::Cancelled] {
+        let mut permit = gauge.try_acquire().unwrap();
+        permit.record(outcome);
+    }
+    assert_eq!(clock.asked.load(Ordering::SeqCst), before);
+    let snapshot = gauge.snapshot();
+    assert_eq!((snapshot.overloaded, snapshot.ignored, snapshot.cancelled), (1, 1, 1));
 }
 
 #[test]
