@@ -184,7 +184,7 @@ impl PressureGauge {
     /// [`Full`]: crate::Reason::Full
     /// [`CostAboveLimit`]: crate::Reason::CostAboveLimit
     /// [`Closed`]: crate::Reason::Closed
-    #[inline]
+    #[inline(always)]
     pub fn try_acquire(&self) -> Result<Permit<'_>, Rejected> {
         self.try_acquire_for(Arrival::new())
     }
@@ -194,7 +194,7 @@ impl PressureGauge {
     /// # Errors
     ///
     /// As there, and [`DeadlinePassed`](crate::Reason::DeadlinePassed).
-    #[inline]
+    #[inline(always)]
     pub fn try_acquire_for(&self, arrival: Arrival) -> Result<Permit<'_>, Rejected> {
         self.core.admit(arrival).map(|held| Permit::new(self, held))
     }
