@@ -21,13 +21,16 @@ pub(crate) fn number(state: u64) -> f64 {
 #[inline]
 pub(crate) fn roll() -> u32 {
     thread_local! {
-        static STATE: Cell<u64> = Cell::new(any_seed());
+        // 0 is no state yet: what has a constant to begin with is read and written without asking whether it is there.
+        static STATE: Cell<u64> = const { Cell::new(0) };
     }
-    STATE.with(|state| {
-        let next = state.get().wrapping_add(STEP);
-        state.set(next);
-        quick(next)
-    })
+    let before = match STATE.with(Cell::get) {
+        0 => any_seed(),
+        before => before,
+    };
+    let next = before.wrapping_add(STEP);
+    STATE.with(|state| state.set(next));
+    quick(next)
 }
 
 /// The number that belongs to a state, by one round of mixing: the upper half of a product depends on all bits of the state.
@@ -37,6 +40,7 @@ pub(crate) fn quick(state: u64) -> u32 {
 }
 
 /// A seed that differs each time: std's hasher is seeded by the operating system, which is random enough to spread callers.
+#[inline(never)]
 pub(crate) fn any_seed() -> u64 {
     RandomState::new().build_hasher().finish()
 }
