@@ -1,10 +1,60 @@
-// The examples in it need the HTTP layer; docs.rs shows all features.
-#![cfg_attr(feature = "http", doc = include_str!("../README.md"))]
+//! Backpressure: limit the work in flight, refuse or queue the rest at once.
+//!
+//! A [`PressureGauge`] holds a limit. A call takes a *place* of it, runs, and gives the place back. Where no place is free, the call is
+//! refused at once, or waits in a bounded line. Elsewhere a gauge is called a semaphore, a bulkhead or a concurrency limiter, a place a permit or
+//! a slot, and a line a wait queue.
+//!
+//! ```
+//! use pushback::{PressureGauge, Rejected};
+//!
+//! # fn main() -> Result<(), Rejected> {
+//! let gauge = PressureGauge::new(10);
+//! let answer = gauge.process(|| "done")?; // runs now, or is refused now
+//! # assert_eq!(answer, "done");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! In front of axum, tonic or hyper it is a layer (feature `http`), which answers 429 above the limit:
+//!
 #![cfg_attr(
-    not(feature = "http"),
-    doc = "Backpressure: limit the work in flight, refuse or queue the rest at once."
+    feature = "http",
+    doc = r#"```
+use axum::{Router, routing::get};
+use pushback::{PressureGauge, http::BackpressureLayer};
+
+# let _: Router =
+Router::new()
+    .route("/request", get(async || "done"))
+    .route_layer(BackpressureLayer::new(PressureGauge::auto()));
+```
+"#
 )]
+//!
+//! | to | see |
+//! |---|---|
+//! | run or refuse, never wait | [`PressureGauge::process`], [`process_async`](PressureGauge::process_async), [`try_acquire`](PressureGauge::try_acquire) |
+//! | wait for one's turn | [`PressureGauge::acquire`], [`Line`] |
+//! | say what a call costs, how urgent it is, until when it is waited for | [`Arrival`] |
+//! | say how a call went | [`Outcome`], [`Permit::record`] |
+//! | have the limit find itself | [`PressureGauge::auto`], [`limit`] |
+//! | answer HTTP and gRPC | `http`: `BackpressureLayer`, `Classify`, `Reply`, `Trust`, `Connections` |
+//! | watch | [`PressureGauge::snapshot`], features `metrics`, `tracing` and `dashboard` |
+//!
+//! | feature | has |
+//! |---|---|
+//! | none | the gauge, its line and its limits, without any other crate |
+//! | `http` | the layer for whatever speaks `http` and `tower` |
+//! | `axum` | a cap on the connections of `axum::serve` |
+//! | `dashboard` | a page that shows gauges live, as a router of axum |
+//! | `metrics`, `tracing`, `serde` | the gauge as metrics, as events, its snapshot as JSON |
 #![cfg_attr(docsrs, feature(doc_cfg))]
+
+/// The examples of the documents.
+#[cfg(all(doctest, feature = "dashboard"))]
+#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../../docs/library.md")]
+struct Documents;
 
 mod arrival;
 mod clock;
