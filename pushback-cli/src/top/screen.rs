@@ -211,7 +211,7 @@ impl Screen {
         let mut said = Vec::new();
         if let Some(times) = &gauge.times {
             said.push(Line::from(format!(
-                "Time of service: half in {}, 95 % in {}, 99 % in {}",
+                "Request duration: p50 {}, p95 {}, p99 {}",
                 time(times.p50_seconds),
                 time(times.p95_seconds),
                 time(times.p99_seconds)
@@ -219,16 +219,16 @@ impl Screen {
         }
         if let Some(why) = &gauge.why {
             said.push(Line::from(match &why.reason {
-                Some(reason) => format!("Why this limit: {reason}, {}", ago(why.seconds_ago)),
-                None => "Why this limit: nothing was decided yet".to_owned(),
+                Some(reason) => format!("Limit: {reason}, {}", ago(why.seconds_ago)),
+                None => "Limit: nothing was decided yet".to_owned(),
             }));
         }
         if gauge.phantoms() > 0 {
-            said.push(Line::from(format!("Dry run: {} run beside the limit", gauge.phantoms())));
+            said.push(Line::from(format!("Dry run: {} more are in flight than the limit allows", gauge.phantoms())));
         }
         if !gauge.refused.is_empty() {
             let reasons = gauge.refused.iter().map(|(reason, count)| format!("{} {count}", words(reason)));
-            said.push(Line::from(format!("Refused in all: {}", reasons.collect::<Vec<_>>().join(", "))));
+            said.push(Line::from(format!("Refused so far: {}", reasons.collect::<Vec<_>>().join(", "))));
         }
         said
     }
@@ -365,9 +365,9 @@ mod tests {
             screen().text(),
             "gauge     in flight  in line  admitted/s  refused/s  p50      p99\n\
              shop\u{fffd}[2J  7 of 10    2        10          40         20.0 ms  2.00 s\n\
-             shop\u{fffd}[2J: Time of service: half in 20.0 ms, 95 % in 200.0 ms, 99 % in 2.00 s\n\
-             shop\u{fffd}[2J: Why this limit: calls take 2.1 times their base time, 1 min ago\n\
-             shop\u{fffd}[2J: Refused in all: line full 20"
+             shop\u{fffd}[2J: Request duration: p50 20.0 ms, p95 200.0 ms, p99 2.00 s\n\
+             shop\u{fffd}[2J: Limit: calls take 2.1 times their base time, 1 min ago\n\
+             shop\u{fffd}[2J: Refused so far: line full 20"
         );
     }
 
