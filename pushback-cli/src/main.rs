@@ -1,6 +1,8 @@
 //! The program `pushback`.
 
 mod demo;
+#[cfg(test)]
+mod documents;
 mod failure;
 mod files;
 mod listen;

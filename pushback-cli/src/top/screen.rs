@@ -224,7 +224,10 @@ impl Screen {
             }));
         }
         if gauge.phantoms() > 0 {
-            said.push(Line::from(format!("Dry run: {} more are in flight than the limit allows", gauge.phantoms())));
+            said.push(Line::from(format!(
+                "Dry run: {} more are in flight than the limit allows",
+                gauge.phantoms()
+            )));
         }
         if !gauge.refused.is_empty() {
             let reasons = gauge.refused.iter().map(|(reason, count)| format!("{} {count}", words(reason)));
