@@ -34,7 +34,7 @@ const CONNECTIONS_GRACE: Duration = Duration::from_secs(1);
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Where to listen
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080", value_parser = settings::address)]
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8000", value_parser = settings::address)]
     listen: SocketAddr,
     /// How many requests may run at once, 0 to 4294967295; 0 admits nothing. Or a limit that moves, by its name: auto, aimd, vegas, …
     #[arg(long, value_name = "N|NAME", default_value = "10", value_parser = settings::limit_choice, allow_hyphen_values = true)]

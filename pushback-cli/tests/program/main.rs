@@ -278,6 +278,15 @@ fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
 }
 
 #[test]
+fn a_demo_and_a_proxy_listen_in_different_places_if_nothing_is_said() {
+    for (command, listens) in [("demo", "[default: 127.0.0.1:8000]"), ("proxy", "[default: 127.0.0.1:8080]")]
+    {
+        let help = text(&pushback(&[command, "--help"]).output().unwrap().stdout);
+        assert!(help.contains(listens), "{command}: {help}");
+    }
+}
+
+#[test]
 fn a_run_that_cannot_be_is_one_line_that_names_the_address() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
