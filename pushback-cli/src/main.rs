@@ -15,10 +15,11 @@ mod settings;
 mod shutdown;
 mod sim;
 mod top;
+mod usage;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use failure::Failure;
 
@@ -52,7 +53,7 @@ fn run() -> Result<(), Failure> {
     let command = match Arguments::try_parse() {
         Ok(Arguments { command }) => command,
         Err(answer) if !answer.use_stderr() => return output::print(&answer.render().to_string()),
-        Err(wrong) => return Err(Failure::usage(&wrong)),
+        Err(wrong) => return Err(Failure::wrong(usage::explain(&wrong, &Arguments::command()))),
     };
     let command = match command {
         Command::Check(arguments) => return proxy::check(&arguments),

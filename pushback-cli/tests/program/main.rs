@@ -278,6 +278,28 @@ fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
 }
 
 #[test]
+fn what_is_not_known_is_told_the_nearest_that_there_is() {
+    let cases: [(&[&str], &[&str]); 11] = [
+        (&["dmo"], &["'dmo'", "'demo'"]),
+        (&["prxy", "--to", "http://127.0.0.1:1"], &["'prxy'", "'proxy'"]),
+        (&["--to", "http://127.0.0.1:1"], &["'--to'", "behind a command: proxy"]),
+        (&["demo", "--limt", "3"], &["'--limt'", "'--limit'"]),
+        (&["proxy", "--lisen", "127.0.0.1:0"], &["'--lisen'", "'--listen'"]),
+        (&["proxy", "--to", "http://127.0.0.1:1", "--log", "jsno"], &["'jsno'", "'json'"]),
+        (&["demo", "--port", "9000"], &["'--port'", "--listen HOST:PORT"]),
+        (&["proxy", "--port=9000"], &["'--port'", "--listen HOST:PORT"]),
+        (&["proxy", "--upstream", "http://127.0.0.1:1"], &["'--upstream'", "--to URL"]),
+        (&["proxy", "http://127.0.0.1:1"], &["'http://127.0.0.1:1'", "--to URL"]),
+        (&["check", "pushback.toml"], &["'pushback.toml'", "--config FILE"]),
+    ];
+    for (arguments, words) in cases {
+        fails(&pushback(arguments).output().unwrap(), 2, words);
+    }
+    let load = pushback(&["load", "--port", "9000"]).output().unwrap();
+    assert!(!text(&load.stderr).contains("--listen"), "it has none: {}", text(&load.stderr));
+}
+
+#[test]
 fn a_demo_and_a_proxy_listen_in_different_places_if_nothing_is_said() {
     for (command, listens) in [("demo", "[default: 127.0.0.1:8000]"), ("proxy", "[default: 127.0.0.1:8080]")]
     {
