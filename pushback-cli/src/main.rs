@@ -19,7 +19,7 @@ mod usage;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use failure::Failure;
 
@@ -50,8 +50,12 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Failure> {
-    let command = match Arguments::try_parse() {
-        Ok(Arguments { command }) => command,
+    let said = Arguments::command().try_get_matches();
+    let command = match said.and_then(|said| Ok((Arguments::from_arg_matches(&said)?, said))) {
+        Ok((Arguments { command }, said)) => {
+            proxy::check_flags(&said).map_err(Failure::wrong)?;
+            command
+        }
         Err(answer) if !answer.use_stderr() => return output::print(&answer.render().to_string()),
         Err(wrong) => return Err(Failure::wrong(usage::explain(&wrong, &Arguments::command()))),
     };

@@ -36,7 +36,7 @@ use self::{
     shares::Shares,
 };
 pub(crate) use self::{
-    flags::Arguments,
+    flags::{Arguments, check_flags},
     service::connect::{Address, Connected},
     settings::{Lives, Origin, ServiceSettings, Token},
 };

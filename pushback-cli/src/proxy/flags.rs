@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use clap::{ArgMatches, parser::ValueSource};
 use pushback::http::Answered;
 
 use super::settings::{
@@ -22,7 +23,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "URL", value_parser = Origin::parse, required_unless_present = "config")]
     to: Option<Origin>,
     /// A file with all settings, in the place of all flags; SIGHUP, or a change of it, has it read again
-    #[arg(long, value_name = "FILE", exclusive = true)]
+    #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Where to listen
     #[arg(long, value_name = "HOST:PORT", default_value = settings::LISTEN, value_parser = address)]
@@ -102,6 +103,52 @@ pub(crate) struct Arguments {
     log: Log,
 }
 
+/// Where a settings file has what flags say, by the names that clap has for these.
+const KEYS: [(&str, &str); 25] = [
+    ("to", "to in [[routes]]"),
+    ("listen", "listen"),
+    ("limit", "limit in [[routes]]"),
+    ("patience", "patience in [[routes]]"),
+    ("time_max", "time_max in [[routes]]"),
+    ("line", "line in [[routes]]"),
+    ("line_wait", "line_wait in [[routes]]"),
+    ("workers", "workers"),
+    ("exempt", "exempt in [[routes]]"),
+    ("dry_run", "dry_run in [[routes]]"),
+    ("timeout", "timeout in [[routes]]"),
+    ("keep_alive", "keep_alive in [[routes]]"),
+    ("connection_age", "connection_age in [[routes]]"),
+    ("connections", "clients.connections"),
+    ("stall", "stall in [[routes]]"),
+    ("least_rate", "least_rate in [[routes]]"),
+    ("on_leave", "on_leave in [[routes]]"),
+    ("answered", "answered in [[routes]]"),
+    ("admin", "admin.listen"),
+    ("admin_token", "admin.token"),
+    ("probes", "admin.probes"),
+    ("drain", "drain"),
+    ("state", "state"),
+    ("access_log", "access_log"),
+    ("log", "log"),
+];
+
+/// Whether flags of the proxy go together: a settings file stands for all of them.
+pub(crate) fn check_flags(said: &ArgMatches) -> Result<(), String> {
+    let Some(("proxy", said)) = said.subcommand() else { return Ok(()) };
+    let is_said = |flag: &str| said.value_source(flag) == Some(ValueSource::CommandLine);
+    let beside: Vec<_> = KEYS.iter().filter(|(flag, _)| is_said(flag)).collect();
+    if !is_said("config") || beside.is_empty() {
+        return Ok(());
+    }
+    let flags: Vec<_> = beside.iter().map(|(flag, _)| format!("--{}", flag.replace('_', "-"))).collect();
+    let keys: Vec<_> = beside.iter().map(|(_, key)| *key).collect();
+    Err(format!(
+        "--config FILE has all settings, and {} cannot stand beside it; in the file it is: {}",
+        flags.join(", "),
+        keys.join(", ")
+    ))
+}
+
 /// What the one gauge is called.
 const GAUGE: &str = "upstream";
 
@@ -158,5 +205,23 @@ impl Arguments {
             gauges: vec![gauge],
             routes: vec![route],
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, Command};
+
+    use super::*;
+
+    #[test]
+    fn each_flag_has_its_key_in_the_file() {
+        let command = Arguments::augment_args(Command::new("proxy"));
+        let flags = command.get_arguments().map(|flag| flag.get_id().as_str());
+        let mut flags: Vec<_> = flags.filter(|flag| *flag != "config").collect();
+        let mut known = KEYS.map(|(flag, _)| flag);
+        flags.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(flags, known);
     }
 }

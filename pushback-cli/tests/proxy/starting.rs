@@ -132,11 +132,20 @@ fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let to = ["--to", "http://127.0.0.1:1"];
-    let cases: [(&[&str], i32, &[&str]); 18] = [
+    let cases: [(&[&str], i32, &[&str]); 20] = [
         (&[], 2, &["--to"]),
         (&["--to", "ftp://a"], 2, &["ftp", "allowed: http://HOST[:PORT]"]),
         (&["--to", "127.0.0.1:3000"], 2, &["127.0.0.1:3000", "allowed: http://HOST[:PORT]"]),
         (&["--to", "http://a/path"], 2, &["path", "allowed: http://HOST[:PORT]"]),
+        (
+            &["--config", "pushback.toml", "--limit", "5", "--admin-token", "t", "--listen", "127.0.0.1:0"],
+            2,
+            &[
+                "--config FILE has all settings, and --listen, --limit, --admin-token cannot stand beside it",
+                "listen, limit in [[routes]], admin.token",
+            ],
+        ),
+        (&["--config", "pushback.toml", "--access-log"], 2, &["--access-log cannot", "it is: access_log"]),
         (&[to[0], to[1], "--limit", "many"], 2, &["many", "0 to 4294967295", "auto"]),
         (&[to[0], to[1], "--line", "1000001"], 2, &["1000001", "0 to 1000000"]),
         (&[to[0], to[1], "--line-wait", "2m"], 2, &["2m", "1ms to 1m"]),
