@@ -127,7 +127,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         signal = shutdown.next() => return Err(Failure::run(format!("{signal} before the report was read"))),
     }
     if let Some(file) = &plot {
-        draw(&run, file).map_err(Failure::run)?;
+        draw(&run, file).map_err(|error| Failure::run(format!("--plot: {error}")))?;
     }
     if let Some(signal) = signal {
         return Err(stopped(signal, summary.requests));

@@ -32,7 +32,7 @@ use sd_notify::NotifyState;
 use self::{
     admin::Served,
     front::{drain, gauges::Stood, site::Sites, worker::Workers},
-    settings::{GaugeSettings, Settings},
+    settings::{GaugeSettings, Said, Settings},
     shares::Shares,
 };
 pub(crate) use self::{
@@ -90,6 +90,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 async fn serve(file: Option<PathBuf>, settings: Settings) -> Result<(), Failure> {
+    let said = file.as_deref().map_or(Said::ByFlags, Said::In);
     let metrics = admin::install_metrics().map_err(Failure::run)?;
     let cannot_catch = |error| Failure::run(format!("cannot catch signals: {error}"));
     let mut shutdown = Shutdown::catch().map_err(cannot_catch)?;
@@ -101,7 +102,7 @@ async fn serve(file: Option<PathBuf>, settings: Settings) -> Result<(), Failure>
     let stood = settings.state.as_deref().map(state::read).unwrap_or_default();
     let sites = Sites::new(settings.clone(), &stood, shares.services.clone()).map_err(Failure::wrong)?;
     let sites = Arc::new(sites);
-    let served = admin::serve(&settings.admin, &sites, metrics, shares.visitors)?;
+    let served = admin::serve(&settings.admin, said, &sites, metrics, shares.visitors)?;
     shares.tell(&settings);
     let connections = Connections::at_most(shares.clients).map_err(Failure::wrong)?;
     let connections = connections.idle(settings.clients.idle).map_err(Failure::wrong)?;

@@ -108,25 +108,27 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     output::print(&text)?;
     if let Some(file) = &arguments.report {
-        write(file, &report(&standings).map_err(Failure::run)?)?;
+        write("--report", file, &report(&standings).map_err(Failure::run)?)?;
     }
     if let (Some(file), Some(scenario)) = (&arguments.plot, standings.scenarios.first()) {
-        write(file, &plot(&standings, scenario).map_err(Failure::run)?)?;
+        write("--plot", file, &plot(&standings, scenario).map_err(Failure::run)?)?;
     }
     Ok(())
 }
 
 fn write_random(folder: &Path, seed: u64, count: u32) -> Result<(), Failure> {
     fs::create_dir_all(folder)
-        .map_err(|error| Failure::run(format!("cannot make {}: {error}", folder.display())))?;
+        .map_err(|error| Failure::run(format!("cannot make --write {}: {error}", folder.display())))?;
     for number in 1..=count {
-        write(&folder.join(format!("random-{seed}-{number}.toml")), &random_text(seed, number))?;
+        let file = folder.join(format!("random-{seed}-{number}.toml"));
+        write("--write", &file, &random_text(seed, number))?;
     }
     Ok(())
 }
 
-fn write(file: &Path, text: &str) -> Result<(), Failure> {
-    fs::write(file, text).map_err(|error| Failure::run(format!("cannot write {}: {error}", file.display())))
+fn write(flag: &str, file: &Path, text: &str) -> Result<(), Failure> {
+    fs::write(file, text)
+        .map_err(|error| Failure::run(format!("cannot write {flag} {}: {error}", file.display())))
 }
 
 fn contest(arguments: &Arguments) -> Result<Contest, Failure> {

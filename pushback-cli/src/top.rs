@@ -52,7 +52,7 @@ enum Happened {
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { source, token, ca, once } = arguments;
     let token = token.map(|file| {
-        Token::read(&file).map_err(|problem| Failure::wrong(format!("--token {}: {problem}", file.display())))
+        Token::read(&file).map_err(|problem| Failure::wrong(format!("--token is {file:?}; {problem}")))
     });
     let source = source.with(token.transpose()?, ca).map_err(Failure::wrong)?;
     if !once && !stdout().is_terminal() {

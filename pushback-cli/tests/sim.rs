@@ -156,11 +156,27 @@ fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
 }
 
 #[test]
+fn what_cannot_be_written_is_named_with_its_flag() {
+    let folder = Folder::new();
+    let scenario = folder.with(SCENARIO);
+    for (flag, name) in [("--report", "page.html"), ("--plot", "plot.svg")] {
+        let file = folder.file(name);
+        // A link to a folder that is not there: it shows only when it is written.
+        std::os::unix::fs::symlink("/nowhere/file", &file).unwrap();
+        let [scenario, file] = [&scenario, &file].map(|path| path.to_str().unwrap());
+        let output = sim(&[scenario, "--limit", "fixed:8", "--seeds", "1", flag, file]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(&format!("cannot write {flag} {file}: No such file")), "{said}");
+    }
+}
+
+#[test]
 fn recorded_arrivals_stand_beside_the_scenario() {
     let folder = Folder::new();
     let file = folder.with(&SCENARIO.replace("rate = 300", "rate = 300\narrivals.recorded = \"calls.txt\""));
     let file = file.to_str().unwrap();
-    fails(&[file], &["calls.txt", "No such file"]);
+    fails(&[file], &["short.toml, arrivals.recorded: cannot read", "calls.txt", "No such file"]);
     fs::write(folder.file("calls.txt"), "0\n0.5\nlater\n").unwrap();
     fails(&[file], &["calls.txt, line 3", "`later`", "never less than on the line before"]);
     fs::write(folder.file("calls.txt"), "0\n0.5\n0.25\n").unwrap();

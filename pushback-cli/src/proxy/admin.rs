@@ -25,7 +25,7 @@ use self::guard::Guard;
 use super::{
     front::site::Sites,
     log,
-    settings::{Admin, Identity, Token},
+    settings::{Admin, Identity, Said, Token},
     tls,
 };
 use crate::{failure::Failure, files};
@@ -50,13 +50,17 @@ pub(super) struct Served {
 /// Serves in the background, so many at once on each listener, and says where.
 pub(super) fn serve(
     settings: &Admin,
+    said: Said<'_>,
     sites: &Arc<Sites>,
     metrics: PrometheusHandle,
     visitors: usize,
 ) -> Result<Served, Failure> {
     settings.check().map_err(|problem| Failure::wrong(format!("admin: {problem}")))?;
-    let token = settings.token.as_deref().map(Token::read).transpose();
-    let token = token.map_err(|problem| Failure::wrong(format!("admin.token: {problem}")))?;
+    let token = settings.token.as_deref().map(|file| {
+        let name = said.name("--admin-token", "admin.token");
+        Token::read(file).map_err(|problem| Failure::wrong(format!("{name} is {file:?}; {problem}")))
+    });
+    let token = token.transpose()?;
     let tls =
         settings.tls.as_ref().map(|Identity { certificate, key }| tls::server(certificate, key)).transpose();
     let tls = tls.map_err(|problem| Failure::wrong(format!("admin.tls: {problem}")))?;

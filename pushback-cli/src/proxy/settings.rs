@@ -10,7 +10,7 @@ mod values;
 use std::{
     net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -65,6 +65,23 @@ impl Settings {
         };
         let is_taken = |index: &usize| all[..*index].iter().any(|other| takes(&all[*index], other));
         (0..all.len()).find(is_taken).map(|index| all[index])
+    }
+}
+
+/// How settings are said, by which errors name them.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Said<'a> {
+    ByFlags,
+    In(&'a Path),
+}
+
+impl Said<'_> {
+    /// What a setting is called, with its value.
+    pub(super) fn name(self, flag: &str, key: &str) -> String {
+        match self {
+            Said::ByFlags => flag.to_owned(),
+            Said::In(file) => format!("{key} in {}", file.display()),
+        }
     }
 }
 

@@ -25,13 +25,17 @@ pub(super) fn key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
 /// How a server speaks TLS that has its certificates and its private key in these files: 1.2 and 1.3, and whether what goes on in it is
 /// HTTP/2 or HTTP/1.1 is agreed on (ALPN).
 pub(super) fn server(certificate: &Path, private: &Path) -> Result<Arc<ServerConfig>, String> {
-    let (certificates, key) = (certificates(certificate)?, key(private)?);
+    let of = |file: &Path, problem: String| format!("{}: {problem}", file.display());
+    let chain = certificates(certificate).map_err(|problem| of(certificate, problem))?;
+    let key = key(private).map_err(|problem| of(private, problem))?;
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
-    let config = config.with_no_client_auth().with_single_cert(certificates, key);
-    let mut config =
-        config.map_err(|error| format!("the certificate and the key do not go together: {error}"))?;
+    let config = config.with_no_client_auth().with_single_cert(chain, key);
+    let mut config = config.map_err(|error| {
+        let (certificate, key) = (certificate.display(), private.display());
+        format!("the certificate in {certificate} and the key in {key} do not go together: {error}")
+    })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
@@ -41,8 +45,9 @@ pub(super) fn client(ca: Option<&Path>) -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
     match ca {
         Some(file) => {
-            for certificate in certificates(file).map_err(|error| format!("{}: {error}", file.display()))? {
-                roots.add(certificate).map_err(|error| format!("{}: {error}", file.display()))?;
+            let wrong = |problem: String| format!("ca is {file:?}; {problem}");
+            for certificate in certificates(file).map_err(wrong)? {
+                roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
             }
         }
         None => {

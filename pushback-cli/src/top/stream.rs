@@ -72,7 +72,12 @@ impl Source {
         }
         self.token = token.map(Arc::new);
         self.ca = ca;
-        self.address().map(|_| self.clone())
+        // The proxy's key of this name is a flag here.
+        self.address().map_err(|problem| match problem.strip_prefix("ca is ") {
+            Some(problem) => format!("--ca is {problem}"),
+            None => problem,
+        })?;
+        Ok(self)
     }
 
     fn address(&self) -> Result<Address, String> {

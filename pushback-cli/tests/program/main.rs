@@ -254,6 +254,18 @@ fn load_draws_each_request_and_who_was_in_flight() {
 }
 
 #[test]
+fn a_picture_that_cannot_be_written_is_named_with_its_flag() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.svg");
+    // A link to a folder that is not there: it shows only when it is written.
+    std::os::unix::fs::symlink("/nowhere/run.svg", &file).unwrap();
+    let demo = Demo::start(&["--limit", "0"]);
+    let file = file.to_str().unwrap();
+    let output = pushback(&["load", "-n", "1", "--plot", file, &demo.url()]).output().unwrap();
+    fails(&output, 1, &["--plot: cannot write", file, "No such file"]);
+}
+
+#[test]
 fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
     let cases: [(&[&str], &[&str]); 15] = [
         (&["demo", "--limit", "-5"], &["'-5'", "--limit", "0 to 4294967295"]),

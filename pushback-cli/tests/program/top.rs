@@ -29,7 +29,9 @@ fn what_is_no_live_page_is_said_in_one_line() {
     );
     fails(&pushback(&["top", "127.0.0.1:9900"]).output().unwrap(), 2, &["'127.0.0.1:9900'", "http://"]);
     let token = pushback(&["top", "--once", "--token", "/nowhere", &demo.address]).output().unwrap();
-    fails(&token, 2, &["--token /nowhere", "readable file"]);
+    fails(&token, 2, &["--token is \"/nowhere\"; No such file", "readable file"]);
+    let ca = pushback(&["top", "--once", "--ca", "/nowhere", "https://127.0.0.1:1"]).output().unwrap();
+    fails(&ca, 2, &["--ca is \"/nowhere\"; I/O error: No such file", "certificates in PEM"]);
     fails(&pushback(&["top", &demo.address]).output().unwrap(), 2, &["no terminal", "--once"]);
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "correct-horse-battery").unwrap();

@@ -132,7 +132,7 @@ fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let to = ["--to", "http://127.0.0.1:1"];
-    let cases: [(&[&str], i32, &[&str]); 20] = [
+    let cases: [(&[&str], i32, &[&str]); 22] = [
         (&[], 2, &["--to"]),
         (&["--to", "ftp://a"], 2, &["ftp", "allowed: http://HOST[:PORT]"]),
         (&["--to", "127.0.0.1:3000"], 2, &["127.0.0.1:3000", "allowed: http://HOST[:PORT]"]),
@@ -166,6 +166,12 @@ fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
         (&[to[0], to[1], "--connection-age", "25h"], 2, &["25h", "1s to 24h"]),
         (&[to[0], to[1], "--exempt", "healthz"], 2, &["healthz", "begins with '/'"]),
         (&[to[0], to[1], "--admin", "0.0.0.0:9900"], 2, &["0.0.0.0:9900", "loopback", "off"]),
+        (
+            &[to[0], to[1], "--listen", "127.0.0.1:0", "--admin-token", "/nowhere"],
+            2,
+            &["--admin-token is \"/nowhere\"; No such file", "allowed: a readable file"],
+        ),
+        (&["--config", "/nowhere.toml"], 2, &["--config /nowhere.toml", "No such file"]),
         (&[to[0], to[1], "--listen", &taken, "--admin", "off"], 1, &["cannot listen", &taken]),
         (&[to[0], to[1], "--listen", "127.0.0.1:0", "--admin", &taken], 1, &["admin", &taken]),
     ];

@@ -14,7 +14,7 @@ use super::{
     connections, cores, drain_time, idle,
     section::{Reading, Section},
     small, state_file,
-    values::{deadline_header, header_name, hop, log},
+    values::{beside, deadline_header, header_name, hop, log},
     workers,
 };
 use crate::{proxy::tls, settings};
@@ -22,7 +22,7 @@ use crate::{proxy::tls, settings};
 /// Reads a file of settings; if anything is wrong with it, says all of it, a line each.
 pub(in crate::proxy) fn read(file: &Path) -> Result<Settings, Vec<String>> {
     let text = fs::read_to_string(file)
-        .map_err(|error| vec![format!("cannot read the settings in {}: {error}", file.display())])?;
+        .map_err(|error| vec![format!("cannot read the settings in --config {}: {error}", file.display())])?;
     parse(&text, file)
 }
 
@@ -82,14 +82,8 @@ impl Default for Admin {
 }
 
 fn identity(mut section: Section<'_, '_>, folder: &Path) -> Option<Identity> {
-    let certificate = section.read("certificate", |text| {
-        let file = folder.join(text);
-        tls::certificates(&file).map(|_| file)
-    });
-    let key = section.read("key", |text| {
-        let file = folder.join(text);
-        tls::key(&file).map(|_| file)
-    });
+    let certificate = section.read("certificate", |text| beside(folder, text, tls::certificates));
+    let key = section.read("key", |text| beside(folder, text, tls::key));
     let has_both = section.had("certificate") && section.had("key");
     if !has_both {
         section.wrong("it needs both a certificate and a key, files in PEM");
@@ -129,10 +123,7 @@ fn admin(mut section: Section<'_, '_>, folder: &Path) -> Admin {
     let usual = Admin::default();
     let listen = section.read("listen", address_or_off);
     let probes = section.read("probes", address_or_off);
-    let token = section.read("token", |text| {
-        let file = folder.join(text);
-        Token::read(&file).map(|_| file)
-    });
+    let token = section.read("token", |text| beside(folder, text, Token::read));
     let tls = section.section("tls").and_then(|section| identity(section, folder));
     let admin = Admin {
         listen: listen.map_or(usual.listen, |Somewhere(address)| address),
@@ -309,7 +300,11 @@ mod tests {
             ("keep_alive = \"0s\"", "allowed: 100ms to 1h"),
             ("connection_age = \"900ms\"", "allowed: 1s to 24h"),
             ("exempt = [\"health\"]", "begins with '/'"),
+            ("ca = \"none.pem\"", "routes.all.ca is \"none.pem\"; /etc/p/none.pem: I/O error: No such file"),
+            ("ca = \"/none.pem\"", "routes.all.ca is \"/none.pem\"; I/O error: No such file"),
             ("ca = \"none.pem\"", "allowed: a readable file with certificates in PEM"),
+            ("[tls]\ncertificate = \"none.pem\"", "tls.certificate is \"none.pem\"; /etc/p/none.pem: "),
+            ("[admin.tls]\nkey = \"none.pem\"", "admin.tls.key is \"none.pem\"; /etc/p/none.pem: "),
             ("[tls]\nkey = \"none.pem\"", "it needs both a certificate and a key"),
             ("[trust]\nhops = [\"10.0.0.0/33\"]", "allowed: an address or a network"),
             ("[trust]\ndeadline_header = \"host\"", "allowed: a name of letters"),
@@ -320,13 +315,15 @@ mod tests {
             ),
             ("[admin]\nprobes = \"0.0.0.0:9900\"", "two listeners would be at 0.0.0.0:9900"),
             ("[admin]\ntoken = \"none\"", "allowed: a readable file whose first line"),
+            ("[admin]\ntoken = \"none\"", "admin.token is \"none\"; /etc/p/none: No such file"),
             ("[clients]\nhead_size = 100", "allowed: 8192 to 1048576"),
             ("[gauges.\"a b\"]", "allowed: a name of 1 to 100"),
             ("[gauges.all]", "there is a gauge of this name too"),
             ("[[routes]]", "a route needs a name"),
             ("= 3", "this is no TOML"),
         ] {
-            let problems = read(&format!("{SHORTEST}{line}\n")).unwrap_err();
+            let text = format!("{SHORTEST}{line}\n");
+            let problems = parse(&text, Path::new("/etc/p/p.toml")).unwrap_err();
             assert!(problems.iter().any(|problem| problem.contains(words)), "{line}: {problems:#?}");
         }
         assert!(read("").unwrap_err()[0].contains("there are no routes"));

@@ -1,6 +1,9 @@
 //! The values in a settings file that no flag has, read into types that cannot be wrong.
 
-use std::net::IpAddr;
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 use hyper::{
     Method, StatusCode,
@@ -23,6 +26,20 @@ pub(super) fn log(text: &str) -> Result<Log, String> {
 /// What an error of the library says after the key and its value, which are said already.
 fn after_allowed(error: &str) -> String {
     error.find("allowed: ").map_or(error, |at| &error[at..]).to_owned()
+}
+
+/// A file that a key names, looked for beside the settings file; an error says where that was.
+pub(super) fn beside<T>(
+    folder: &Path,
+    text: &str,
+    read: impl Fn(&Path) -> Result<T, String>,
+) -> Result<PathBuf, String> {
+    let file = folder.join(text);
+    match read(&file) {
+        Ok(_) => Ok(file),
+        Err(problem) if file == Path::new(text) => Err(problem),
+        Err(problem) => Err(format!("{}: {problem}", file.display())),
+    }
 }
 
 /// A network, or one address.

@@ -37,7 +37,9 @@ impl Scenario {
         let folder = file.parent().unwrap_or(Path::new(""));
         for phase in &mut scenario.phases {
             if let Coming::Recorded(recording) = &mut phase.arrivals {
-                recording.read(folder).map_err(ScenarioError)?;
+                recording.read(folder).map_err(|problem| {
+                    ScenarioError(format!("{}, arrivals.recorded: {problem}", file.display()))
+                })?;
             }
         }
         Ok(scenario)

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::beside;
 use crate::{
     proxy::{
         settings::{
@@ -79,10 +80,7 @@ pub(super) fn route(
         keep_alive: section.read("keep_alive", keep_alive).unwrap_or(Lives::default().keep_alive),
         age: section.read("connection_age", connection_age).unwrap_or(Lives::default().age),
     };
-    let ca = section.read("ca", |text| {
-        let file = folder.join(text);
-        tls::certificates(&file).map(|_| file)
-    });
+    let ca = section.read("ca", |text| beside(folder, text, tls::certificates));
     let exempt = section.list("exempt", exempt);
     let timeout = section.read("timeout", service_time).unwrap_or(TIMEOUT);
     let stall = section.read("stall", stall).unwrap_or(STALL);
