@@ -14,7 +14,7 @@ use self::{callers::Callers, service::Work};
 use crate::{
     failure::Failure,
     files,
-    listen::{Listener, listen as listen_on},
+    listen::{self, Listener, listen as listen_on},
     output::say,
     settings::{self, LimitChoice},
     shutdown::Shutdown,
@@ -63,7 +63,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let gauge = PressureGauge::builder().name("demo").limit(limit.clone()).build().map_err(Failure::run)?;
     let mut shutdown =
         Shutdown::catch().map_err(|error| Failure::run(format!("cannot catch signals: {error}")))?;
-    let cannot_listen = |error| Failure::run(format!("cannot listen on {listen}: {error}"));
+    let cannot_listen = |error| listen::cannot_listen(listen, "--listen HOST:PORT", &error);
     let listener = listen_on(listen).map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
     let listener = Listener::new(listener, "demo").map_err(cannot_listen)?;

@@ -14,7 +14,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use crate::{files, rarely::Rarely};
+use crate::{failure::Failure, files, rarely::Rarely};
 
 const ERRORS: &str = "pushback_accept_errors_total";
 /// How many the system may connect before they are accepted: as many as it allows, for it takes the least of this and its own bound.
@@ -30,6 +30,11 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<net::TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)?.into_std()
+}
+
+/// Why nobody listens there, and which setting has the address.
+pub(crate) fn cannot_listen(address: SocketAddr, setting: &str, error: &io::Error) -> Failure {
+    Failure::run(format!("cannot listen on {address}: {error}; say another address by {setting}"))
 }
 
 /// Accepts connections, whatever goes wrong.

@@ -43,7 +43,7 @@ pub(crate) use self::{
 use crate::{
     failure::Failure,
     files::Share,
-    listen::listen,
+    listen::{cannot_listen, listen},
     output::{print, say},
     settings::LimitChoice,
     shutdown::{Hangups, Shutdown},
@@ -95,8 +95,9 @@ async fn serve(file: Option<PathBuf>, settings: Settings) -> Result<(), Failure>
     let cannot_catch = |error| Failure::run(format!("cannot catch signals: {error}"));
     let mut shutdown = Shutdown::catch().map_err(cannot_catch)?;
     let hangups = Hangups::catch().map_err(cannot_catch)?;
-    let listener = listen(settings.listen)
-        .map_err(|error| Failure::run(format!("cannot listen on {}: {error}", settings.listen)))?;
+    let listen_at = said.name("--listen HOST:PORT", "listen");
+    let listener =
+        listen(settings.listen).map_err(|error| cannot_listen(settings.listen, &listen_at, &error))?;
     let address = listener.local_addr().map_err(Failure::run)?;
     let shares = Shares::of_all_files(&settings)?;
     let stood = settings.state.as_deref().map(state::read).unwrap_or_default();

@@ -74,7 +74,8 @@ pub(super) fn serve(
     let probes = probes(sites, metrics);
     let mut served = Served::default();
     if let Some(address) = settings.probes {
-        served.probes = Some(listener::serve("probes", address, None, visitors, probes.clone())?);
+        let setting = said.name("--probes HOST:PORT", "admin.probes");
+        served.probes = Some(listener::serve("probes", address, &setting, None, visitors, probes.clone())?);
     }
     if let Some(address) = settings.listen {
         let page = dashboard(sites);
@@ -82,7 +83,8 @@ pub(super) fn serve(
         let guard = Arc::new(Guard::new(address, token));
         let pages = probes.merge(api::router(sites, &guard)).merge(page.router());
         let pages = pages.layer(middleware::from_fn_with_state(guard, guard::from_here));
-        served.admin = Some(listener::serve("admin", address, tls, visitors, pages)?);
+        let setting = said.name("--admin HOST:PORT", "admin.listen");
+        served.admin = Some(listener::serve("admin", address, &setting, tls, visitors, pages)?);
     }
     Ok(served)
 }

@@ -324,7 +324,11 @@ fn a_demo_and_a_proxy_listen_in_different_places_if_nothing_is_said() {
 fn a_run_that_cannot_be_is_one_line_that_names_the_address() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    fails(&pushback(&["demo", "--listen", &address]).output().unwrap(), 1, &[&address, "in use"]);
+    fails(
+        &pushback(&["demo", "--listen", &address]).output().unwrap(),
+        1,
+        &[&address, "in use", "--listen HOST:PORT"],
+    );
     drop(taken);
     let url = format!("http://{address}/");
     fails(&pushback(&["load", &url]).output().unwrap(), 1, &[&url, "refused"]);

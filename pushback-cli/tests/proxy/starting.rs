@@ -128,11 +128,39 @@ fn a_wrong_level_of_the_log_is_one_line_that_names_it() {
 }
 
 #[test]
+fn a_busy_port_is_told_with_the_key_that_has_it() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pushback.toml");
+    for (listen, admin, probes, key) in [
+        (taken.as_str(), "off", "off", "listen"),
+        ("127.0.0.1:0", &taken, "off", "admin.listen"),
+        ("127.0.0.1:0", "off", &taken, "admin.probes"),
+    ] {
+        let text = format!(
+            "listen = \"{listen}\"\nadmin = {{ listen = \"{admin}\", probes = \"{probes}\" }}\n\
+             [[routes]]\nname = \"all\"\nto = \"http://127.0.0.1:1\"\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let file = file.to_str().unwrap();
+        let program = env!("CARGO_BIN_EXE_pushback");
+        let output = Command::new(program).args(["proxy", "--config", file]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains(&taken) && said.contains(&format!("; say another address by {key} in {file}")),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let to = ["--to", "http://127.0.0.1:1"];
-    let cases: [(&[&str], i32, &[&str]); 22] = [
+    let cases: [(&[&str], i32, &[&str]); 23] = [
         (&[], 2, &["--to"]),
         (&["--to", "ftp://a"], 2, &["ftp", "allowed: http://HOST[:PORT]"]),
         (&["--to", "127.0.0.1:3000"], 2, &["127.0.0.1:3000", "allowed: http://HOST[:PORT]"]),
@@ -172,8 +200,17 @@ fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
             &["--admin-token is \"/nowhere\"; No such file", "allowed: a readable file"],
         ),
         (&["--config", "/nowhere.toml"], 2, &["--config /nowhere.toml", "No such file"]),
-        (&[to[0], to[1], "--listen", &taken, "--admin", "off"], 1, &["cannot listen", &taken]),
-        (&[to[0], to[1], "--listen", "127.0.0.1:0", "--admin", &taken], 1, &["admin", &taken]),
+        (
+            &[to[0], to[1], "--listen", &taken, "--admin", "off"],
+            1,
+            &["cannot listen", &taken, "--listen HOST:PORT"],
+        ),
+        (&[to[0], to[1], "--listen", "127.0.0.1:0", "--admin", &taken], 1, &["--admin HOST:PORT", &taken]),
+        (
+            &[to[0], to[1], "--listen", "127.0.0.1:0", "--admin", "off", "--probes", &taken],
+            1,
+            &["--probes HOST:PORT", &taken],
+        ),
     ];
     for (arguments, code, words) in cases {
         let output =

@@ -23,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use super::seats::Seats;
 use crate::{
     failure::Failure,
-    listen::{Listener, listen},
+    listen::{Listener, cannot_listen, listen},
     proxy::attended::{Attendant, Attended, Bounds, Server},
 };
 
@@ -33,15 +33,16 @@ const STREAMS: u32 = 8;
 /// answered.
 const BOUNDS: Bounds = Bounds { head: Duration::from_secs(10), idle: Duration::from_secs(60) };
 
-/// Serves in the background, under this name and for so many at once, and says where.
+/// Serves in the background, under this name and for so many at once, and says where. `setting` has the address.
 pub(super) fn serve(
     name: &'static str,
     address: SocketAddr,
+    setting: &str,
     tls: Option<Arc<ServerConfig>>,
     visitors: usize,
     pages: Router,
 ) -> Result<SocketAddr, Failure> {
-    let cannot_listen = |error| Failure::run(format!("cannot listen on {address} for the admin: {error}"));
+    let cannot_listen = |error| cannot_listen(address, setting, &error);
     let listener = listen(address).map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
     let listener = Listener::new(listener, name).map_err(cannot_listen)?;
