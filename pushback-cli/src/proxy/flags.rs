@@ -6,8 +6,8 @@ use clap::{ArgMatches, parser::ValueSource};
 use pushback::http::Answered;
 
 use super::settings::{
-    self, Admin, Asked, CONNECT, Clients, GaugeSettings, Lives, Log, OnLeave, Origin, RouteSettings,
-    ServiceSettings, Settings, Somewhere, Trust, hears_of_times,
+    self, Admin, Asked, CONNECT, Clients, GaugeSettings, Listeners, Lives, Log, OnLeave, Origin,
+    RouteSettings, ServiceSettings, Settings, Somewhere, Trust, hears_of_times,
 };
 use crate::settings::{LimitChoice, address, limit_choice};
 
@@ -160,6 +160,11 @@ impl Arguments {
                 return Err(format!("{flag} is {}; {problem}", humantime::format_duration(time)));
             }
         }
+        let origin = self.to.ok_or("--to URL or --config FILE is needed")?;
+        let admin = Admin { listen: self.admin.0, probes: self.probes.0, token: self.admin_token, tls: None };
+        Listeners::of(["--listen", "--admin", "--probes"], self.listen, &admin)
+            .are_not(&origin)
+            .map_err(|problem| format!("--to is {origin}; {problem}"))?;
         let gauge = GaugeSettings {
             name: GAUGE.to_owned(),
             limit: self.limit,
@@ -173,7 +178,7 @@ impl Arguments {
             name: "all".to_owned(),
             asked: Asked::default(),
             service: ServiceSettings {
-                origin: self.to.ok_or("--to URL or --config FILE is needed")?,
+                origin,
                 connect: CONNECT,
                 lives: Lives { keep_alive: self.keep_alive, age: self.connection_age },
                 ca: None,
@@ -200,7 +205,7 @@ impl Arguments {
             state: self.state,
             tls: None,
             clients: Clients { connections: self.connections, ..Clients::default() },
-            admin: Admin { listen: self.admin.0, probes: self.probes.0, token: self.admin_token, tls: None },
+            admin,
             trust: Trust::default(),
             gauges: vec![gauge],
             routes: vec![route],

@@ -1,6 +1,7 @@
 //! What the proxy is to do, whether flags said it or a file.
 
 mod file;
+mod itself;
 mod origin;
 mod section;
 mod show;
@@ -21,6 +22,7 @@ use pushback::http::{Answered, Classify, Hold};
 
 pub(super) use self::{
     file::{named_files, read},
+    itself::Listeners,
     values::answered,
 };
 pub(crate) use self::{origin::Origin, token::Token};

@@ -160,7 +160,7 @@ fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let to = ["--to", "http://127.0.0.1:1"];
-    let cases: [(&[&str], i32, &[&str]); 23] = [
+    let cases: [(&[&str], i32, &[&str]); 26] = [
         (&[], 2, &["--to"]),
         (&["--to", "ftp://a"], 2, &["ftp", "allowed: http://HOST[:PORT]"]),
         (&["--to", "127.0.0.1:3000"], 2, &["127.0.0.1:3000", "allowed: http://HOST[:PORT]"]),
@@ -199,6 +199,13 @@ fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
             2,
             &["--admin-token is \"/nowhere\"; No such file", "allowed: a readable file"],
         ),
+        (
+            &["--to", "http://localhost:8080"],
+            2,
+            &["--to is http://localhost:8080; --listen is 127.0.0.1:8080, so that is this proxy itself"],
+        ),
+        (&["--to", "http://127.0.0.1:7", "--listen", "0.0.0.0:7"], 2, &["--listen is 0.0.0.0:7, so"]),
+        (&["--to", "http://127.0.0.1:9900"], 2, &["--admin is 127.0.0.1:9900, so that is this proxy"]),
         (&["--config", "/nowhere.toml"], 2, &["--config /nowhere.toml", "No such file"]),
         (
             &[to[0], to[1], "--listen", &taken, "--admin", "off"],

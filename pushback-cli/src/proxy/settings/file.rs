@@ -10,8 +10,8 @@ use std::{
 
 use self::route::{route, shared_gauge};
 use super::{
-    ADMIN, Admin, Clients, DRAIN, Identity, LISTEN, Log, Settings, Somewhere, Token, Trust, address_or_off,
-    connections, cores, drain_time, idle,
+    ADMIN, Admin, Clients, DRAIN, Identity, LISTEN, Listeners, Log, Settings, Somewhere, Token, Trust,
+    address_or_off, connections, cores, drain_time, idle,
     section::{Reading, Section},
     small, state_file,
     values::{beside, deadline_header, header_name, hop, log},
@@ -38,7 +38,9 @@ fn parse(text: &str, file: &Path) -> Result<Settings, Vec<String>> {
 
 /// What is missing or wrong is told to the reading, and stands here as if nothing had been said.
 fn all(mut root: Section<'_, '_>, folder: &Path) -> Settings {
-    let listen = root.read("listen", settings::address);
+    let listen = root.read("listen", settings::address).unwrap_or_else(|| fixed(LISTEN));
+    let admin = root.section("admin").map_or_else(Admin::default, |section| admin(section, folder));
+    let listeners = Listeners::of(["listen", "admin.listen", "admin.probes"], listen, &admin);
     let mut gauges: Vec<_> =
         root.named("gauges").into_iter().map(|(name, section)| shared_gauge(name, section)).collect();
     let sections = root.each("routes");
@@ -47,11 +49,12 @@ fn all(mut root: Section<'_, '_>, folder: &Path) -> Settings {
     }
     let shared: Vec<_> = gauges.iter().map(|gauge| gauge.name.clone()).collect();
     let mut names = Vec::new();
-    let routes =
-        sections.into_iter().filter_map(|section| route(section, folder, &shared, &mut gauges, &mut names));
+    let routes = sections
+        .into_iter()
+        .filter_map(|section| route(section, folder, &listeners, &shared, &mut gauges, &mut names));
     let routes = routes.collect();
     let settings = Settings {
-        listen: listen.unwrap_or_else(|| fixed(LISTEN)),
+        listen,
         workers: root.read("workers", workers).unwrap_or_else(cores),
         drain: root.read("drain", drain_time).unwrap_or(DRAIN),
         has_access_log: root.flag("access_log").unwrap_or(false),
@@ -59,7 +62,7 @@ fn all(mut root: Section<'_, '_>, folder: &Path) -> Settings {
         state: root.read("state", |text| state_file(folder.join(text))),
         tls: root.section("tls").and_then(|section| identity(section, folder)),
         clients: root.section("clients").map(clients).unwrap_or_default(),
-        admin: root.section("admin").map_or_else(Admin::default, |section| admin(section, folder)),
+        admin,
         trust: root.section("trust").map(trust).unwrap_or_default(),
         gauges,
         routes,
@@ -316,6 +319,13 @@ mod tests {
             ("[admin]\nprobes = \"0.0.0.0:9900\"", "two listeners would be at 0.0.0.0:9900"),
             ("[admin]\ntoken = \"none\"", "allowed: a readable file whose first line"),
             ("[admin]\ntoken = \"none\"", "admin.token is \"none\"; /etc/p/none: No such file"),
+            (
+                "[[routes]]\nname = \"b\"\nto = \"http://localhost:8080\"",
+                "p.toml, line 6: routes.b.to is \"http://localhost:8080\"; listen is 127.0.0.1:8080, so that is \
+                 this proxy itself; allowed: where the service listens",
+            ),
+            ("[admin]\nlisten = \"127.0.0.1:3000\"", "; admin.listen is 127.0.0.1:3000, so"),
+            ("[admin]\nprobes = \"[::]:3000\"", "; admin.probes is [::]:3000, so"),
             ("[clients]\nhead_size = 100", "allowed: 8192 to 1048576"),
             ("[gauges.\"a b\"]", "allowed: a name of 1 to 100"),
             ("[gauges.all]", "there is a gauge of this name too"),

@@ -6,8 +6,8 @@ use super::beside;
 use crate::{
     proxy::{
         settings::{
-            Asked, CONNECT, GaugeSettings, LEAST_RATE, LINE_WAIT, Lives, Origin, RouteSettings, STALL,
-            ServiceSettings, TIMEOUT, UPGRADED_IDLE, connection_age, exempt, hears_of_times, idle,
+            Asked, CONNECT, GaugeSettings, LEAST_RATE, LINE_WAIT, Listeners, Lives, Origin, RouteSettings,
+            STALL, ServiceSettings, TIMEOUT, UPGRADED_IDLE, connection_age, exempt, hears_of_times, idle,
             keep_alive, least_rate, line,
             section::Section,
             service_time, small, stall, time_of_calls, upgrades,
@@ -50,6 +50,7 @@ fn gauge(name: String, section: &mut Section<'_, '_>) -> GaugeSettings {
 pub(super) fn route(
     mut section: Section<'_, '_>,
     folder: &Path,
+    listeners: &Listeners,
     shared: &[String],
     gauges: &mut Vec<GaugeSettings>,
     names: &mut Vec<String>,
@@ -68,7 +69,10 @@ pub(super) fn route(
     } else if !section.had("name") {
         section.wrong("a route needs a name");
     }
-    let origin = section.read("to", Origin::parse);
+    let origin = section.read("to", |text| {
+        let origin = Origin::parse(text)?;
+        listeners.are_not(&origin).map(|()| origin)
+    });
     if !section.had("to") {
         section.wrong("a route needs a service that it leads to: to = \"http://HOST:PORT\"");
     }
