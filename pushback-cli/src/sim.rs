@@ -92,7 +92,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let contest = contest(arguments)?;
     if arguments.plot.is_some() && contest.scenarios.len() != 1 {
         let count = contest.scenarios.len();
-        return Err(Failure::wrong(format!("--plot draws one scenario, and there are {count}")));
+        return Err(Failure::wrong(format!(
+            "--plot draws one scenario, and there are {count}; name one FILE.toml, or have --report FILE.html draw all"
+        )));
     }
     // It shows on a terminal only, on standard error, and goes away at the end.
     let bar = ProgressBar::new(contest.runs() as u64).with_style(

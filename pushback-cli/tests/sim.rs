@@ -145,7 +145,10 @@ fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
         (&["--initial", "20,x"], &["'x'", "1 to 2000"]),
         (&["--seeds", "0"], &["'0'", "1 to 100"]),
         (&["--report", "page.txt"], &["'page.txt'", ".html"]),
-        (&["--plot", "page.svg"], &["--plot", "one scenario", "11"]),
+        (
+            &["--plot", "page.svg"],
+            &["--plot", "one scenario", "there are 11", "name one FILE.toml", "--report FILE.html"],
+        ),
         (&["nowhere.toml"], &["nowhere.toml", "No such file"]),
         (&["/"], &["/", "directory"]),
         (&["--full", "some.toml"], &["--full", "[FILE.toml]"]),
