@@ -89,6 +89,8 @@ impl fmt::Display for Rejected {
             Reason::WaitedTooLong => write!(f, "it waited too long in line")?,
             Reason::DeadlinePassed => write!(f, "its deadline passed before its turn")?,
             Reason::Displaced => write!(f, "a more important call took its place in line")?,
+            // No call is to blame for that.
+            Reason::CostAboveLimit if *limit == 0 => write!(f, "its limit is 0, which admits nothing")?,
             Reason::CostAboveLimit => write!(f, "it costs more than the whole limit")?,
             Reason::Closed => write!(f, "the gauge is closed")?,
         }

@@ -295,6 +295,8 @@ fn marks(gauge: &Gauge) -> &'static str {
     let is_dry = gauge.dry_run.as_ref().is_some_and(|dry_run| dry_run.on);
     match (gauge.closed, is_dry, gauge.pinned) {
         (true, ..) => " (closed)",
+        // Or its refusals would seem to be about what calls cost.
+        (false, false, _) if gauge.limit == 0 => " (limit 0 admits nothing)",
         (false, true, true) => " (dry run, pinned)",
         (false, true, false) => " (dry run)",
         (false, false, true) => " (pinned)",
@@ -390,6 +392,9 @@ mod tests {
             gauge.dry_run = on.then_some(DryRun { on, phantoms: 0 });
             assert_eq!(marks(&gauge), marked);
         }
+        let mut gauge = frame(1.0, 0, 0).gauges.remove(0);
+        gauge.limit = 0;
+        assert_eq!(marks(&gauge), " (limit 0 admits nothing)");
     }
 
     #[test]

@@ -87,6 +87,8 @@ fn a_cost_above_the_limit_is_refused_at_once_with_its_own_reason() {
     assert_eq!(reason(gauge.try_acquire_for(large)), Reason::CostAboveLimit);
     assert_eq!(reason(gauge.acquire_blocking_for(large)), Reason::CostAboveLimit);
     assert_eq!(reason(gauge.try_acquire_for(Arrival::new().cost(u32::MAX))), Reason::CostAboveLimit);
+    let refused = gauge.try_acquire_for(large).unwrap_err().to_string();
+    assert!(refused.contains("it costs more than the whole limit (in flight 0 of 3)"), "{refused}");
     drop(gauge.try_acquire_for(Arrival::new().cost(3)).unwrap());
     assert_eq!(gauge.try_acquire_for(Arrival::new().cost(0)).unwrap().cost(), 1, "no call is free");
 }
@@ -97,6 +99,11 @@ fn a_limit_of_zero_admits_nothing_and_keeps_nobody_waiting() {
     assert_eq!(reason(gauge.process(|| ())), Reason::CostAboveLimit);
     assert_eq!(reason(gauge.acquire_blocking()), Reason::CostAboveLimit);
     assert_eq!(reason(smol::block_on(gauge.acquire())), Reason::CostAboveLimit);
+    let refused = gauge.process(|| ()).unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        "gauge 'gauge' refused the call: its limit is 0, which admits nothing (in flight 0 of 0)"
+    );
     gauge.set_limit(1);
     assert!(gauge.process(|| ()).is_ok());
 }
