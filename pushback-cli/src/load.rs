@@ -19,9 +19,11 @@ const TIME_MAX: Duration = Duration::from_secs(3600);
 /// Without --rate in a closed loop: each of the callers sends its next request when it has the answer to the last.
 ///
 /// With --rate in an open loop: requests are sent at the moments of a schedule, whether or not earlier ones were
-/// answered, and their times count from these moments. A run that could not keep its schedule says that it is
-/// invalid, and the exit code is 1: when one of a hundred requests was sent later than 1 ms or a hundredth of --slo,
-/// whichever is more, or when some were not sent because 10000 were in flight or the system had no more files or ports.
+/// answered, and their times count from these moments.
+///
+/// A run that was not what it was meant to be says that it is invalid, and the exit code is 1: when some requests were
+/// not sent because 10000 were in flight or the system had no more files or ports, when most found nobody to connect to,
+/// or when one of a hundred was sent later than 1 ms or a hundredth of --slo, whichever is more. Without any answer, it is 1 as well.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Where to send them: http://HOST[:PORT][/PATH]
@@ -132,11 +134,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Some(signal) = signal {
         return Err(stopped(signal, summary.requests));
     }
-    if let Some(reason) = summary.pace.and_then(|pace| pace.invalid_because) {
+    if let Some(reason) = summary.invalid_because {
         return Err(Failure::run(format!("the run is invalid: {reason}")));
     }
     if summary.statuses.is_empty() {
-        return Err(Failure::run(format!("no answer from {}", load.target())));
+        let ends = summary.errors.iter().map(|(end, times)| format!("{} {end}", times.count));
+        let ends = ends.collect::<Vec<_>>().join(", ");
+        return Err(Failure::run(format!("no answer from {}: {ends}", load.target())));
     }
     Ok(())
 }

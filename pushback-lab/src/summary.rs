@@ -19,6 +19,11 @@ pub struct Summary {
     pub url: String,
     /// How many there were.
     pub requests: u64,
+    /// Whether the run is what it was meant to be, so that its figures say something about the service.
+    pub valid: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invalid_because: Option<String>,
     /// In a closed loop, how many callers there were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u64>,
@@ -91,10 +96,13 @@ impl Summary {
             Load::Closed(closed) => (Some(closed.callers), None),
             Load::Open(open) => (None, Some(Pace::of(open, run, slo))),
         };
+        let invalid_because = why_invalid(run, pace.as_ref());
         let is_asked_for = pace.is_some() || slo.is_some();
         Summary {
             url: run.load.target().to_string(),
             requests: run.calls.len() as u64,
+            valid: invalid_because.is_none(),
+            invalid_because,
             concurrency,
             pace,
             seconds: run.time.as_secs_f64(),
@@ -119,6 +127,26 @@ impl Goodput {
             share: count as f64 / run.calls.len().max(1) as f64,
         }
     }
+}
+
+/// What a run says that did not ask the service as it was meant to, it does not say of the service.
+fn why_invalid(run: &Run, pace: Option<&Pace>) -> Option<String> {
+    let all = run.calls.len();
+    let of = |end: End| {
+        let cause = run.causes.get(&end).map_or("", String::as_str);
+        (run.calls.iter().filter(|call| call.end == end).count(), cause)
+    };
+    let mut reasons: Vec<_> = pace.and_then(Pace::why_invalid).into_iter().collect();
+    let (unsent, cause) = of(End::NotSent);
+    if unsent > 0 {
+        reasons.push(format!("{unsent} of {all} requests were not sent: {cause}"));
+    }
+    // A few are what a service may do to its callers; more than half, and there was hardly a service.
+    let (unconnected, cause) = of(End::NotConnected);
+    if unconnected > all / 2 {
+        reasons.push(format!("{unconnected} of {all} requests found nobody to connect to: {cause}"));
+    }
+    (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
 /// So many in this time, a second.
@@ -248,8 +276,9 @@ mod tests {
             (6, Some(500), false),
         ] {
             let run = late([Duration::from_millis(lag_ms); 8]);
-            let pace = Summary::of(&run, slo_ms.map(Duration::from_millis)).pace.unwrap();
-            assert_eq!(pace.valid, valid, "{lag_ms} ms, SLO {slo_ms:?}: {:?}", pace.invalid_because);
+            let summary = Summary::of(&run, slo_ms.map(Duration::from_millis));
+            let why = summary.invalid_because;
+            assert_eq!(summary.valid, valid, "{lag_ms} ms, SLO {slo_ms:?}: {why:?}");
         }
         let summary = Summary::of(&late([Duration::from_millis(6); 8]), Some(SECOND / 2));
         let reason = "requests were sent late: lag p99 6.00 ms, allowed 5.00 ms";
@@ -260,8 +289,8 @@ mod tests {
     fn one_late_request_of_a_hundred_is_no_lag() {
         let lags =
             |late: usize| (0..100).map(move |number| if number < late { SECOND } else { Duration::ZERO });
-        assert!(Summary::of(&late(lags(1)), None).pace.unwrap().valid);
-        assert!(!Summary::of(&late(lags(2)), None).pace.unwrap().valid);
+        assert!(Summary::of(&late(lags(1)), None).valid);
+        assert!(!Summary::of(&late(lags(2)), None).valid);
     }
 
     #[test]
@@ -270,9 +299,28 @@ mod tests {
         run.causes = [(End::NotSent, "10 were in flight".to_owned())].into();
         let summary = Summary::of(&run, None);
         assert_eq!((summary.requests, summary.errors["not sent"].count), (2, 1));
+        assert_eq!(summary.invalid_because.unwrap(), "1 of 2 requests were not sent: 10 were in flight");
         let pace = summary.pace.unwrap();
-        assert_eq!(pace.invalid_because.unwrap(), "1 of 2 requests were not sent: 10 were in flight");
         assert_eq!((pace.offered_per_second, pace.sent_per_second, pace.lag.count), (2.0, 0.25, 1));
+    }
+
+    #[test]
+    fn a_closed_loop_is_invalid_too_if_it_could_not_send_or_mostly_found_nobody() {
+        let with = |end: End, count: usize| {
+            let mut run = closed(vec![call(1, End::Status(200)); 10 - count]);
+            run.calls.extend(vec![call(1, end); count]);
+            run.causes = [(end, "too many open files".to_owned())].into();
+            Summary::of(&run, None)
+        };
+        let unsent = with(End::NotSent, 1);
+        assert_eq!(
+            unsent.invalid_because.as_deref(),
+            Some("1 of 10 requests were not sent: too many open files")
+        );
+        assert!(!unsent.valid && unsent.to_string().contains("\nINVALID: 1 of 10"), "{unsent}");
+        assert!(with(End::NotConnected, 5).valid && with(End::Broken, 9).valid);
+        let why = with(End::NotConnected, 6).invalid_because.unwrap();
+        assert!(why.starts_with("6 of 10 requests found nobody to connect to: "), "{why}");
     }
 
     #[test]
@@ -290,6 +338,6 @@ mod tests {
         let summary = Summary::of(&Run { time: Duration::ZERO, ..open(vec![]) }, None);
         let goodput = summary.goodput.unwrap();
         assert_eq!((goodput.per_second, goodput.share, summary.per_second), (0.0, 0.0, 0.0));
-        assert!(summary.pace.unwrap().valid);
+        assert!(summary.valid);
     }
 }

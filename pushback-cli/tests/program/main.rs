@@ -225,7 +225,37 @@ fn answers_that_do_not_come_are_counted_and_said_why() {
         report.contains("broken               2") && report.contains("\nbroken: invalid HTTP"),
         "{report}"
     );
-    fails(&output, 1, &["no answer", &url]);
+    fails(&output, 1, &["no answer", &url, "2 broken"]);
+}
+
+#[test]
+fn a_run_that_could_not_send_all_its_requests_is_invalid() {
+    let demo = Demo::start(&["--work", "1s", "--limit", "1000", "--workers", "1000"]);
+    // Some files are the program's own, and the rest is for some of its callers.
+    let load = "ulimit -n 30 && exec \"$0\" load -n 60 -c 60 --json \"$1\"";
+    let output = Command::new("sh").args(["-c", load, env!("CARGO_BIN_EXE_pushback"), &demo.url()]).output();
+    let output = output.unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["statuses"]["200"]["count"].as_u64().unwrap() > 0, "{report}");
+    let unsent = report["errors"]["not sent"]["count"].as_u64().unwrap();
+    let said = format!("the run is invalid: {unsent} of 60 requests were not sent: ");
+    fails(&output, 1, &[&said, "open files"]);
+}
+
+#[test]
+fn a_run_whose_service_went_away_is_invalid() {
+    let service = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", service.local_addr().unwrap());
+    let serving = thread::spawn(move || {
+        drop(service.accept().unwrap()); // It only asks whether somebody is there.
+        let (mut connection, _) = service.accept().unwrap();
+        drop(service);
+        let _ = connection.read(&mut [0; 1024]);
+        connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+    });
+    let output = pushback(&["load", "-n", "10", "-c", "1", &url]).output().unwrap();
+    serving.join().unwrap();
+    fails(&output, 1, &["the run is invalid: 9 of 10 requests found nobody to connect to", "refused"]);
 }
 
 #[test]

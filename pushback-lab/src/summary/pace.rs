@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Times;
-use crate::load::{Call, End, Open, Run};
+use crate::load::{Call, Open, Run};
 
 /// The lag that is nobody's fault: waking a thread and handing a request over.
 const LAG_LEAST: Duration = Duration::from_millis(1);
@@ -13,11 +13,6 @@ const LAG_LEAST: Duration = Duration::from_millis(1);
 /// How an open loop kept its schedule.
 #[derive(Debug, Clone, Serialize)]
 pub struct Pace {
-    /// Whether the run is what it was meant to be, so that its figures say something about the service.
-    pub valid: bool,
-    /// Why not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub invalid_because: Option<String>,
     /// How requests came.
     pub arrivals: String,
     /// How many a second on average.
@@ -45,10 +40,7 @@ impl Pace {
         let due = open.moments().take_while(|moment| *moment < window).count();
         let lag = Times::of(&lags);
         let lag_max = slo.map_or(LAG_LEAST, |slo| LAG_LEAST.max(slo / 100));
-        let invalid_because = why_invalid(run, lag.p99_ms, lag_max.as_secs_f64() * 1000.0);
         Pace {
-            valid: invalid_because.is_none(),
-            invalid_because,
             arrivals: open.arrivals.to_string(),
             rate: open.rate,
             seed: open.seed,
@@ -59,17 +51,11 @@ impl Pace {
             lag_max_ms: lag_max.as_secs_f64() * 1000.0,
         }
     }
-}
 
-fn why_invalid(run: &Run, lag_ms: f64, lag_max_ms: f64) -> Option<String> {
-    let mut reasons = Vec::new();
-    if lag_ms > lag_max_ms {
-        reasons.push(format!("requests were sent late: lag p99 {lag_ms:.2} ms, allowed {lag_max_ms:.2} ms"));
+    /// Why the run is not what it was meant to be, if its own lag is to blame.
+    pub(super) fn why_invalid(&self) -> Option<String> {
+        let (lag, allowed) = (self.lag.p99_ms, self.lag_max_ms);
+        (lag > allowed)
+            .then(|| format!("requests were sent late: lag p99 {lag:.2} ms, allowed {allowed:.2} ms"))
     }
-    let unsent = run.calls.iter().filter(|call| call.end == End::NotSent).count();
-    if unsent > 0 {
-        let cause = run.causes.get(&End::NotSent).map_or("", String::as_str);
-        reasons.push(format!("{unsent} of {} requests were not sent: {cause}", run.calls.len()));
-    }
-    (!reasons.is_empty()).then(|| reasons.join("; "))
 }

@@ -23,7 +23,7 @@ impl fmt::Display for Summary {
         if let Some(unfinished) = self.unfinished {
             writeln!(f, "INTERRUPTED: {unfinished} requests were in flight and are not counted")?;
         }
-        if let Some(reason) = self.pace.as_ref().and_then(|pace| pace.invalid_because.as_ref()) {
+        if let Some(reason) = &self.invalid_because {
             writeln!(f, "INVALID: {reason}")?;
         }
         self.write_table(f)
