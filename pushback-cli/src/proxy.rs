@@ -51,8 +51,8 @@ use crate::{
 
 /// Say what the proxy would do by a settings file, or all that is wrong with it.
 ///
-/// Prints all settings that hold, as a settings file that says each of them; or, on standard error, each mistake with its line, its key, its
-/// value and what is allowed.
+/// Prints all settings that hold, as a settings file that says each of them, and as its last comments what they say in vain; or, on standard
+/// error, each mistake with its line, its key, its value and what is allowed.
 #[derive(clap::Args)]
 pub(crate) struct CheckArguments {
     /// The settings file
@@ -71,7 +71,9 @@ pub(crate) fn check(arguments: &CheckArguments) -> Result<(), Failure> {
         Some(Ok(())) => "\n# state: its folder can be written".to_owned(),
         Some(Err(problem)) => format!("\n# state: {problem}"),
     };
-    print(&format!("{settings}{state}"))
+    // The same is true of these.
+    let remarks: String = settings.remarks().iter().map(|remark| format!("\n# {remark}")).collect();
+    print(&format!("{settings}{state}{remarks}"))
 }
 
 fn read(file: &Path) -> Result<Settings, Failure> {
@@ -105,6 +107,7 @@ async fn serve(file: Option<PathBuf>, settings: Settings) -> Result<(), Failure>
     let sites = Arc::new(sites);
     let served = admin::serve(&settings.admin, said, &sites, metrics, shares.visitors)?;
     shares.tell(&settings);
+    settings.tell_remarks();
     let connections = Connections::at_most(shares.clients).map_err(Failure::wrong)?;
     let connections = connections.idle(settings.clients.idle).map_err(Failure::wrong)?;
     let workers = Workers::start(settings.workers, &listener, &sites, &connections)

@@ -54,6 +54,7 @@ fn reload(file: &Path, sites: &Sites) {
     match changed {
         Ok(kept) => {
             tracing::info!(file = %file.display(), "the settings are read again");
+            sites.now().settings.tell_remarks();
             for key in kept {
                 tracing::warn!(key, "this changes at the next start only");
             }

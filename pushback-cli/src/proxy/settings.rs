@@ -3,6 +3,7 @@
 mod file;
 mod itself;
 mod origin;
+mod remarks;
 mod section;
 mod show;
 mod token;

@@ -77,6 +77,30 @@ fn a_connection_becomes_what_its_route_allows_and_nothing_else() {
 }
 
 #[test]
+fn what_is_said_in_vain_is_no_mistake_and_told_by_check_and_at_the_start() {
+    let settings = Settings::new(
+        "[gauges.spare]\nlimit = 3\n\
+         [[routes]]\nname = \"all\"\nto = \"http://127.0.0.1:1\"\n\
+         [[routes]]\nname = \"api\"\npath = \"/api\"\nto = \"http://127.0.0.1:1\"\n",
+    );
+    let in_vain = [
+        "routes.api: no request comes here, for all of its requests go to routes.all",
+        "gauges.spare: no route uses it",
+    ];
+    let program = env!("CARGO_BIN_EXE_pushback");
+    let check = Command::new(program).args(["check", "--config", settings.file().to_str().unwrap()]).output();
+    let check = check.unwrap();
+    let said = String::from_utf8(check.stdout).unwrap();
+    assert!(check.status.success() && check.stderr.is_empty(), "{said}");
+    assert!(said.ends_with(&format!("# {}\n# {}\n", in_vain[0], in_vain[1])), "{said}");
+    let mut proxy = settings.start();
+    let mut log = proxy.log().lines().map(Result::unwrap);
+    for remark in in_vain {
+        assert!(log.any(|line| line.contains("WARN") && line.contains(remark)), "{remark}");
+    }
+}
+
+#[test]
 fn each_route_has_its_service_and_its_gauge() {
     let (one, two) = (Service::start(), Service::start());
     let settings = Settings::new(&format!(
