@@ -196,6 +196,7 @@ def hostile(browser, folder, name, request, path):
         wait_for(page, "document.querySelector('#refusals tbody tr')", "a refusal is shown")
         expect(page.locator("#refusals tbody td").nth(1)).to_have_text(request)
         expect(page.locator("#refusals tbody td").nth(3)).to_have_text(name)
+        expect(page.locator(".badge.zero")).to_be_visible()
         assert page.locator("main img, main script, main b b").count() == 0
 
 

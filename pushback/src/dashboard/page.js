@@ -157,6 +157,7 @@ class GaugeCard {
     const phantoms = gauge.dry_run?.phantoms ?? 0;
     show(find(".badge.dry", element), gauge.dry_run?.on ?? false);
     show(find(".badge.pinned", element), gauge.pinned);
+    show(find(".badge.zero", element), gauge.limit === 0 && !gauge.closed && !gauge.dry_run?.on);
     show(find(".badge.closed", element), gauge.closed);
     write(find(".in-flight", element), gauge.in_flight.toLocaleString("en"));
     write(find(".limit", element), gauge.limit.toLocaleString("en"));
