@@ -35,13 +35,13 @@ impl Reason {
         Reason::Closed,
     ];
 
-    /// The reason as a word for logs, labels and headers: `full`, `line_full`, `waited_too_long`, `deadline_passed`,
+    /// The reason as a word for logs, labels and headers: `full`, `queue_full`, `queue_timeout`, `deadline_passed`,
     /// `displaced`, `cost_above_limit`, `closed`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Reason::Full => "full",
-            Reason::LineFull => "line_full",
-            Reason::WaitedTooLong => "waited_too_long",
+            Reason::LineFull => "queue_full",
+            Reason::WaitedTooLong => "queue_timeout",
             Reason::DeadlinePassed => "deadline_passed",
             Reason::Displaced => "displaced",
             Reason::CostAboveLimit => "cost_above_limit",

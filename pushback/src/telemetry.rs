@@ -103,7 +103,7 @@ pub(crate) fn stalled_from_now_on(gauge: &'static str) {
 #[cfg(feature = "http")]
 pub(crate) fn served(gauge: &'static str, time: Duration) {
     #[cfg(feature = "metrics")]
-    metrics::histogram!("pushback_service_time_seconds", "gauge" => gauge).record(time);
+    metrics::histogram!("pushback_request_duration_seconds", "gauge" => gauge).record(time);
     let _ = (gauge, time);
 }
 
@@ -129,7 +129,7 @@ impl Waiting {
         {
             let waited = now().saturating_duration_since(self.since);
             #[cfg(feature = "metrics")]
-            metrics::histogram!("pushback_time_in_line_seconds", "gauge" => gauge, "result" => result)
+            metrics::histogram!("pushback_queue_wait_seconds", "gauge" => gauge, "result" => result)
                 .record(waited);
             #[cfg(feature = "tracing")]
             tracing::trace!(target: "pushback", gauge, result, ?waited, "waited in line");

@@ -42,27 +42,27 @@ fn metrics_are_named_as_prometheus_wants_it_and_say_what_the_snapshot_says() {
             "# TYPE pushback_limit gauge",
             "pushback_limit{gauge=\"db\"} 1",
             "pushback_in_flight{gauge=\"db\"} 1",
-            "pushback_in_line{gauge=\"db\"} 1",
-            "pushback_oldest_wait_seconds{gauge=\"db\"} 2",
+            "pushback_queued{gauge=\"db\"} 1",
+            "pushback_queue_oldest_seconds{gauge=\"db\"} 2",
             "# TYPE pushback_admitted_total counter",
             "pushback_admitted_total{gauge=\"db\"} 1",
             "pushback_refused_total{gauge=\"db\",reason=\"full\"} 1",
             "pushback_refused_total{gauge=\"db\",reason=\"closed\"} 0",
-            "pushback_faults_total{gauge=\"db\"} 0",
+            "pushback_internal_errors_total{gauge=\"db\"} 0",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
-        assert!(!text.contains("pushback_phantoms"), "there is no dry run");
+        assert!(!text.contains("pushback_dry_run_in_flight"), "there is no dry run");
         drop(held);
         assert!(waiting.poll_if_rung().is_ready());
         gauge.set_dry_run(DryRunMode::On);
         gauge.publish_metrics();
         let text = page.render();
         assert!(
-            text.contains("pushback_time_in_line_seconds_sum{gauge=\"db\",result=\"admitted\"} 2\n"),
+            text.contains("pushback_queue_wait_seconds_sum{gauge=\"db\",result=\"admitted\"} 2\n"),
             "{text}"
         );
-        assert!(text.contains("pushback_phantoms{gauge=\"db\"} 0"), "{text}");
+        assert!(text.contains("pushback_dry_run_in_flight{gauge=\"db\"} 0"), "{text}");
     });
 }
 
@@ -90,7 +90,7 @@ fn the_service_time_runs_from_the_end_of_the_upload_to_the_head() {
         drop(sender);
         assert!(call.poll_if_rung().is_ready());
         let text = page.render();
-        assert!(text.contains("pushback_service_time_seconds_sum{gauge=\"uploads\"} 3\n"), "{text}");
+        assert!(text.contains("pushback_request_duration_seconds_sum{gauge=\"uploads\"} 3\n"), "{text}");
     });
 }
 

@@ -194,7 +194,7 @@ impl Screen {
         let chart = Chart::new(vec![
             line("limit", &limit, Style::new().bold()),
             line("in flight", &in_flight, Style::new().blue()),
-            line("in line", &in_line, Style::new().yellow()),
+            line("queued", &in_line, Style::new().yellow()),
         ]);
         let chart = chart
             .block(Block::bordered().title(format!(" {} ", gauge.title)))
@@ -269,7 +269,7 @@ impl Screen {
     }
 }
 
-const HEADER: [&str; 7] = ["gauge", "in flight", "in line", "admitted/s", "refused/s", "p50", "p99"];
+const HEADER: [&str; 7] = ["gauge", "in flight", "queued", "admitted/s", "refused/s", "p50", "p99"];
 
 impl Moment {
     fn of(gauge: &Gauge, seconds: f64) -> Self {
@@ -345,13 +345,13 @@ mod tests {
             "seconds": seconds,
             "gauges": [{
                 "title": "shop\u{1b}[2J", "limit": 10, "in_flight": 7, "in_line": 2, "admitted": admitted,
-                "refused": { "line_full": refused }, "closed": false,
+                "refused": { "queue_full": refused }, "closed": false,
                 "why": { "reason": "calls take 2.1 times their base time", "seconds_ago": 75.0 },
                 "dry_run": null,
                 "times": { "p50_seconds": 0.02, "p95_seconds": 0.2, "p99_seconds": 2.0 },
             }],
             "refusals": [{
-                "seconds_ago": 1.2, "gauge": "shop", "reason": "line_full", "count": 3, "request": "GET /\u{1b}]0;x\u{7}",
+                "seconds_ago": 1.2, "gauge": "shop", "reason": "queue_full", "count": 3, "request": "GET /\u{1b}]0;x\u{7}",
             }],
         });
         serde_json::from_value(frame).unwrap()
@@ -368,11 +368,11 @@ mod tests {
     fn a_table_says_what_there_is_without_moving_the_cursor() {
         assert_eq!(
             screen().text(),
-            "gauge     in flight  in line  admitted/s  refused/s  p50      p99\n\
-             shop\u{fffd}[2J  7 of 10    2        10          40         20.0 ms  2.00 s\n\
+            "gauge     in flight  queued  admitted/s  refused/s  p50      p99\n\
+             shop\u{fffd}[2J  7 of 10    2       10          40         20.0 ms  2.00 s\n\
              shop\u{fffd}[2J: Request duration: p50 20.0 ms, p95 200.0 ms, p99 2.00 s\n\
              shop\u{fffd}[2J: Limit: calls take 2.1 times their base time, 1 min ago\n\
-             shop\u{fffd}[2J: Refused so far: line full 20"
+             shop\u{fffd}[2J: Refused so far: queue full 20"
         );
     }
 

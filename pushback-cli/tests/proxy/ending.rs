@@ -133,7 +133,7 @@ fn a_drain_counts_what_a_dry_run_lets_run_beside_the_limit() {
     let service = Service::start();
     let mut proxy = Proxy::start(&service.url(), &["--limit", "0", "--dry-run", "--drain", "300ms"]);
     let _slow = send(&proxy.address, &request(&proxy.address, "/?ms=20000"));
-    proxy.waits_for("pushback_phantoms{", 1.0);
+    proxy.waits_for("pushback_dry_run_in_flight{", 1.0);
     proxy.signal("-TERM");
     proxy.says("draining, 1 in flight");
     assert_eq!(proxy.end().0, 1);

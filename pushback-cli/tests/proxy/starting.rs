@@ -107,9 +107,9 @@ fn the_access_log_has_a_line_for_a_client_that_has_left_and_a_metric_says_what_i
     drop(leaving);
     let line = Proxy::next_access(&mut log);
     assert_eq!((&line["left"], &line["asked"]), (&true.into(), &"/?ms=3000".into()), "{line}");
-    while !get(&proxy.admin, "/metrics").body.contains("pushback_left_in_flight 1\n") {}
+    while !get(&proxy.admin, "/metrics").body.contains("pushback_abandoned_in_flight 1\n") {}
     proxy.holds(0.0);
-    assert!(proxy.metric("pushback_left_in_flight").abs() < f64::EPSILON);
+    assert!(proxy.metric("pushback_abandoned_in_flight").abs() < f64::EPSILON);
 }
 
 /// It used to be ignored.

@@ -14,7 +14,7 @@ use crate::support::{Proxy, Service, get, head, read, request, send};
 
 const ASKED: &str =
     "GET /echo-upgrade HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-const OPEN: &str = "pushback_upgraded{route=\"all\"}";
+const OPEN: &str = "pushback_upgraded_connections{route=\"all\"}";
 
 fn proxy(folder: &TempDir, service: &Service, route: &str, other: &str) -> Proxy {
     write(folder, service, "all", route, other);

@@ -41,7 +41,7 @@ impl Figures {
         let overloads = |gauge| self.sum("pushback_ended_total{", &[gauge, "outcome=\"overload\""]);
         let stalled = |gauge| self.sum("pushback_stalled_total{", &[gauge]);
         let nothing = [
-            ("faults", self.sum("pushback_faults_total", &[])),
+            ("faults", self.sum("pushback_internal_errors_total", &[])),
             ("overloads of the honest gauge", overloads(HONEST)),
         ];
         let something = [

@@ -23,23 +23,23 @@ impl PressureGauge {
     /// | `pushback_limit` | how many places there are |
     /// | `pushback_in_flight` | how many are taken |
     /// | `pushback_awaiting_client` | places of calls that wait for their client, where the limit moves |
-    /// | `pushback_in_line` | how many calls wait |
-    /// | `pushback_oldest_wait_seconds` | how long the one that came first among them has waited |
+    /// | `pushback_queued` | calls in the queue, which is the gauge's line |
+    /// | `pushback_queue_oldest_seconds` | how long the one that came first among them has waited |
     /// | `pushback_admitted_total` | calls admitted |
     /// | `pushback_refused_total` | calls refused, by `reason` |
     /// | `pushback_ended_total` | calls that ended otherwise than well, by `outcome`: `overload`, `ignore`, `cancelled` |
-    /// | `pushback_left_line_total` | calls whose caller gave up in line |
-    /// | `pushback_phantoms` | calls that a dry run lets run beside the limit |
-    /// | `pushback_would_wait_total` | calls that without the dry run would have waited in line |
-    /// | `pushback_would_refuse_total` | calls that a dry run would have refused, by `reason` |
+    /// | `pushback_queue_abandoned_total` | calls whose caller gave up in the queue |
+    /// | `pushback_dry_run_in_flight` | calls that a dry run lets run beside the limit |
+    /// | `pushback_dry_run_queued_total` | calls that without the dry run would have been queued |
+    /// | `pushback_dry_run_refused_total` | calls that a dry run would have refused, by `reason` |
     /// | `pushback_limit_pinned` | 1 while an operator keeps a limit that moves where it is, else 0; not for a fixed limit |
-    /// | `pushback_limit_moves_total` | how many times a limit moved by itself, by `cause` |
-    /// | `pushback_faults_total` | faults the gauge recovered from; anything but 0 is a bug |
+    /// | `pushback_limit_changes_total` | how many times a limit moved by itself, by `cause` |
+    /// | `pushback_internal_errors_total` | faults the gauge recovered from; anything but 0 is a bug |
     ///
     /// Exporters for Prometheus make summaries of the two times below unless they are given buckets.
     ///
-    /// Recorded as it happens: `pushback_time_in_line_seconds` by `result` (`admitted`, `refused`, `left`), and by the HTTP layer
-    /// `pushback_service_time_seconds`, from the end of a request's body to its response's head.
+    /// Recorded as it happens: `pushback_queue_wait_seconds` by `result` (`admitted`, `refused`, `left`), and by the HTTP layer
+    /// `pushback_request_duration_seconds`, from the end of a request's body to its response's head.
     pub fn publish_metrics(&self) {
         describe();
         let snapshot = self.snapshot();
@@ -48,8 +48,9 @@ impl PressureGauge {
         gauge!("pushback_limit", "gauge" => name).set(snapshot.limit);
         gauge!("pushback_in_flight", "gauge" => name).set(snapshot.in_flight);
         gauge!("pushback_awaiting_client", "gauge" => name).set(snapshot.awaiting_client);
-        gauge!("pushback_in_line", "gauge" => name).set(snapshot.in_line);
-        gauge!("pushback_oldest_wait_seconds", "gauge" => name).set(snapshot.oldest_wait.unwrap_or_default());
+        gauge!("pushback_queued", "gauge" => name).set(snapshot.in_line);
+        gauge!("pushback_queue_oldest_seconds", "gauge" => name)
+            .set(snapshot.oldest_wait.unwrap_or_default());
         counter!("pushback_admitted_total", "gauge" => name).absolute(snapshot.admitted);
         for (reason, count) in snapshot.refused.iter() {
             counter!("pushback_refused_total", "gauge" => name, "reason" => reason.as_str()).absolute(count);
@@ -59,19 +60,19 @@ impl PressureGauge {
         }
         #[cfg(feature = "http")]
         crate::telemetry::stalled_from_now_on(snapshot.name);
-        counter!("pushback_left_line_total", "gauge" => name).absolute(snapshot.left_line);
-        counter!("pushback_faults_total", "gauge" => name).absolute(snapshot.faults);
+        counter!("pushback_queue_abandoned_total", "gauge" => name).absolute(snapshot.left_line);
+        counter!("pushback_internal_errors_total", "gauge" => name).absolute(snapshot.faults);
         if snapshot.why.is_some() {
             gauge!("pushback_limit_pinned", "gauge" => name).set(u32::from(snapshot.pinned));
         }
         for (cause, count) in snapshot.why.unwrap_or_default().moves {
-            counter!("pushback_limit_moves_total", "gauge" => name, "cause" => cause).absolute(count);
+            counter!("pushback_limit_changes_total", "gauge" => name, "cause" => cause).absolute(count);
         }
         if let Some(dry_run) = snapshot.dry_run {
-            gauge!("pushback_phantoms", "gauge" => name).set(dry_run.phantoms);
-            counter!("pushback_would_wait_total", "gauge" => name).absolute(dry_run.would_wait);
+            gauge!("pushback_dry_run_in_flight", "gauge" => name).set(dry_run.phantoms);
+            counter!("pushback_dry_run_queued_total", "gauge" => name).absolute(dry_run.would_wait);
             for (reason, count) in dry_run.would_refuse.iter() {
-                counter!("pushback_would_refuse_total", "gauge" => name, "reason" => reason.as_str())
+                counter!("pushback_dry_run_refused_total", "gauge" => name, "reason" => reason.as_str())
                     .absolute(count);
             }
         }
@@ -84,42 +85,47 @@ fn ended(snapshot: &Snapshot) -> [(&'static str, u64); 3] {
 
 /// The recorder may be another one than last time, so it is told each time.
 fn describe() {
-    describe_gauge!("pushback_limit", "How many places there are.");
+    describe_gauge!("pushback_limit", "Concurrency limit: the most requests in flight.");
     describe_gauge!(
         "pushback_limit_pinned",
-        "1 while an operator keeps a limit that moves where it is, else 0."
+        "1 while an operator pins a limit that adapts by itself, else 0."
     );
-    describe_gauge!("pushback_in_flight", "How many places are taken.");
+    describe_gauge!("pushback_in_flight", "Requests in flight.");
     describe_gauge!(
         "pushback_awaiting_client",
-        "Places of calls that wait for their client, where the limit moves."
+        "Requests that wait for their client to send or to read, under a limit that adapts."
     );
-    describe_gauge!("pushback_in_line", "How many calls wait.");
+    describe_gauge!("pushback_queued", "Requests in the queue.");
     describe_gauge!(
-        "pushback_oldest_wait_seconds",
+        "pushback_queue_oldest_seconds",
         Unit::Seconds,
-        "How long the oldest call in line has waited."
+        "How long the oldest request in the queue has waited."
     );
-    describe_counter!("pushback_admitted_total", "Calls admitted.");
-    describe_counter!("pushback_refused_total", "Calls refused, by reason.");
-    describe_counter!("pushback_ended_total", "Calls that ended otherwise than well, by outcome.");
-    describe_counter!("pushback_left_line_total", "Calls whose caller gave up in line.");
-    describe_gauge!("pushback_phantoms", "Calls that a dry run lets run beside the limit.");
+    describe_counter!("pushback_admitted_total", "Requests admitted.");
+    describe_counter!("pushback_refused_total", "Requests refused (shed), by reason.");
+    describe_counter!("pushback_ended_total", "Admitted requests that did not end as a success, by outcome.");
+    describe_counter!("pushback_queue_abandoned_total", "Requests whose caller gave up in the queue.");
+    describe_gauge!(
+        "pushback_dry_run_in_flight",
+        "Requests in flight above the limit, which a dry run lets pass."
+    );
     describe_counter!(
-        "pushback_would_wait_total",
-        "Calls that without the dry run would have waited in line."
+        "pushback_dry_run_queued_total",
+        "Requests that would have been queued, without the dry run."
     );
-    describe_counter!("pushback_would_refuse_total", "Calls that a dry run would have refused, by reason.");
-    describe_counter!("pushback_limit_moves_total", "Times that a limit moved by itself, by cause.");
-    describe_counter!("pushback_faults_total", "Faults the gauge recovered from.");
-    describe_histogram!(
-        "pushback_time_in_line_seconds",
-        Unit::Seconds,
-        "How long calls waited in line, by result."
+    describe_counter!(
+        "pushback_dry_run_refused_total",
+        "Requests that would have been refused, without the dry run, by reason."
     );
+    describe_counter!("pushback_limit_changes_total", "Changes of a limit that adapts by itself, by cause.");
+    describe_counter!(
+        "pushback_internal_errors_total",
+        "Internal errors that the gauge recovered from: anything but 0 is a bug."
+    );
+    describe_histogram!("pushback_queue_wait_seconds", Unit::Seconds, "Time in the queue, by result.");
     describe_histogram!(
-        "pushback_service_time_seconds",
+        "pushback_request_duration_seconds",
         Unit::Seconds,
-        "From the end of a request's body to its response's head."
+        "Request duration: from the end of the request to the head of its response, without the time in the queue."
     );
 }

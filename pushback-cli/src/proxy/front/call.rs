@@ -181,11 +181,11 @@ async fn read_on(mut body: ResponseBody<Answer>, most: ReadsOn) {
     let _ = tokio::time::timeout(most.time, reading).await;
 }
 
-const LEFT: &str = "pushback_left_in_flight";
+const LEFT: &str = "pushback_abandoned_in_flight";
 
 /// So that the metric is there before there is one.
 pub(in crate::proxy) fn count_left_from_now_on() {
-    metrics::describe_gauge!(LEFT, "Calls that are finished though their clients have gone.");
+    metrics::describe_gauge!(LEFT, "Requests in flight whose clients have gone.");
     metrics::gauge!(LEFT).increment(0);
 }
 

@@ -81,13 +81,16 @@ impl Upgraded {
     }
 
     pub(super) fn publish_metrics(&self) {
-        describe_gauge!("pushback_upgraded", "Connections that have become something else, by route.");
-        describe_gauge!("pushback_upgraded_limit", "How many such connections there may be.");
-        describe_counter!("pushback_upgrades_refused_total", "Upgrades refused because there were so many.");
+        describe_gauge!(
+            "pushback_upgraded_connections",
+            "Upgraded connections, such as WebSockets, by route."
+        );
+        describe_gauge!("pushback_upgraded_connections_limit", "The most upgraded connections, by route.");
+        describe_counter!("pushback_upgrades_refused_total", "Upgrades refused at that limit, by route.");
         let snapshot = self.places.snapshot();
         let route = || self.route.to_string();
-        gauge!("pushback_upgraded", "route" => route()).set(snapshot.in_flight);
-        gauge!("pushback_upgraded_limit", "route" => route()).set(snapshot.limit);
+        gauge!("pushback_upgraded_connections", "route" => route()).set(snapshot.in_flight);
+        gauge!("pushback_upgraded_connections_limit", "route" => route()).set(snapshot.limit);
         counter!("pushback_upgrades_refused_total", "route" => route()).absolute(snapshot.refused.total());
     }
 }
