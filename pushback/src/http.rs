@@ -30,6 +30,8 @@ mod connections;
 mod events;
 mod fields;
 mod future;
+#[cfg(feature = "axum")]
+mod handler;
 mod head;
 mod hold;
 mod hold_time;

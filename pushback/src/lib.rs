@@ -45,7 +45,7 @@ Router::new()
 //! |---|---|
 //! | none | the gauge, its line and its limits, without any other crate |
 //! | `http` | the layer for whatever speaks `http` and `tower` |
-//! | `axum` | a cap on the connections of `axum::serve` |
+//! | `axum` | a cap on the connections of `axum::serve`, and [`Rejected`] as a handler's answer |
 //! | `dashboard` | a page that shows gauges live, as a router of axum |
 //! | `metrics`, `tracing`, `serde` | the gauge as metrics, as events, its snapshot as JSON |
 #![cfg_attr(docsrs, feature(doc_cfg))]

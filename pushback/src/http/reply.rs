@@ -9,7 +9,7 @@ use super::{
     classify::Asks,
     hold_time::HoldTime,
     refusal::{Form, Refusal},
-    turns::Turns,
+    turns::{Turns, Wait},
 };
 use crate::{
     gauge::PressureGauge,
@@ -85,6 +85,26 @@ impl Reply {
         self.is_quota = true;
         self
     }
+
+    /// What a stranger is told of whom nothing is known.
+    pub(super) fn refusal(&self, rejected: Rejected, wait: impl FnOnce() -> Wait) -> Refusal {
+        // Under a limit of 0 nothing fits, which is an operator's doing and will pass.
+        let is_final = rejected.reason == Reason::CostAboveLimit && rejected.limit > 0;
+        // It makes no sense to ask this server again for what never fits, when nobody waits any more, and when the server is going away,
+        // where whoever asks again at once reaches another one. Such callers stand in nobody's way.
+        let comes_back = !is_final && !matches!(rejected.reason, Reason::DeadlinePassed | Reason::Closed);
+        Refusal {
+            status: self.statuses[rejected.reason.index()],
+            form: Form::Text,
+            reason: rejected.reason,
+            wait: comes_back.then(wait),
+            is_final,
+            is_head: false,
+            closes: false,
+            is_quota: self.is_quota,
+            is_trusted: false,
+        }
+    }
 }
 
 impl Default for Reply {
@@ -126,22 +146,13 @@ impl Replier {
         request: &RequestHead<'_>,
         asks: Asks,
     ) -> Refusal {
-        // Under a limit of 0 nothing fits, which is an operator's doing and will pass.
-        let is_final = rejected.reason == Reason::CostAboveLimit && rejected.limit > 0;
-        // It makes no sense to ask this server again for what never fits, when nobody waits any more, and when the server is going away,
-        // where whoever asks again at once reaches another one. Such callers stand in nobody's way.
-        let comes_back = !is_final && !matches!(rejected.reason, Reason::DeadlinePassed | Reason::Closed);
         let wait = || self.turns.wait(gauge, asks.arrival.places(), rejected.limit);
         Refusal {
-            status: self.reply.statuses[rejected.reason.index()],
             form: Form::asked_for(request),
-            reason: rejected.reason,
-            wait: comes_back.then(wait),
-            is_final,
             is_head: *request.method == Method::HEAD,
             closes: rejected.reason == Reason::Closed && request.version < Version::HTTP_2,
-            is_quota: self.reply.is_quota,
             is_trusted: asks.is_trusted,
+            ..self.reply.refusal(rejected, wait)
         }
     }
 }

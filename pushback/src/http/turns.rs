@@ -45,6 +45,12 @@ pub(super) struct Wait {
     pub(super) milliseconds: u64,
 }
 
+#[cfg(feature = "axum")]
+impl Wait {
+    /// The least that anybody is told.
+    pub(super) const LEAST: Wait = Wait { seconds: SECONDS_MIN, milliseconds: 1_000 * SECONDS_MIN };
+}
+
 /// What callers were told. Times are in seconds from the first word on: the path of a refusal must be cheap.
 #[derive(Debug, Default)]
 struct Told {
