@@ -26,6 +26,8 @@ mod patience;
 mod permit;
 #[cfg(feature = "metrics")]
 mod publish;
+#[cfg(feature = "metrics")]
+mod publishing;
 mod rest;
 mod sampling;
 mod settle;
@@ -46,6 +48,8 @@ pub(crate) use awaiting_client::{AwaitingClient, Client};
 pub use builder::Builder;
 pub use drain::Drain;
 pub use permit::{OwnedPermit, Permit};
+#[cfg(feature = "metrics")]
+pub use publishing::PublishMetrics;
 #[cfg(feature = "http")]
 pub(crate) use span::Span;
 #[cfg(feature = "http")]

@@ -51,7 +51,7 @@ Router::new()
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 /// The examples of the documents.
-#[cfg(all(doctest, feature = "dashboard"))]
+#[cfg(all(doctest, feature = "dashboard", feature = "metrics"))]
 #[doc = include_str!("../../README.md")]
 #[doc = include_str!("../../docs/library.md")]
 struct Documents;
@@ -78,6 +78,8 @@ mod telemetry;
 
 pub use arrival::{Arrival, Priority};
 pub use clock::{Alarm, Clock, ManualClock, SystemClock};
+#[cfg(feature = "metrics")]
+pub use gauge::PublishMetrics;
 pub use gauge::{Acquire, Builder, Drain, DryRunMode, OwnedPermit, Permit, PressureGauge};
 pub use line::Line;
 pub use outcome::Outcome;

@@ -67,6 +67,35 @@ fn metrics_are_named_as_prometheus_wants_it_and_say_what_the_snapshot_says() {
 }
 
 #[test]
+fn metrics_that_are_published_again_and_again_follow_the_gauge_and_end_with_it() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let page = recorder.handle();
+    metrics::with_local_recorder(&recorder, || {
+        let (gauge, clock) = gauge("again");
+        let mut publishing = Task::new(gauge.publish_metrics_every(Duration::from_secs(5)));
+        let says = |in_flight: u32| {
+            let (line, text) = (format!("pushback_in_flight{{gauge=\"again\"}} {in_flight}"), page.render());
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        };
+        assert!(publishing.poll().is_pending());
+        says(0);
+        let held = gauge.try_acquire().unwrap();
+        clock.advance(Duration::from_secs(4));
+        assert!(publishing.poll().is_pending(), "whoever polls it early changes nothing");
+        says(0);
+        for in_flight in [1, 1] {
+            clock.advance(Duration::from_secs(5));
+            assert!(publishing.poll_if_rung().is_pending());
+            says(in_flight);
+        }
+        drop(held);
+        drop(gauge);
+        clock.advance(Duration::from_secs(5));
+        assert!(publishing.poll_if_rung().is_ready(), "it keeps no gauge alive");
+    });
+}
+
+#[test]
 fn the_service_time_runs_from_the_end_of_the_upload_to_the_head() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let page = recorder.handle();

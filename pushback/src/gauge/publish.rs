@@ -11,8 +11,9 @@ use super::{PressureGauge, label::label};
 use crate::snapshot::Snapshot;
 
 impl PressureGauge {
-    /// Tells the [`metrics`] facade what the gauge is at this moment. Call it before each scrape, or as often as your
-    /// exporter wants; nothing on a call's way does it, so that a call costs no more than without metrics.
+    /// Tells the [`metrics`] facade what the gauge is at this moment, **once**: nothing on a call's way does it, so that a call costs no
+    /// more than without metrics. [`publish_metrics_every`](Self::publish_metrics_every) goes on doing it. This one is for whoever has a loop
+    /// of his own, or a handler that answers a scrape, which has the newest figures if it calls this first.
     ///
     /// All metrics have the label `gauge`, the gauge's name; no label comes from a caller. Of several gauges of one name, the second that
     /// publishes is called `name #2` here; what is recorded as it happens is of all that have the name. So name gauges by what they
