@@ -37,8 +37,8 @@ impl Builder {
         }
     }
 
-    /// What the gauge is called in errors, logs and metrics; `gauge` if nothing is said. 1 to 64 bytes without control
-    /// characters. Names are kept for the life of the process, so name what a gauge protects, and not each call.
+    /// What the gauge is called in errors, logs, metrics and on the live page; `gauge` if nothing is said. Of several of one name, metrics and
+    /// page number the second, `gauge #2`; errors and logs do not. 1 to 64 bytes without control characters. Names are kept for the life of the process, so name what a gauge protects, and not each call.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
