@@ -386,8 +386,9 @@ fn tokio_refusal() -> Operate {
 }
 
 fn refusal_at_full_line() -> Operate {
-    let gauge =
-        PressureGauge::builder().limit(1).line(Line::fifo(1)).build().expect("the settings are right");
+    // Who waits in it waits for as long as the benchmark takes.
+    let line = Line::fifo(1).wait_at_most(Duration::MAX);
+    let gauge = PressureGauge::builder().limit(1).line(line).build().expect("the settings are right");
     let held = gauge.try_acquire().expect("a new gauge is empty").into_owned();
     let mut waiting = Box::pin(gauge.acquire().into_owned());
     assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());

@@ -6,12 +6,15 @@
 //!
 //! `cargo run --example pulling_consumer`
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
-use pushback::PressureGauge;
+use pushback::{Line, PressureGauge};
 use tokio::sync::mpsc;
 
 const MESSAGES: u32 = 1_000;
@@ -21,8 +24,10 @@ const LIMIT: u32 = 4;
 #[tokio::main]
 async fn main() {
     let (producer, mut inbox) = mpsc::channel::<u32>(CHANNEL as usize);
-    let gauge =
-        PressureGauge::builder().name("consumer").limit(LIMIT).build().expect("the settings are right");
+    // The consumer is the only one in line, and has all the time that the work takes.
+    let line = Line::fifo(1).wait_at_most(Duration::MAX);
+    let gauge = PressureGauge::builder().name("consumer").limit(LIMIT).line(line).build();
+    let gauge = gauge.expect("the settings are right");
     let sent = Arc::new(AtomicU32::new(0));
     let done = Arc::new(AtomicU32::new(0));
 

@@ -96,7 +96,8 @@ pub enum DryRunMode {
 
 impl PressureGauge {
     /// A gauge for at most `limit` places in flight, 0 to [`u32::MAX`]; 0 admits nothing. Its line is as long as the
-    /// limit. [`builder`](Self::builder) has all settings.
+    /// limit, and nobody waits in it for more than 1 s. Its name is `gauge`; one of its own it gets from
+    /// [`builder`](Self::builder), which has all settings: `PressureGauge::builder().name("database").limit(10).build()?`.
     pub fn new(limit: u32) -> Self {
         PressureGauge { core: Core::new("gauge", limit, None, Line::default(), SystemClock::shared()) }
     }

@@ -4,14 +4,16 @@ pub(crate) mod queue;
 
 use std::time::Duration;
 
-/// How long a call waits at most if nothing else is said: long enough for a call that will be served, short enough
-/// that a place that is never given back shows as refusals and not as a service that hangs.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+/// How long a call waits at most if nothing else is said: long enough for a burst, short enough that most callers are still there, and that
+/// a place that is never given back shows as refusals at once and not as a service that hangs.
+const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// How many calls may wait, and for how long.
 ///
 /// A line absorbs short bursts. It does not raise what a service can do: under lasting overload every place in it
-/// only makes all calls wait longer, so keep it short and bound the wait by what callers still find useful.
+/// only makes all calls wait longer, so keep it short and bound the wait by what callers still find useful. If nothing is said, that
+/// is 1 s: somebody who waits for an answer has mostly gone by then, and work that nobody waits for says that it has time,
+/// `wait_at_most(Duration::MAX)`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -32,7 +34,7 @@ pub struct Line {
 
 impl Line {
     /// A line in which, among calls of one [`Priority`], whoever came first is next. `capacity` is how many calls may wait, 0 to [`u32::MAX`]; with 0,
-    /// the entry points that wait refuse at once too. The longest wait is 60 s unless
+    /// the entry points that wait refuse at once too. The longest wait is 1 s unless
     /// [`wait_at_most`](Line::wait_at_most) says otherwise.
     ///
     /// [`Priority`]: crate::Priority
@@ -40,7 +42,7 @@ impl Line {
         Line { capacity: Some(capacity), wait_max: WAIT_MAX }
     }
 
-    /// A line as long as the limit, whatever the limit is at the time: the default of every gauge.
+    /// A line as long as the limit, whatever the limit is at the time, with a longest wait of 1 s: the default of every gauge.
     pub const fn as_long_as_the_limit() -> Self {
         Line { capacity: None, wait_max: WAIT_MAX }
     }

@@ -1,9 +1,12 @@
 //! The live page as a router: what it serves, and the stream's life.
 #![cfg(feature = "dashboard")]
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use axum::{
@@ -52,7 +55,8 @@ fn app(gauge: &PressureGauge) -> Router {
 
 #[tokio::test]
 async fn a_frame_tells_what_happened_while_somebody_looked() {
-    let gauge = PressureGauge::builder().name("shop").limit(1).line(Line::fifo(3)).build().unwrap();
+    let line = Line::fifo(3).wait_at_most(Duration::MAX);
+    let gauge = PressureGauge::builder().name("shop").limit(1).line(line).build().unwrap();
     let app = app(&gauge);
     assert_eq!(ask(&app, "/api/before").await.status(), StatusCode::OK);
     let mut stream = ask(&app, "/pressure/events").await;

@@ -3,13 +3,15 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook},
     thread,
+    time::Duration,
 };
 
 use pushback::{Line, PressureGauge};
 
 #[test]
 fn panics_on_many_threads_lose_nothing() {
-    let gauge = PressureGauge::builder().limit(2).line(Line::fifo(8)).build().unwrap();
+    let line = Line::fifo(8).wait_at_most(Duration::MAX);
+    let gauge = PressureGauge::builder().limit(2).line(line).build().unwrap();
     let hook = take_hook();
     set_hook(Box::new(|_| ()));
     thread::scope(|scope| {

@@ -35,7 +35,7 @@ fn metrics_are_named_as_prometheus_wants_it_and_say_what_the_snapshot_says() {
         assert!(gauge.try_acquire().is_err());
         let mut waiting = Task::new(gauge.acquire());
         assert!(waiting.poll().is_pending());
-        clock.advance(Duration::from_secs(2));
+        clock.advance(Duration::from_millis(500));
         gauge.publish_metrics();
         let text = page.render();
         for line in [
@@ -43,7 +43,7 @@ fn metrics_are_named_as_prometheus_wants_it_and_say_what_the_snapshot_says() {
             "pushback_limit{gauge=\"db\"} 1",
             "pushback_in_flight{gauge=\"db\"} 1",
             "pushback_queued{gauge=\"db\"} 1",
-            "pushback_queue_oldest_seconds{gauge=\"db\"} 2",
+            "pushback_queue_oldest_seconds{gauge=\"db\"} 0.5",
             "# TYPE pushback_admitted_total counter",
             "pushback_admitted_total{gauge=\"db\"} 1",
             "pushback_refused_total{gauge=\"db\",reason=\"full\"} 1",
@@ -59,7 +59,7 @@ fn metrics_are_named_as_prometheus_wants_it_and_say_what_the_snapshot_says() {
         gauge.publish_metrics();
         let text = page.render();
         assert!(
-            text.contains("pushback_queue_wait_seconds_sum{gauge=\"db\",result=\"admitted\"} 2\n"),
+            text.contains("pushback_queue_wait_seconds_sum{gauge=\"db\",result=\"admitted\"} 0.5\n"),
             "{text}"
         );
         assert!(text.contains("pushback_dry_run_in_flight{gauge=\"db\"} 0"), "{text}");
@@ -154,7 +154,7 @@ fn logs_say_who_was_refused_and_why_and_what_operators_did() {
         assert!(gauge.try_acquire().is_err());
         let mut waiting = Task::new(gauge.acquire());
         assert!(waiting.poll().is_pending());
-        clock.advance(Duration::from_secs(1));
+        clock.advance(Duration::from_millis(500));
         drop(held);
         assert!(waiting.poll().is_ready());
         gauge.set_limit(7);
@@ -167,7 +167,7 @@ fn logs_say_who_was_refused_and_why_and_what_operators_did() {
         lines,
         [
             "DEBUG pushback: refused gauge=\"db\" reason=\"full\" limit=1 in_flight=1",
-            "TRACE pushback: waited in line gauge=\"db\" result=\"admitted\" waited=1s",
+            "TRACE pushback: waited in line gauge=\"db\" result=\"admitted\" waited=500ms",
             "INFO pushback: limit set gauge=\"db\" limit=7 limit_before=1",
             "INFO pushback: dry run set gauge=\"db\" on=true",
             "INFO pushback: closed gauge=\"db\"",

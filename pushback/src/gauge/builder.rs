@@ -51,7 +51,7 @@ impl Builder {
         self
     }
 
-    /// The line for the entry points that wait; as long as the limit if nothing is said.
+    /// The line for the entry points that wait; as long as the limit if nothing is said, and nobody waits in it for more than 1 s.
     pub fn line(mut self, line: Line) -> Self {
         self.line = line;
         self

@@ -144,6 +144,21 @@ fn who_waits_too_long_is_refused_when_the_time_has_come_and_not_before() {
 }
 
 #[test]
+fn nobody_waits_for_more_than_a_second_unless_told_otherwise() {
+    for line in [Line::fifo(1), Line::default()] {
+        let (gauge, clock) = gauge(1, line);
+        let _held = gauge.try_acquire().unwrap();
+        let mut waiting = Task::new(gauge.acquire());
+        assert!(waiting.poll().is_pending());
+        clock.advance(Duration::from_millis(999));
+        assert!(waiting.poll_if_rung().is_pending());
+        clock.advance(Duration::from_millis(1));
+        let Poll::Ready(Err(refused)) = waiting.poll_if_rung() else { panic!("its time is up") };
+        assert_eq!(refused.reason, Reason::WaitedTooLong);
+    }
+}
+
+#[test]
 fn a_deadline_refuses_on_arrival_and_in_line() {
     let (gauge, clock) = gauge(1, Line::fifo(2));
     let now = clock.now();
@@ -300,7 +315,8 @@ fn a_waker_that_panics_keeps_nobody_else_from_their_turn() {
 #[test]
 fn many_short_waits_beside_a_long_one_do_not_pile_up_alarms() {
     let clock = CountingClock::default();
-    let gauge = PressureGauge::builder().limit(1).line(Line::fifo(9)).clock(clock.clone()).build().unwrap();
+    let line = Line::fifo(9).wait_at_most(Duration::from_secs(60));
+    let gauge = PressureGauge::builder().limit(1).line(line).clock(clock.clone()).build().unwrap();
     let _held = gauge.try_acquire().unwrap();
     let mut long = Task::new(gauge.acquire());
     assert!(long.poll().is_pending());
@@ -318,7 +334,8 @@ fn many_short_waits_beside_a_long_one_do_not_pile_up_alarms() {
 #[test]
 fn waiting_works_on_tokio_on_smol_and_on_threads_at_once() {
     const CALLS: u32 = 200;
-    let gauge = PressureGauge::builder().limit(2).line(Line::fifo(3 * CALLS)).build().unwrap();
+    let line = Line::fifo(3 * CALLS).wait_at_most(Duration::MAX);
+    let gauge = PressureGauge::builder().limit(2).line(line).build().unwrap();
     let (inside, peak, done) = (AtomicU32::new(0), AtomicU32::new(0), AtomicU32::new(0));
     let work = || {
         peak.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
