@@ -67,6 +67,12 @@ impl Arrival {
         self.priority
     }
 
+    /// Whether somebody said how important it is, and not that it is as all others.
+    #[cfg(feature = "tracing")]
+    pub(crate) const fn has_priority(&self) -> bool {
+        !matches!(self.priority, Priority::Normal)
+    }
+
     pub(crate) const fn level(&self) -> u8 {
         self.priority as u8
     }
@@ -85,7 +91,8 @@ impl Default for Arrival {
 /// [`Reason::Displaced`]. The order is strict: while more important calls keep coming, others wait as long as the line lets
 /// anybody wait, and are then refused.
 ///
-/// Where nobody waits, all calls are equal: a place is either free or not.
+/// Where nobody waits, all calls are equal: a place is either free or not. The first call with a priority that a gauge refuses there is a
+/// warning in the log (feature `tracing`).
 ///
 /// [`Reason::Displaced`]: crate::Reason::Displaced
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -60,6 +60,12 @@ impl Line {
         self.capacity.unwrap_or(limit)
     }
 
+    /// Whether it was made so that nobody waits in it.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn is_for_nobody(&self) -> bool {
+        self.capacity == Some(0)
+    }
+
     pub(crate) fn wait_max(&self) -> Duration {
         self.wait_max
     }

@@ -129,10 +129,34 @@ impl Core {
         }
         if in_time && self.modes.all_usual() && cost <= self.slots.limit() {
             self.refused.count(Reason::Full);
+            self.note_priority(arrival);
             return Err(self.rejection(Reason::Full));
         }
         let seen = if in_time { Reason::Full } else { Reason::DeadlinePassed };
-        self.turn_away(seen, cost).map_err(|reason| self.rejection(reason))
+        self.turn_away(seen, cost).map_err(|reason| {
+            if reason == Reason::Full {
+                self.note_priority(arrival);
+            }
+            self.rejection(reason)
+        })
+    }
+
+    /// A call found no place where nobody waits.
+    #[inline]
+    fn note_priority(&self, arrival: Arrival) {
+        #[cfg(feature = "tracing")]
+        if arrival.has_priority() && !self.modes.is(Mode::HAS_WARNED) {
+            self.warn_of_priority();
+        }
+        let _ = arrival;
+    }
+
+    #[cfg(feature = "tracing")]
+    #[cold]
+    fn warn_of_priority(&self) {
+        if self.modes.set_first(Mode::HAS_WARNED) {
+            telemetry::priority_ignored(self.name);
+        }
     }
 
     /// Admits a call, refuses it, or puts it in line, where `waker` is woken when its turn comes.
@@ -190,7 +214,12 @@ impl Core {
         if takes_it && self.why_never(cost).is_none() {
             return None;
         }
-        Some(self.turn_away(Reason::LineFull, cost))
+        let answer = self.turn_away(Reason::LineFull, cost);
+        #[cfg(feature = "tracing")]
+        if matches!(answer, Err(Reason::LineFull)) && self.line.is_for_nobody() {
+            self.note_priority(arrival);
+        }
+        Some(answer)
     }
 
     /// What became of a call in line: its answer, once, or that it still waits. A refusal was counted when it was
