@@ -10,8 +10,8 @@
 //! # let _ = app;
 //! ```
 //!
-//! A router's `route_layer` covers its paths, and `Router::layer` unknown ones too. Both cover methods that no route serves; a route's own
-//! does not: `get(handler).route_layer(layer)`.
+//! A router's `route_layer` covers its paths, and `Router::layer` unknown ones and the fallback too. Both cover methods that no route serves; a
+//! route's own `route_layer` does not: `get(handler).route_layer(layer)`. None covers routes and fallbacks that are added behind it.
 //!
 //! A refusal is 429 with `Retry-After`, problem details (RFC 9457) for callers that accept them, and in gRPC's own words for gRPC
 //! callers; [`Reply`] changes the status. It says neither the limit nor the gauge's name, and why only to peers whom [`Trust`]

@@ -1,6 +1,7 @@
 //! The layer, driven by hand and by axum.
 #![cfg(feature = "http")]
 
+mod axum_routes;
 mod blame;
 mod classify;
 mod connections;
