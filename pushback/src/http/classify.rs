@@ -51,11 +51,13 @@ use crate::{
 #[derive(Clone, Default)]
 pub struct Classify {
     exempt: Vec<String>,
+    exempt_if: Vec<Arc<ExemptIf>>,
     arrival: Option<Arc<ArrivalOf>>,
     trust: Option<Trust>,
     outcome: Option<Arc<OutcomeOf>>,
 }
 
+type ExemptIf = dyn Fn(&RequestHead<'_>) -> bool + Send + Sync;
 type ArrivalOf = dyn Fn(&RequestHead<'_>) -> Arrival + Send + Sync;
 type OutcomeOf = dyn Fn(&ResponseHead<'_>) -> Outcome + Send + Sync;
 
@@ -107,8 +109,9 @@ impl Classify {
         Classify::default()
     }
 
-    /// Paths that pass without a place and without a limit, such as health checks. They are compared as they are
-    /// written, without the query.
+    /// Paths that pass without a place and without a limit, such as health checks, whatever the method. They are compared as they are
+    /// written, without the query, with the path that the layer sees: inside a router that axum's `nest` puts at `/api`, that is `/healthz` and
+    /// not `/api/healthz`; around the outer router, it is `/api/healthz`.
     ///
     /// # Errors
     ///
@@ -126,6 +129,29 @@ impl Classify {
             self.exempt.push(path);
         }
         Ok(self)
+    }
+
+    /// Requests that pass without a place and without a limit, by anything that is known before their bodies are read, in
+    /// addition to what else is exempt. It runs for each request, and sees what callers say, so let pass only what costs the service nothing.
+    ///
+    /// A browser's question whether a page of another origin may ask, a CORS preflight, is no work where a layer or the proxy before the
+    /// service answers it, and a refusal there hides the service's own answer from the page. But anybody can write such a request, and a
+    /// service may work on it as on any other; so it passes only if you say so:
+    ///
+    /// ```
+    /// use http::Method;
+    /// use pushback::http::Classify;
+    ///
+    /// let classify = Classify::new()
+    ///     .exempt_if(|request| request.is_preflight())
+    ///     .exempt_if(|request| request.method == Method::GET && request.uri.path().starts_with("/static/"));
+    /// # let _ = classify;
+    /// ```
+    ///
+    /// Inside axum's `nest`, `request.uri` lacks the prefix; axum's `OriginalUri` in `request.extensions` has it.
+    pub fn exempt_if(mut self, passes: impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static) -> Self {
+        self.exempt_if.push(Arc::new(passes));
+        self
     }
 
     /// The cost, priority and deadline of a request. It runs for each request, before anything is decided. What an untrusted
@@ -160,7 +186,7 @@ impl Classify {
             // First of all, so that nobody behind this believes them, on exempt paths neither.
             trust.strip(request.headers_mut());
         }
-        if self.exempt.iter().any(|path| path == request.uri().path()) {
+        if self.is_exempt(request) {
             return Class::Exempt;
         }
         let arrival = self.arrival.as_ref().map(|arrival_of| arrival_of(&RequestHead::of(request)));
@@ -172,6 +198,11 @@ impl Classify {
                 Class::Asks(Asks { arrival, is_trusted: true })
             }
         }
+    }
+
+    fn is_exempt<Q>(&self, request: &Request<Q>) -> bool {
+        self.exempt.iter().any(|path| path == request.uri().path())
+            || self.exempt_if.iter().any(|passes| passes(&RequestHead::of(request)))
     }
 
     /// What a response's head says; `None` if only the trailers will say it.

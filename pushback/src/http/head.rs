@@ -1,6 +1,9 @@
 //! What is known of a request and of a response before their bodies are read.
 
-use ::http::{Extensions, HeaderMap, Method, Request, StatusCode, Uri, Version};
+use ::http::{
+    Extensions, HeaderMap, Method, Request, StatusCode, Uri, Version,
+    header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN},
+};
 
 /// What is known of a request before its body is read.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +30,14 @@ impl<'a> RequestHead<'a> {
             headers: request.headers(),
             extensions: request.extensions(),
         }
+    }
+
+    /// Whether it asks, as browsers do (a CORS preflight), if a page of another origin may ask: `OPTIONS` with `Origin` and
+    /// `Access-Control-Request-Method`.
+    pub fn is_preflight(&self) -> bool {
+        *self.method == Method::OPTIONS
+            && self.headers.contains_key(ORIGIN)
+            && self.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
     }
 }
 

@@ -63,6 +63,37 @@ fn exempt_paths_pass_a_full_gauge_and_take_no_place() {
 }
 
 #[test]
+fn a_preflight_passes_if_it_is_said_and_so_does_what_else_is() {
+    let gauge = PressureGauge::new(1);
+    let _held = gauge.try_acquire().unwrap();
+    let plain = BackpressureLayer::new(gauge.clone());
+    let said = Classify::new()
+        .exempt_if(|request| request.is_preflight())
+        .exempt_if(|request| request.method == http::Method::GET && request.uri.path() == "/read");
+    let said = plain.clone().classify(said);
+    let status = |layer: &BackpressureLayer, method: &str, path: &str, headers: &[(&str, &str)]| {
+        let mut request = with_headers(path, headers);
+        *request.method_mut() = method.parse().unwrap();
+        match Task::new(layer.layer(Fast).call(request)).poll() {
+            Poll::Ready(Ok(response)) => response.status(),
+            _ => panic!("it answers at once"),
+        }
+    };
+    let preflight = [("origin", "https://page.test"), ("access-control-request-method", "PUT")];
+    assert_eq!(status(&plain, "OPTIONS", "/", &preflight), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(status(&said, "OPTIONS", "/", &preflight), StatusCode::OK);
+    for (method, headers) in [("OPTIONS", &[][..]), ("OPTIONS", &preflight[..1]), ("PUT", &preflight)] {
+        assert_eq!(
+            status(&said, method, "/", headers),
+            StatusCode::TOO_MANY_REQUESTS,
+            "{method} {headers:?}"
+        );
+    }
+    assert_eq!(status(&said, "GET", "/read", &[]), StatusCode::OK);
+    assert_eq!(status(&said, "PUT", "/read", &[]), StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[test]
 fn a_route_has_a_cost_and_a_priority() {
     let gauge = PressureGauge::builder().limit(3).line(Line::fifo(10)).build().unwrap();
     let classify = Classify::new().arrival(|request| match request.uri.path() {
