@@ -49,7 +49,8 @@ impl Bench {
         self.totals.refused += refused;
         let began = Duration::from_secs_f64(began);
         let ended = began + Duration::from_secs_f64(time);
-        let sample = Sample { in_flight, outcome, totals: self.totals, ..Sample::new(began, ended) };
+        let mut sample = Sample::new(began, ended);
+        (sample.in_flight, sample.outcome, sample.totals) = (in_flight, outcome, self.totals);
         if let Some(decision) = self.controller.observe(&sample, self.limit) {
             assert!(decision.limit.is_finite(), "{}: {decision:?} after {sample:?}", self.name);
             assert!(!decision.why.is_empty(), "{}: no reason", self.name);

@@ -56,6 +56,26 @@ Router::new()
 #[doc = include_str!("../../docs/library.md")]
 struct Documents;
 
+/// What is read, or made by its own functions, may grow: nobody outside can write it out, or take it apart without `..`.
+///
+/// ```compile_fail
+/// let pushback::limit::Totals { admitted: _, refused: _, timed: _, unshown: _ } = pushback::limit::Totals::default();
+/// ```
+/// ```compile_fail
+/// let _ = pushback::limit::Start { limit: 1, controller: None };
+/// ```
+/// ```compile_fail
+/// let _ = pushback::limit::Decision { limit: 1.0, cause: "", why: "".into() };
+/// ```
+/// ```compile_fail
+/// let _ = pushback::limit::Sample { ..pushback::limit::Sample::new(Default::default(), Default::default()) };
+/// ```
+/// ```compile_fail
+/// let _ = pushback::limit::Seen { ..Default::default() };
+/// ```
+#[cfg(doctest)]
+struct MayGrow;
+
 mod arrival;
 mod clock;
 #[cfg(feature = "dashboard")]

@@ -26,7 +26,32 @@ use crate::{outcome::Outcome, settings::BuildError};
 
 /// Settings of a limit.
 ///
-/// A number is the simplest: so many places, and nothing moves them.
+/// A number is the simplest: so many places, and nothing moves them. One of one's own:
+///
+/// ```
+/// use pushback::{BuildError, Outcome, PressureGauge, limit::{Controller, Decision, Limit, Sample, Start}};
+///
+/// /// Half as much after each overload.
+/// #[derive(Debug, Clone)]
+/// struct Halves;
+///
+/// impl Limit for Halves {
+///     fn start(&self) -> Result<Start, BuildError> {
+///         Ok(Start::moving(8, Halves))
+///     }
+/// }
+///
+/// impl Controller for Halves {
+///     fn observe(&mut self, sample: &Sample, limit: f64) -> Option<Decision> {
+///         (sample.outcome == Outcome::Overload).then(|| Decision::new(limit / 2.0, "overloaded"))
+///     }
+/// }
+///
+/// let gauge = PressureGauge::builder().limit(Halves).build()?;
+/// gauge.process_with(|| "503", |_| Outcome::Overload)?;
+/// assert_eq!(gauge.snapshot().limit, 4);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Limit: Debug + Send + Sync + 'static {
     /// Where the limit begins, and who moves it from there.
     ///
@@ -38,11 +63,24 @@ pub trait Limit: Debug + Send + Sync + 'static {
 
 /// The beginning of a limit.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Start {
     /// The first limit, 0 to [`u32::MAX`] places.
     pub limit: u32,
     /// Who moves it; nobody, if it is fixed.
     pub controller: Option<Box<dyn Controller>>,
+}
+
+impl Start {
+    /// So many places, 0 to [`u32::MAX`], and nobody moves them.
+    pub fn fixed(limit: u32) -> Self {
+        Start { limit, controller: None }
+    }
+
+    /// So many places, 0 to [`u32::MAX`], and who moves them from there.
+    pub fn moving(limit: u32, controller: impl Controller + 'static) -> Self {
+        Start { limit, controller: Some(Box::new(controller)) }
+    }
 }
 
 /// What moves a limit while a gauge runs.
@@ -85,8 +123,10 @@ pub trait Controller: Debug + Send {
     }
 }
 
-/// A call that ended, as a controller sees it. One call gives at most one.
+/// A call that ended, as a controller sees it. One call gives at most one. Tests of a controller make one by [`new`](Self::new), and set
+/// the fields that matter.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Sample {
     /// When it was admitted, since the gauge was built; its wait in line is over then.
     pub began: Duration,
@@ -116,6 +156,7 @@ pub struct Sample {
 
 /// What a gauge has counted since it was built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Totals {
     /// Calls that were admitted.
     pub admitted: u64,
@@ -153,6 +194,7 @@ impl Sample {
 
 /// Where a limit moves, and why.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Decision {
     /// The limit from now on; the gauge admits the whole places of it.
     pub limit: f64,
@@ -167,6 +209,11 @@ impl Decision {
     /// A decision for a reason that is always told the same way.
     pub fn new(limit: f64, why: &'static str) -> Self {
         Decision { limit, cause: why, why: Cow::Borrowed(why) }
+    }
+
+    /// A decision for one of few causes, told with figures.
+    pub fn with_cause(limit: f64, cause: &'static str, why: impl Into<Cow<'static, str>>) -> Self {
+        Decision { limit, cause, why: why.into() }
     }
 }
 
@@ -191,7 +238,7 @@ const NAMED: &[(&str, New)] = &[
 
 impl Limit for u32 {
     fn start(&self) -> Result<Start, BuildError> {
-        Ok(Start { limit: *self, controller: None })
+        Ok(Start::fixed(*self))
     }
 }
 

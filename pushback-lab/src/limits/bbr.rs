@@ -51,7 +51,7 @@ impl Limit for Bbr {
             buckets: VecDeque::new(),
             filled: None,
         };
-        Ok(Start { limit: self.initial, controller: Some(Box::new(running)) })
+        Ok(Start::moving(self.initial, running))
     }
 }
 

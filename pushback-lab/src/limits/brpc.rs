@@ -76,7 +76,7 @@ impl Limit for Brpc {
             halved_until: None,
         };
         running.plan_remeasuring(Duration::ZERO);
-        Ok(Start { limit, controller: Some(Box::new(running)) })
+        Ok(Start::moving(limit, running))
     }
 }
 

@@ -83,7 +83,7 @@ impl Limit for Envoy {
             probe: Some(Probe { limit: f64::from(initial) }),
             epoch: Duration::ZERO,
         };
-        Ok(Start { limit, controller: Some(Box::new(running)) })
+        Ok(Start::moving(limit, running))
     }
 }
 

@@ -68,7 +68,7 @@ impl Limit for Failsafe {
             baseline: Average::over(10),
             history: History::default(),
         };
-        Ok(Start { limit: self.initial, controller: Some(Box::new(running)) })
+        Ok(Start::moving(self.initial, running))
     }
 }
 

@@ -28,7 +28,7 @@ impl Limit for RandomWalk {
     fn start(&self) -> Result<Start, BuildError> {
         let running =
             Running { bounds: self.bounds.clone(), dice: Dice::new(self.seed), next: Duration::ZERO };
-        Ok(Start { limit: self.initial, controller: Some(Box::new(running)) })
+        Ok(Start::moving(self.initial, running))
     }
 }
 

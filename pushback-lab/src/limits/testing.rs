@@ -40,7 +40,8 @@ impl Bench {
     pub(super) fn call_with(&mut self, outcome: Outcome, later: f64, time: f64, in_flight: u32) -> f64 {
         self.now += later;
         let (began, ended) = (Duration::from_secs_f64(self.now - time), Duration::from_secs_f64(self.now));
-        let sample = Sample { in_flight, outcome, ..Sample::new(began, ended) };
+        let mut sample = Sample::new(began, ended);
+        (sample.in_flight, sample.outcome) = (in_flight, outcome);
         if let Some(decision) = self.controller.observe(&sample, self.limit) {
             let bounds = self.controller.bounds();
             self.limit = decision.limit.clamp(f64::from(*bounds.start()), f64::from(*bounds.end()));

@@ -58,7 +58,7 @@ impl Limit for Aimd {
     fn start(&self) -> Result<Start, BuildError> {
         let limit = checked(self.initial, &self.bounds)?;
         let running = Running { settings: self.clone(), window: Window::default() };
-        Ok(Start { limit, controller: Some(Box::new(running)) })
+        Ok(Start::moving(limit, running))
     }
 }
 

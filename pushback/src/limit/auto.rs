@@ -202,7 +202,7 @@ impl Limit for Auto {
         };
         let first = initial.min(self.initial_max.max(*self.bounds.start()));
         let limit = self.resumed.map_or(first, |limit| limit.clamp(*self.bounds.start(), *self.bounds.end()));
-        Ok(Start { limit, controller: Some(Box::new(running)) })
+        Ok(Start::moving(limit, running))
     }
 }
 

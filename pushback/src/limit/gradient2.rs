@@ -54,7 +54,7 @@ impl Limit for Gradient2 {
     fn start(&self) -> Result<Start, BuildError> {
         let limit = checked(self.initial, &self.bounds)?;
         let running = Running { settings: self.clone(), window: Window::default(), long: Average::default() };
-        Ok(Start { limit, controller: Some(Box::new(running)) })
+        Ok(Start::moving(limit, running))
     }
 }
 

@@ -80,7 +80,7 @@ impl Limit for Vegas {
             jitter: 0.0,
         };
         running.roll();
-        Ok(Start { limit, controller: Some(Box::new(running)) })
+        Ok(Start::moving(limit, running))
     }
 }
 

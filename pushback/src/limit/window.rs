@@ -22,6 +22,7 @@ pub struct Window {
 
 /// What a window has seen.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[non_exhaustive]
 pub struct Seen {
     /// How many calls.
     pub calls: u32,

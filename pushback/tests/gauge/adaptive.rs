@@ -49,7 +49,7 @@ impl Scripted {
 
 impl Limit for Scripted {
     fn start(&self) -> Result<Start, BuildError> {
-        Ok(Start { limit: 4, controller: Some(Box::new(self.clone())) })
+        Ok(Start::moving(4, self.clone()))
     }
 }
 
@@ -106,8 +106,10 @@ fn each_call_that_ended_is_told_once_with_its_times_and_whom_it_met() {
     let ms = Duration::from_millis;
     let told = |began, ended, in_flight, outcome| {
         let (began, ended) = (ms(began), ms(ended));
-        let totals = Totals { admitted: 2, refused: 1, timed: 2, unshown: 0 };
-        (Sample { in_flight, outcome, totals, ..Sample::new(began, ended) }, 4.0)
+        let mut sample = Sample::new(began, ended);
+        (sample.in_flight, sample.outcome) = (in_flight, outcome);
+        (sample.totals.admitted, sample.totals.refused, sample.totals.timed) = (2, 1, 2);
+        (sample, 4.0)
     };
     assert_eq!(limit.seen(), [told(5, 15, 2, Outcome::Overload), told(0, 16, 1, Outcome::Success)]);
 }

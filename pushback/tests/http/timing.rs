@@ -20,7 +20,7 @@ pub(super) struct Listens(pub(super) Arc<Mutex<Vec<Sample>>>);
 
 impl Limit for Listens {
     fn start(&self) -> Result<Start, BuildError> {
-        Ok(Start { limit: 1, controller: Some(Box::new(self.clone())) })
+        Ok(Start::moving(1, self.clone()))
     }
 }
 

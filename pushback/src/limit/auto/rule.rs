@@ -454,5 +454,5 @@ fn belief(running: f64, base: f64) -> String {
 const GIVEN_UP: &str = "the load ended in a look at fewer in flight: as before";
 
 fn because(limit: f64, cause: &'static str, why: impl Into<Cow<'static, str>>) -> Decision {
-    Decision { limit, cause, why: why.into() }
+    Decision::with_cause(limit, cause, why)
 }
