@@ -75,3 +75,12 @@ fn what_is_no_link_is_none_and_headings_have_their_anchors() {
     assert_eq!(links(text), ["a.md#x", "b.md"]);
     assert_eq!(anchors(text), ["a-b-c-d"]);
 }
+
+/// cargo only warns of one that does not.
+#[test]
+fn each_package_says_where_its_project_is() {
+    for package in ["pushback", "pushback-lab", "pushback-cli", "xtask"] {
+        let manifest = fs::read_to_string(root().join(package).join("Cargo.toml")).unwrap();
+        assert!(manifest.contains("\nrepository.workspace = true\n"), "{package} does not");
+    }
+}
