@@ -153,6 +153,22 @@ fn after_an_outage_as_many_are_let_in_as_will_be_done_in_time() {
 }
 
 #[test]
+fn a_moment_in_which_nothing_is_done_is_no_reason_for_a_look_at_fewer() {
+    Belief {
+        head: "deadline = \"300ms\"",
+        text: "workers = 64\ntime.constant = \"20ms\"\n\
+               [[phase]]\nlasts = \"10s\"\nrate = 100\narrivals = \"steady\"\n\
+               [[phase]]\nlasts = \"250ms\"\nrate = 100\narrivals = \"steady\"\nchange.a.speed = 0\n\
+               [[phase]]\nlasts = \"10s\"\nrate = 100",
+        between: (11, 13),
+        can: 100.0,
+        // By chance, a few more or less arrive.
+        least: 0.96,
+    }
+    .holds();
+}
+
+#[test]
 fn a_large_limit_of_slow_calls_comes_down_after_a_burst() {
     Belief {
         head: "deadline = \"6s\"",

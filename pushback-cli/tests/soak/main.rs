@@ -87,8 +87,12 @@ fn turns() -> u64 {
 struct Phase {
     is_attacked: bool,
     answers: Answers,
-    /// The least limit of the honest calls' gauge that was seen.
+    /// The median of the honest calls' limit: where it stands, and not where it goes for a moment when the machine had no processor for
+    /// this. What a moment costs them is judged by their answers.
     limit: f64,
+    /// Where it stood at each look, and why.
+    #[expect(dead_code, reason = "it is printed when something is wrong")]
+    whys: Vec<String>,
     /// KiB that the proxy has resident when all is over.
     memory: f64,
     /// How long the proxy and these clients have waited for a processor, all their threads together.
@@ -100,16 +104,19 @@ async fn phase(is_attacked: bool, soaked: &Soaked, honest: &Honest) -> Phase {
     let mut ticks = interval(LOOK);
     ticks.tick().await; // which comes at once
     let (before, waited_before) = (honest.answers(), soaked.waited());
-    let mut limit = f64::INFINITY;
+    let (mut limits, mut whys) = (Vec::new(), Vec::new());
     for look in 0..LOOKS {
         if is_attacked {
             soaked.reload(look);
         }
         ticks.tick().await;
-        limit = limit.min(soaked.figures().await.limit());
+        limits.push(soaked.figures().await.limit());
+        whys.push(soaked.why());
     }
     let (answers, waited) = (honest.answers() - before, soaked.waited() - waited_before);
-    Phase { is_attacked, answers, limit, memory: soaked.memory(), waited }
+    limits.sort_by(f64::total_cmp);
+    let limit = limits[limits.len() / 2];
+    Phase { is_attacked, answers, limit, whys, memory: soaked.memory(), waited }
 }
 
 /// What the attack has bent.

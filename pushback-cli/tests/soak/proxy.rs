@@ -11,9 +11,18 @@ use std::{
 };
 
 use tempfile::TempDir;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    task::block_in_place,
+};
 
-use crate::{PATIENCE, figures::Figures, raw::Raw, support::Proxy, within};
+use crate::{
+    PATIENCE,
+    figures::Figures,
+    raw::Raw,
+    support::{Proxy, ask_api},
+    within,
+};
 
 pub(crate) struct Soaked {
     pub(crate) proxy: Proxy,
@@ -65,6 +74,12 @@ impl Soaked {
 
     pub(crate) async fn figures(&self) -> Figures {
         Figures::of(&self.proxy.admin).await
+    }
+
+    /// Where the limit of the honest calls' gauge stands, and why.
+    pub(crate) fn why(&self) -> String {
+        let (_, gauge) = block_in_place(|| ask_api(&self.proxy, "GET", "honest", ""));
+        format!("{}: {}", gauge["limit"], gauge["why"])
     }
 
     pub(crate) async fn waits_for(&self, what: &str, is_so: impl Fn(&Figures) -> bool) {
@@ -185,10 +200,12 @@ impl Settings {
             own("/unavailable", "faults", "30s"),
             own("/slow", "faults", "300ms"),
         ];
+        let token = self.folder.path().join("token");
+        fs::write(&token, "a-token-of-the-test\n").unwrap();
         let settings = format!(
             "listen = \"127.0.0.1:0\"\naccess_log = true\n\
              [clients]\nhead = \"3s\"\n\
-             [admin]\nlisten = \"127.0.0.1:0\"\nprobes = \"127.0.0.1:0\"\n\
+             [admin]\nlisten = \"127.0.0.1:0\"\nprobes = \"127.0.0.1:0\"\ntoken = {token:?}\n\
              [gauges.dear]\nlimit = 8\n[gauges.bodies]\nlimit = 8\n[gauges.faults]\n{}\
              [[routes]]\nname = \"honest\"\nstall = \"3s\"\ntimeout = \"{timeout}s\"\nto = \"{to}\"\n",
             routes.concat()

@@ -352,7 +352,7 @@ impl Rule {
         self.base = Some(base);
         let slower = seen.time / base;
         let running = (Level::filled(seen) / slower.max(1.0)).max(1.0);
-        if self.first_dip_due && seen.limit >= 4.0 {
+        if self.first_dip_due && seen.limit >= 4.0 && Level::is_filled(seen) {
             return self.first_dip(seen);
         }
         if let Phase::Ramping = self.phase {

@@ -41,7 +41,12 @@ impl Level {
 
     /// How many were in flight while this was measured: all places, unless they were being filled.
     pub(super) fn filled(seen: &Seen) -> f64 {
-        if seen.in_flight < FILLED * seen.limit { seen.in_flight } else { seen.limit }
+        if Level::is_filled(seen) { seen.limit } else { seen.in_flight }
+    }
+
+    /// Whether nearly all places were taken all the time, and not only by a few calls that came at once.
+    pub(super) fn is_filled(seen: &Seen) -> bool {
+        seen.in_flight >= FILLED * seen.limit
     }
 
     /// Calls a second.
