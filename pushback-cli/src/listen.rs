@@ -34,7 +34,7 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<net::TcpListener> {
 
 /// Why nobody listens there, and which setting has the address.
 pub(crate) fn cannot_listen(address: SocketAddr, setting: &str, error: &io::Error) -> Failure {
-    Failure::run(format!("cannot listen on {address}: {error}; say another address by {setting}"))
+    Failure::run(format!("cannot listen on {address}: {error}; choose another address with {setting}"))
 }
 
 /// Accepts connections, whatever goes wrong.
@@ -51,7 +51,7 @@ impl Listener {
         let listener = Listener { inner: TcpListener::from_std(listener)?, name, failing: Rarely::default() };
         describe_counter!(
             ERRORS,
-            "Connections that could not be accepted, by kind; but for clients that had gone, they are accepted later."
+            "Connections that could not be accepted, by kind. They are accepted later, unless the client has gone."
         );
         for why in [Why::Files, Why::Gone, Why::Other] {
             listener.count(why, 0);
@@ -89,10 +89,10 @@ impl Listener {
         let why = Why::of(error);
         self.count(why, 1);
         if why == Why::Gone {
-            return debug!(listener = self.name, %error, "a client has gone before it was accepted");
+            return debug!(listener = self.name, %error, "a client left before it was accepted");
         }
         if let Some(times) = self.failing.happens() {
-            warn!(listener = self.name, %error, times, "cannot accept connections; those who come wait");
+            warn!(listener = self.name, %error, times, "cannot accept connections; clients wait in the backlog");
         }
         sleep(PAUSE).await;
     }

@@ -14,19 +14,22 @@ const CALLERS_MAX: u64 = 10_000;
 const IN_FLIGHT_MAX: usize = 10_000;
 const TIME_MAX: Duration = Duration::from_secs(3600);
 
-/// Send requests and report what came back: counts by status, percentiles, and a picture if you like.
+/// Send requests and report what came back: counts by status, percentiles, and a picture if you
+/// like.
 ///
-/// Without --rate in a closed loop: each of the callers sends its next request when it has the answer to the last.
+/// Without --rate, it is a closed loop: each caller sends its next request when it has the answer
+/// to the last.
 ///
-/// With --rate in an open loop: requests are sent at the moments of a schedule, whether or not earlier ones were
-/// answered, and their times count from these moments.
+/// With --rate, it is an open loop: requests are sent at the moments of a schedule, whether or not
+/// earlier ones were answered. Their times count from these moments.
 ///
-/// A run that was not what it was meant to be says that it is invalid, and the exit code is 1: when some requests were
-/// not sent because 10000 were in flight or the system had no more files or ports, when most found nobody to connect to,
-/// or when one of a hundred was sent later than 1 ms or a hundredth of --slo, whichever is more. Without any answer, it is 1 as well.
+/// A run can be invalid. Then it says so, and the exit code is 1. A run is invalid if some requests
+/// were not sent, because 10000 were in flight or the system had no more files or ports; if most
+/// found nobody to connect to; or if one of a hundred was sent too late, by more than 1 ms and more
+/// than a hundredth of --slo. The exit code is also 1 if there was no answer at all.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Where to send them: http://HOST[:PORT][/PATH]
+    /// Where to send requests: http://HOST[:PORT][/PATH]
     #[arg(value_name = "URL", value_parser = Target::parse)]
     target: Target,
     /// How many requests in all, 1 to 1000000
@@ -35,29 +38,31 @@ pub(crate) struct Arguments {
     /// How many callers at once, 1 to 10000
     #[arg(short = 'c', long, value_name = "C", default_value = "50", value_parser = callers, conflicts_with = "rate", allow_hyphen_values = true)]
     concurrency: u64,
-    /// An open loop: how many requests a second on average, 0.1 to 100000, whether or not there are answers
+    /// How many requests a second on average, 0.1 to 100000, whether or not there are answers: an
+    /// open loop
     #[arg(long, value_name = "R", value_parser = rate, allow_hyphen_values = true)]
     rate: Option<f64>,
-    /// For how long to send them, 100ms to 1h; at most 1000000 requests in all
+    /// For how long to send, 100ms to 1h. At most 1000000 requests in all
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = length, requires = "rate", allow_hyphen_values = true)]
     duration: Duration,
-    /// How they come: poisson, steady, bursts:ON/OFF such as bursts:1s/3s, batches:N at once, or clumps:N, whose distances
-    /// vary N times as much as their mean
+    /// When requests come: poisson, steady, bursts:ON/OFF such as bursts:1s/3s, batches:N at once,
+    /// or clumps:N, whose distances vary N times as much as their mean
     #[arg(long, value_name = "KIND", default_value = "poisson", value_parser = Arrivals::parse, requires = "rate", allow_hyphen_values = true)]
     arrivals: Arrivals,
-    /// Which schedule of this kind; the same seed gives the same one
+    /// Which schedule of this kind. The same seed gives the same one
     #[arg(long, value_name = "N", default_value = "1", value_parser = seed, requires = "rate", allow_hyphen_values = true)]
     seed: u64,
-    /// How soon an answer is of use, 1ms to 1h: goodput counts those that are admitted, below 400 and within this time
+    /// How soon an answer is of use, 1ms to 1h. Goodput counts the answers with a status below 400
+    /// within this time
     #[arg(long, value_name = "TIME", value_parser = patience, allow_hyphen_values = true)]
     slo: Option<Duration>,
-    /// After how long a caller gives up, 1ms to 1h
+    /// When a caller gives up, 1ms to 1h
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = patience, allow_hyphen_values = true)]
     timeout: Duration,
     /// Report as JSON
     #[arg(long)]
     json: bool,
-    /// Draw the run into an SVG file, over what is in it: each request a line in time
+    /// Draw the run into an SVG file, each request a line in time. Overwrites the file
     #[arg(long, value_name = "FILE.svg", value_parser = picture, allow_hyphen_values = true)]
     plot: Option<PathBuf>,
 }

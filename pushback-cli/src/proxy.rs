@@ -49,10 +49,11 @@ use crate::{
     shutdown::{Hangups, Shutdown},
 };
 
-/// Say what the proxy would do by a settings file, or all that is wrong with it.
+/// Check a settings file of the proxy: print all settings that hold, or all that is wrong.
 ///
-/// Prints all settings that hold, as a settings file that says each of them, and as its last comments what they say in vain; or, on standard
-/// error, each mistake with its line, its key, its value and what is allowed.
+/// The settings are printed as a settings file that has each of them. Its last comments name
+/// settings without effect. Mistakes are printed on standard error, each with its line, key, value
+/// and what is allowed; the exit code is then 2.
 #[derive(clap::Args)]
 pub(crate) struct CheckArguments {
     /// The settings file
@@ -115,9 +116,9 @@ async fn serve(file: Option<PathBuf>, settings: Settings) -> Result<(), Failure>
     drop(listener);
     introduce(address, &served, &settings);
     let state = settings.state.map(|file| state::Writer::start(file, stood, Arc::clone(&sites)));
-    let state = state
-        .transpose()
-        .map_err(|error| Failure::run(format!("cannot start what keeps the state: {error}")))?;
+    let state = state.transpose().map_err(|error| {
+        Failure::run(format!("cannot start the thread that writes the state file: {error}"))
+    })?;
     tokio::spawn(reload::watch(file, Arc::clone(&sites), hangups));
     systemd::tell(NotifyState::Ready);
 
@@ -169,7 +170,7 @@ fn introduce(address: SocketAddr, served: &Served, settings: &Settings) {
     for gauge in &settings.gauges {
         let name = &gauge.name;
         if gauge.is_dry_run {
-            say(&format!("A dry run: '{name}' refuses nobody."));
+            say(&format!("Dry run: '{name}' refuses nobody."));
         }
         if matches!(gauge.limit, LimitChoice::Fixed(0)) {
             say(&format!("Warning: a limit of 0 admits nothing. '{name}' will refuse every request."));

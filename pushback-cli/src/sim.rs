@@ -18,43 +18,45 @@ const SEEDS_MAX: u64 = 100;
 const RANDOM_MAX: u64 = 1000;
 const SEED_MAX: u64 = u32::MAX as u64;
 
-/// Simulate limits against each other and against the oracle: for each phase of a scenario the best fixed limit.
+/// Simulate limits against each other and against the oracle.
 ///
-/// The gauge is the one that production runs; only the time is not real. Each limit begins at several wrong places and
-/// runs with several seeds; the same seeds give the same result.
+/// The oracle has the best fixed limit for each phase of a scenario. The gauge is the one that
+/// production runs; only the time is not real. Each limit begins at several wrong places and runs
+/// with several seeds. The same seeds give the same result.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Scenarios to run; without any, those that come with the program and are short
+    /// Scenarios to run [default: the short ones that come with the program]
     #[arg(value_name = "FILE.toml")]
     files: Vec<PathBuf>,
-    /// Which limits, comma-separated; all if nothing is said. `fixed:N` is a fixed one
+    /// Which limits, comma-separated; fixed:N is a fixed one [default: all]
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = Contender::parse)]
     limit: Vec<Contender>,
-    /// Where they begin, comma-separated, 1 to 2000
+    /// The first limits to begin from, comma-separated, 1 to 2000
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = INITIALS, value_parser = initial, allow_hyphen_values = true)]
     initial: Vec<u32>,
-    /// How many different runs of each, 1 to 100; 2 if nothing is said, and 5 with --full
+    /// How many seeds to run each with, 1 to 100 [default: 2, or 5 with --full]
     #[arg(long, value_name = "N", value_parser = seeds, allow_hyphen_values = true)]
     seeds: Option<u64>,
-    /// All scenarios that come with the program
+    /// Run all scenarios that come with the program
     #[arg(long, conflicts_with = "files")]
     full: bool,
-    /// So many scenarios that nobody has chosen, written by dice, 1 to 1000
+    /// Run so many random scenarios, 1 to 1000
     #[arg(long, value_name = "N", value_parser = random, conflicts_with_all = ["files", "full"], allow_hyphen_values = true)]
     random: Option<u32>,
-    /// Which of them: others by another number, and the same by the same
+    /// Which random scenarios. The same seed gives the same ones
     #[arg(long, value_name = "S", default_value_t = 1, value_parser = seed, requires = "random", allow_hyphen_values = true)]
     seed: u64,
-    /// Write the scenarios at random into this folder, to be looked at and run one by one, instead of running them
+    /// Write the random scenarios into this folder instead of running them, to look at or run one
+    /// by one
     #[arg(long, value_name = "FOLDER", requires = "random", conflicts_with_all = ["json", "report", "plot"])]
     write: Option<PathBuf>,
     /// Report as JSON
     #[arg(long)]
     json: bool,
-    /// Write a page with plots, over what is in the file
+    /// Write a page with plots. Overwrites the file
     #[arg(long, value_name = "FILE.html", value_parser = page, allow_hyphen_values = true)]
     report: Option<PathBuf>,
-    /// Draw how the limits moved in one scenario, over what is in the file
+    /// Draw how the limits moved in one scenario. Overwrites the file
     #[arg(long, value_name = "FILE.svg", value_parser = picture, allow_hyphen_values = true)]
     plot: Option<PathBuf>,
 }
@@ -93,7 +95,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.plot.is_some() && contest.scenarios.len() != 1 {
         let count = contest.scenarios.len();
         return Err(Failure::wrong(format!(
-            "--plot draws one scenario, and there are {count}; name one FILE.toml, or have --report FILE.html draw all"
+            "--plot draws one scenario, but there are {count}; name one FILE.toml, or draw all by --report FILE.html"
         )));
     }
     // It shows on a terminal only, on standard error, and goes away at the end.
@@ -119,8 +121,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn write_random(folder: &Path, seed: u64, count: u32) -> Result<(), Failure> {
-    fs::create_dir_all(folder)
-        .map_err(|error| Failure::run(format!("cannot make --write {}: {error}", folder.display())))?;
+    fs::create_dir_all(folder).map_err(|error| {
+        Failure::run(format!("cannot make the folder of --write {}: {error}", folder.display()))
+    })?;
     for number in 1..=count {
         let file = folder.join(format!("random-{seed}-{number}.toml"));
         write("--write", &file, &random_text(seed, number))?;

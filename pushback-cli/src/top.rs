@@ -22,21 +22,21 @@ use crate::{failure::Failure, output::print, proxy::Token, shutdown::Shutdown};
 /// How long until a server that is gone is asked again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// See the gauges of a proxy, a demo or a service with pushback's dashboard, live.
+/// Watch the gauges of a proxy, a demo or a service with pushback's dashboard, live.
 ///
-/// Arrow keys choose a gauge, q ends. If the server goes away, it waits for its return.
+/// Arrow keys choose a gauge, q ends. If the server goes away, it waits until the server is back.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Where the page is: http://HOST[:PORT] or https://HOST[:PORT], and the path that it is at, if any
+    /// Where the live page is: http://HOST[:PORT][/PATH] or https://HOST[:PORT][/PATH]
     #[arg(value_name = "URL", default_value = "http://127.0.0.1:9900", value_parser = Source::parse)]
     source: Source,
     /// A file with the token, if the page needs one
     #[arg(long, value_name = "FILE")]
     token: Option<PathBuf>,
-    /// A file with the certificates that sign the server's, in PEM, instead of those that the system believes
+    /// A file with the certificates to trust, in PEM, instead of the system's
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// Print what there is now as text, and end
+    /// Print the gauges once as text, and end
     #[arg(long)]
     once: bool,
 }
@@ -56,7 +56,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     });
     let source = source.with(token.transpose()?, ca).map_err(Failure::wrong)?;
     if !once && !stdout().is_terminal() {
-        return Err(Failure::wrong("standard output is no terminal; --once prints what there is as text"));
+        return Err(Failure::wrong("standard output is no terminal; use --once to print text"));
     }
     // Where nothing ever was, waiting for its return helps nobody.
     let mut frames = source.open().await.map_err(Failure::run)?;

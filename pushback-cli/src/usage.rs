@@ -41,7 +41,7 @@ fn meant(wrong: &clap::Error, program: &Command) -> Option<String> {
     let Some(command) = program.find_subcommand(first) else {
         let behind = program.get_subcommands().filter(|command| has(command, said)).map(Command::get_name);
         let behind = behind.collect::<Vec<_>>().join(", ");
-        return (!behind.is_empty()).then(|| format!("it stands behind a command: {behind}"));
+        return (!behind.is_empty()).then(|| format!("it belongs after a command: {behind}"));
     };
     let flag = match said.as_str() {
         url if url.contains("://") => "--to URL",

@@ -11,56 +11,64 @@ use super::settings::{
 };
 use crate::settings::{LimitChoice, address, limit_choice};
 
-/// Stand in front of a service: let as many requests through as it can do, refuse or queue the rest at once.
+/// Stand in front of a service: let as many requests through as it can do, refuse or queue the
+/// rest.
 ///
-/// Without --limit the limit finds itself. Refused requests get 429, or their protocol's own word for it, within
-/// microseconds. The proxy's own answers, refusals and errors of the service alike, have a Proxy-Status field (RFC 9209).
-/// Routes, TLS and trusted hops are in a settings file. SIGTERM and Ctrl-C drain: what runs is finished, then the
-/// program ends; a second signal ends it at once.
+/// For example: pushback proxy --to http://127.0.0.1:3000. Without --limit, the limit finds itself.
+/// A refused request gets 429 within microseconds, or what its protocol has for that. All answers
+/// of the proxy's own have a Proxy-Status field (RFC 9209): refusals, and errors in reaching the
+/// service.
+///
+/// A settings file (--config) adds routes, TLS and trusted hops. SIGTERM and Ctrl-C drain: requests
+/// in flight are finished, then the program ends. A second signal ends it at once.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The service: http://HOST[:PORT], https://, h2c:// (HTTP/2 without TLS, as gRPC servers speak it), h2:// (HTTP/2 with TLS)
+    /// The service: http://HOST[:PORT], https://, h2c:// (HTTP/2 without TLS, as gRPC servers speak
+    /// it), h2:// (HTTP/2 with TLS)
     #[arg(long, value_name = "URL", value_parser = Origin::parse, required_unless_present = "config")]
     to: Option<Origin>,
-    /// A file with all settings, in the place of all flags; SIGHUP, or a change of it, has it read again
+    /// A settings file, instead of all flags. It is read again on SIGHUP, or when it changes
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Where to listen
+    /// Where to listen for clients
     #[arg(long, value_name = "HOST:PORT", default_value = settings::LISTEN, value_parser = address)]
     listen: SocketAddr,
-    /// How many requests may be in the service at once, 0 to 4294967295, or how that is found: auto, aimd, vegas, …
+    /// How many requests may be in flight at once, 0 to 4294967295, or what finds that: auto, aimd,
+    /// vegas, …
     #[arg(long, value_name = "N|NAME", default_value = "auto", value_parser = limit_choice, allow_hyphen_values = true)]
     limit: LimitChoice,
-    /// How long callers wait before they give up, 1ms to 1h, for whoever knows it: calls may take half of that on average. For
-    /// --limit auto
+    /// How long callers wait before they give up, 1ms to 1h, if you know it. Requests may then take
+    /// half of that on average. For --limit auto
     #[arg(long, value_name = "TIME", value_parser = settings::time_of_calls, allow_hyphen_values = true)]
     patience: Option<Duration>,
-    /// How long requests may take on average, 1ms to 1h: where they take longer, the limit goes down until they do not, even if that gets
-    /// less done. For --limit auto
+    /// How long requests may take on average, 1ms to 1h. Where they take longer, the limit goes
+    /// down until they do not, even if that gets less done. For --limit auto
     #[arg(long, value_name = "TIME", value_parser = settings::time_of_calls, allow_hyphen_values = true)]
     time_max: Option<Duration>,
-    /// How many requests may wait in line for a place, 0 to 1000000; 0 refuses at once
+    /// How many requests may wait in line for a place, 0 to 1000000. 0 refuses at once
     #[arg(long, value_name = "N", default_value = "0", value_parser = settings::line, allow_hyphen_values = true)]
     line: u32,
     /// How long a request waits in line at most, 1ms to 1m
     #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = settings::wait, allow_hyphen_values = true)]
     line_wait: Duration,
-    /// How many threads serve, 1 to 1024; as many as there are cores, if nothing is said
+    /// How many threads serve, 1 to 1024 [default: the number of cores]
     #[arg(long, value_name = "N", value_parser = settings::workers, allow_hyphen_values = true)]
     workers: Option<usize>,
-    /// A path that always passes, such as the service's health check; as often as there are such paths
+    /// A path that always passes, such as a health check. May be given several times
     #[arg(long, value_name = "/PATH", value_parser = settings::exempt)]
     exempt: Vec<String>,
-    /// Refuse nobody, and count who would have been refused
+    /// Refuse nobody, but count who would have been refused
     #[arg(long)]
     dry_run: bool,
-    /// How long the service has for the head of its answer, 10ms to 1h; after that the client gets 504
+    /// How long the service has for the head of its answer, 10ms to 1h. After that the client gets
+    /// 504
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = settings::service_time, allow_hyphen_values = true)]
     timeout: Duration,
-    /// How long a connection to the service is kept on which nothing runs, 100ms to 1h: best shorter than the service keeps it
+    /// How long an idle connection to the service is kept, 100ms to 1h. Best shorter than the
+    /// service keeps it
     #[arg(long, value_name = "TIME", default_value = "4s", value_parser = settings::keep_alive, allow_hyphen_values = true)]
     keep_alive: Duration,
-    /// How old a connection to the service may be that another request goes out on, 1s to 24h
+    /// The age at which a connection to the service takes no more requests, 1s to 24h
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = settings::connection_age, allow_hyphen_values = true)]
     connection_age: Duration,
     /// How many connections clients may have open, 1 to 4294967295
@@ -69,36 +77,40 @@ pub(crate) struct Arguments {
     /// How long a client may make no progress with a body, sending or reading, 1ms to 24h
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = settings::stall, allow_hyphen_values = true)]
     stall: Duration,
-    /// How many bytes a second a client must send of a body while the service waits for it, 0 to 1073741824; 0 accepts any rate
+    /// How many bytes a second a client must send of a body while the service waits for it, 0
+    /// to 1073741824. 0 accepts any rate
     #[arg(long, value_name = "BYTES", default_value = "4096", value_parser = settings::least_rate, allow_hyphen_values = true)]
     least_rate: u32,
-    /// What becomes of a call whose client goes away: it is finished and keeps its place until then; or it is cancelled and its place is
-    /// free at once, for services that stop when they are told
+    /// What becomes of a request whose client goes away. finish: it keeps its place until the
+    /// service is done. cancel: the service is told and the place is free at once, for services
+    /// that stop then
     #[arg(long, value_name = "HOW", default_value = "finish")]
     on_leave: OnLeave,
-    /// When a client has what it waits for: head, first-data, first-event:N, end. How soon that is shows "auto" whether a stream is slow;
-    /// how long the service has a call is measured to its end in any case
+    /// When a client has what it waits for: head, first-data, first-event:N, end. By this "auto"
+    /// sees whether a stream is slow. How long the service works is measured to the end in any case
     #[arg(long, value_name = "WHEN", default_value = "first-data", value_parser = settings::answered)]
     answered: Answered,
-    /// Where health, metrics and gauges are served: /healthz, /readyz, /metrics, /api/gauges. A loopback address; "off" for none
+    /// Where operators look: the live page at /, and /healthz, /readyz, /metrics, /api/gauges. A
+    /// loopback address; "off" for none
     #[arg(long, value_name = "HOST:PORT|off", default_value = settings::ADMIN, value_parser = settings::address_or_off)]
     admin: Somewhere,
-    /// A file with the token that /api/gauges asks for; without it, nobody gets at them
+    /// A file with the token that /api/gauges asks for. Without it, nobody gets in
     #[arg(long, value_name = "FILE")]
     admin_token: Option<PathBuf>,
-    /// Where health and metrics alone are served, for probes: any address; "off" for none
+    /// Where health and metrics alone are served, for probes. Any address; "off" for none
     #[arg(long, value_name = "HOST:PORT|off", default_value = "off", value_parser = settings::address_or_off)]
     probes: Somewhere,
-    /// How long a drain waits for requests that run, 0s to 1h
+    /// How long a drain waits for requests in flight, 0s to 1h
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = settings::drain_time, allow_hyphen_values = true)]
     drain: Duration,
-    /// A file in which it is kept where limits of "auto" stand, so that they go on from there at the next start. Each proxy needs its own
+    /// A file that keeps where limits of "auto" stand, so that they go on from there at the next
+    /// start. Each proxy needs its own
     #[arg(long, value_name = "FILE", value_parser = settings::state)]
     state: Option<PathBuf>,
-    /// Log each request with its answer's status and the time to its head
+    /// Log each request, with its answer's status and the time to its head
     #[arg(long)]
     access_log: bool,
-    /// How logs are written to standard error
+    /// The form of the log on standard error
     #[arg(long, value_name = "FORM", default_value = "text")]
     log: Log,
 }
@@ -143,7 +155,7 @@ pub(crate) fn check_flags(said: &ArgMatches) -> Result<(), String> {
     let flags: Vec<_> = beside.iter().map(|(flag, _)| format!("--{}", flag.replace('_', "-"))).collect();
     let keys: Vec<_> = beside.iter().map(|(_, key)| *key).collect();
     Err(format!(
-        "--config FILE has all settings, and {} cannot stand beside it; in the file it is: {}",
+        "--config FILE replaces all flags, so {} cannot stand beside it; in the file: {}",
         flags.join(", "),
         keys.join(", ")
     ))

@@ -26,7 +26,9 @@ pub(super) async fn watch(file: Option<PathBuf>, sites: Arc<Sites>, mut hangups:
     let Some(file) = file else {
         loop {
             hangups.next().await;
-            tracing::warn!("SIGHUP changes nothing: the settings are flags; --config FILE can be read again");
+            tracing::warn!(
+                "SIGHUP changes nothing, for the settings are flags; only --config FILE is read again"
+            );
         }
     };
     let mut files = Files::of(&file, &sites);
@@ -53,17 +55,17 @@ fn reload(file: &Path, sites: &Sites) {
     });
     match changed {
         Ok(kept) => {
-            tracing::info!(file = %file.display(), "the settings are read again");
+            tracing::info!(file = %file.display(), "settings read again");
             sites.now().settings.tell_remarks();
             for key in kept {
-                tracing::warn!(key, "this changes at the next start only");
+                tracing::warn!(key, "this takes effect at the next start only");
             }
         }
         Err(problems) => {
             for problem in &problems {
                 tracing::error!("{problem}");
             }
-            tracing::error!(problems = problems.len(), "the settings stay as they were");
+            tracing::error!(problems = problems.len(), "the settings are wrong and stay as they were");
         }
     }
 }

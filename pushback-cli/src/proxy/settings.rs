@@ -330,7 +330,7 @@ pub(super) fn hears_of_times(limit: &LimitChoice) -> Result<(), String> {
     if *limit == LimitChoice::AUTO {
         return Ok(());
     }
-    Err(format!("allowed: only where the limit is auto, and it is {limit}"))
+    Err(format!("allowed: only with the limit auto, and it is {limit}"))
 }
 
 pub(super) fn line(text: &str) -> Result<u32, String> {
@@ -344,8 +344,10 @@ pub(super) fn state(text: &str) -> Result<PathBuf, String> {
 /// A file that may not be there yet.
 fn state_file(file: PathBuf) -> Result<PathBuf, String> {
     if file.file_name().is_none() || (file.exists() && !file.is_file()) {
-        return Err("allowed: a file to be written, there or not yet, such as /var/lib/pushback/state.json"
-            .to_owned());
+        return Err(
+            "allowed: a file to write, which need not exist yet, such as /var/lib/pushback/state.json"
+                .to_owned(),
+        );
     }
     Ok(file)
 }

@@ -44,7 +44,7 @@ impl Shares {
         let workers = settings.workers;
         let counts = Counts::of(files, workers as u64, settings.clients.connections).map_err(|least| {
             Failure::run(format!(
-                "{files} open files are too few for {workers} workers: at least {least} are needed; raise the hard limit (ulimit -n)"
+                "{files} open files are too few for {workers} workers, which need {least}; raise the hard limit (ulimit -n)"
             ))
         })?;
         Ok(Shares {
@@ -60,13 +60,13 @@ impl Shares {
         describe_gauge!("process_max_fds", "How many files the process may have open.");
         gauge!("process_max_fds").set(self.files as f64);
         let (files, connections, wanted) = (self.files, self.clients, settings.clients.connections);
-        info!(files, "the limit of open files");
+        info!(files, "limit of open files");
         if connections < wanted {
             warn!(
                 files,
                 wanted,
                 connections,
-                "there are fewer connections than wanted, for too few files: raise the hard limit, or want fewer"
+                "too few open files for the connections wanted: raise the hard limit (ulimit -n), or want fewer"
             );
         }
     }

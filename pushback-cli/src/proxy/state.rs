@@ -36,17 +36,17 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub(super) fn read(file: &Path) -> Stood {
     let shown = file.display();
     match Remembered::read(file) {
-        Ok(None) => info!(file = %shown, "no limits are remembered yet"),
+        Ok(None) => info!(file = %shown, "the state file is not there yet: limits begin as usual"),
         Ok(Some(Remembered { time, limits })) => {
             let age = now::unix_time().abs_diff(time);
             if age <= AGE_MAX {
-                info!(file = %shown, gauges = limits.len(), "limits begin where they are remembered to have stood");
+                info!(file = %shown, gauges = limits.len(), "limits go on from where the state file has them");
                 return limits;
             }
             let hours = age / 3600;
-            info!(file = %shown, hours, "what is remembered of limits is older than a day, and not used");
+            info!(file = %shown, hours, "the state file is older than a day and is ignored");
         }
-        Err(reason) => warn!(file = %shown, reason, "what is remembered of limits cannot be used"),
+        Err(reason) => warn!(file = %shown, reason, "the state file cannot be used: limits begin as usual"),
     }
     Stood::new()
 }
@@ -93,7 +93,7 @@ impl Writer {
     /// Waits a moment for what was written last.
     pub(super) async fn wait(self) {
         if timeout(LAST_WORDS, self.has_ended).await.is_err() {
-            warn!("the limits are not remembered: the disk takes too long");
+            warn!("the state file is not written: the disk is too slow");
         }
     }
 }
@@ -137,16 +137,16 @@ impl Keeper {
         let (shown, failed) = (self.file.display(), self.fails);
         match remembered.write(&self.file) {
             Ok(()) => {
-                debug!(file = %shown, gauges = remembered.limits.len(), "limits are written");
+                debug!(file = %shown, gauges = remembered.limits.len(), "the state file is written");
                 if failed {
-                    info!(file = %shown, "limits can be remembered again");
+                    info!(file = %shown, "the state file can be written again");
                 }
                 self.written = Some(remembered);
                 self.fails = false;
             }
             Err(error) => {
                 if !failed {
-                    warn!(file = %shown, %error, "limits cannot be remembered; this is said once until it works again");
+                    warn!(file = %shown, %error, "the state file cannot be written; this is logged once until it works again");
                 }
                 self.fails = true;
             }

@@ -13,7 +13,7 @@ pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, 
     let allowed = "allowed: a readable file with certificates in PEM";
     let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let certificates = read.map_err(|error| format!("{error}; {allowed}"))?;
-    if certificates.is_empty() { Err(format!("it has none; {allowed}")) } else { Ok(certificates) }
+    if certificates.is_empty() { Err(format!("it has no certificate; {allowed}")) } else { Ok(certificates) }
 }
 
 /// The key in a file.
@@ -54,7 +54,7 @@ pub(super) fn client(ca: Option<&Path>) -> Result<ClientConfig, String> {
             // One that cannot be read is not believed; the others are.
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             if roots.is_empty() {
-                return Err("this system has no certificates that it believes; say ca = \"FILE\"".to_owned());
+                return Err("this system has no trusted certificates; name some by ca = \"FILE\"".to_owned());
             }
         }
     }

@@ -55,7 +55,7 @@ fn a_service_that_fails_is_told_at_once_and_then_seldom_and_counted() {
     let mut said = String::new();
     log.read_to_string(&mut said).unwrap();
     let lines: Vec<_> =
-        said.lines().filter(|line| line.contains("a call got no answer of its service")).collect();
+        said.lines().filter(|line| line.contains("a call got no answer from its service")).collect();
     assert_eq!(lines.len(), 1, "{said}");
     let fields = ["WARN", &format!("service=http://{dead}"), "The service refuses connections"];
     assert!(fields.iter().all(|field| lines[0].contains(field)), "{said}");

@@ -149,7 +149,7 @@ fn a_busy_port_is_told_with_the_key_that_has_it() {
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(
-            said.contains(&taken) && said.contains(&format!("; say another address by {key} in {file}")),
+            said.contains(&taken) && said.contains(&format!("; choose another address with {key} in {file}")),
             "{said}"
         );
     }
@@ -169,7 +169,7 @@ fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
             &["--config", "pushback.toml", "--limit", "5", "--admin-token", "t", "--listen", "127.0.0.1:0"],
             2,
             &[
-                "--config FILE has all settings, and --listen, --limit, --admin-token cannot stand beside it",
+                "--config FILE replaces all flags, so --listen, --limit, --admin-token cannot stand beside it",
                 "listen, limit in [[routes]], admin.token",
             ],
         ),
@@ -181,12 +181,12 @@ fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
         (
             &[to[0], to[1], "--limit", "4", "--patience", "2s"],
             2,
-            &["--patience is 2s; allowed: only where the limit is auto, and it is 4"],
+            &["--patience is 2s; allowed: only with the limit auto, and it is 4"],
         ),
         (
             &[to[0], to[1], "--time-max", "150ms", "--limit", "vegas"],
             2,
-            &["--time-max is 150ms; allowed: only where the limit is auto, and it is vegas"],
+            &["--time-max is 150ms; allowed: only with the limit auto, and it is vegas"],
         ),
         (&[to[0], to[1], "--workers", "0"], 2, &["'0'", "1 to 1024"]),
         (&[to[0], to[1], "--connections", "0"], 2, &["'0'", "1 to 4294967295"]),
@@ -202,10 +202,10 @@ fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
         (
             &["--to", "http://localhost:8080"],
             2,
-            &["--to is http://localhost:8080; --listen is 127.0.0.1:8080, so that is this proxy itself"],
+            &["--to is http://localhost:8080; --listen is 127.0.0.1:8080, so this is the proxy itself"],
         ),
         (&["--to", "http://127.0.0.1:7", "--listen", "0.0.0.0:7"], 2, &["--listen is 0.0.0.0:7, so"]),
-        (&["--to", "http://127.0.0.1:9900"], 2, &["--admin is 127.0.0.1:9900, so that is this proxy"]),
+        (&["--to", "http://127.0.0.1:9900"], 2, &["--admin is 127.0.0.1:9900, so this is the proxy"]),
         (&["--config", "/nowhere.toml"], 2, &["--config /nowhere.toml", "No such file"]),
         (
             &[to[0], to[1], "--listen", &taken, "--admin", "off"],

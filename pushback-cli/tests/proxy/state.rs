@@ -107,7 +107,7 @@ fn it_is_written_while_the_proxy_runs() {
         command.stderr(Stdio::piped()).env("PUSHBACK_LOG", "info,pushback=debug");
     });
     let mut log = proxy.log();
-    let mut next = || Proxy::next_line(&mut log, |line| line["message"] == "limits are written");
+    let mut next = || Proxy::next_line(&mut log, |line| line["message"] == "the state file is written");
     assert_eq!(next()["gauges"], 0, "nothing is found yet");
     move_limit(&proxy);
     assert_eq!(next()["gauges"], 1);
@@ -138,9 +138,9 @@ fn what_an_operator_pins_is_not_remembered_as_found() {
 fn what_is_damaged_or_old_is_told_and_the_limit_begins_as_if_there_were_nothing() {
     let folder = Folder::new();
     let cases = [
-        ("cut", r#"{"version":1,"ti"#, "WARN", "this is no JSON"),
+        ("cut", r#"{"version":1,"ti"#, "WARN", "this is not JSON"),
         ("other", r#"{"version":2,"time":1,"gauges":{}}"#, "WARN", "version is 2; allowed: 1"),
-        ("binary", "\u{0}\u{1}", "WARN", "this is no JSON"),
+        ("binary", "\u{0}\u{1}", "WARN", "this is not JSON"),
     ];
     for (name, text, ..) in cases {
         fs::write(folder.path(name), text).unwrap();
@@ -171,7 +171,10 @@ fn a_folder_that_is_gone_is_told_once_and_keeps_nobody_from_an_answer() {
         let mut log = proxy.log();
         let line = Proxy::next_line(&mut log, |line| line["level"] == "WARN" && line["file"].is_string());
         let said = line.to_string();
-        assert!(said.contains("limits cannot be remembered") && said.contains("gone/state.json"), "{said}");
+        assert!(
+            said.contains("the state file cannot be written") && said.contains("gone/state.json"),
+            "{said}"
+        );
         assert_eq!(proxy.get("/").status, 200);
         if comes_back {
             fs::create_dir(folder.path("gone")).unwrap();
@@ -179,8 +182,8 @@ fn a_folder_that_is_gone_is_told_once_and_keeps_nobody_from_an_answer() {
         stop(proxy);
         let rest: Vec<_> = log.lines().map(Result::unwrap).collect();
         let says = |words: &str| rest.iter().any(|line| line.contains(words));
-        assert!(!says("cannot be remembered"), "once is enough: {rest:?}");
-        assert_eq!(says("limits can be remembered again"), comes_back, "{rest:?}");
+        assert!(!says("cannot be written"), "once is enough: {rest:?}");
+        assert_eq!(says("the state file can be written again"), comes_back, "{rest:?}");
         assert_eq!(folder.path("gone/state.json").exists(), comes_back);
     }
 }
@@ -211,5 +214,5 @@ fn check_says_whether_the_folder_can_be_written() {
         .unwrap();
     let said = String::from_utf8(folder_itself.stderr).unwrap();
     assert_eq!(folder_itself.status.code(), Some(2), "{said}");
-    assert!(said.contains("allowed: a file to be written, there or not yet"), "{said}");
+    assert!(said.contains("allowed: a file to write, which need not exist yet"), "{said}");
 }

@@ -179,7 +179,7 @@ fn upgraded_connections_of_a_route_that_is_gone_are_counted_to_their_end() {
     let mut reload = |proxy: &Proxy, name: &str| {
         write(&folder, &service, name, "limit = 10\nupgraded_limit = 2", "");
         proxy.signal("-HUP");
-        logs(&mut log, &["the settings are read again"]);
+        logs(&mut log, &["settings read again"]);
     };
     let (mut first, second) = (upgraded(&proxy), upgraded(&proxy));
     waits_for(&proxy, 2.0);
@@ -207,7 +207,7 @@ fn the_last_figure_of_a_route_that_is_gone_is_none() {
     let mut reload = |proxy: &Proxy, name: &str| {
         write(&folder, &service, name, "limit = 10", "");
         proxy.signal("-HUP");
-        logs(&mut log, &["the settings are read again"]);
+        logs(&mut log, &["settings read again"]);
     };
     let connection = upgraded(&proxy);
     waits_for(&proxy, 1.0);

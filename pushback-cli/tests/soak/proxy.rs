@@ -143,7 +143,7 @@ impl Soaked {
 
 /// What it says if this machine allows it few files, and of the service, which fails on purpose.
 const EXPECTED: [&str; 2] =
-    ["there are fewer connections than wanted, for too few files", "a call got no answer of its service"];
+    ["too few open files for the connections wanted", "a call got no answer from its service"];
 
 /// What is of interest in its log.
 #[derive(Default)]
@@ -157,7 +157,7 @@ impl FromIterator<String> for Log {
     fn from_iter<Lines: IntoIterator<Item = String>>(lines: Lines) -> Self {
         let mut log = Log::default();
         for line in lines {
-            if line.contains("the settings are read again") {
+            if line.contains("settings read again") {
                 log.reloads += 1;
             } else if !EXPECTED.iter().any(|words| line.contains(words))
                 && ["ERROR", "WARN", "panicked"].iter().any(|word| line.contains(word))

@@ -89,7 +89,7 @@ impl Change {
         let allowed = "allowed: {\"limit\": 0 to 4294967295, \"pinned\": true or false, \"dry_run\": true or false}, one \
                        of them or more";
         let body: Map<String, Value> = serde_json::from_slice(body)
-            .map_err(|error| format!("this is no JSON object: {error}; {allowed}"))?;
+            .map_err(|error| format!("this is not a JSON object: {error}; {allowed}"))?;
         if body.is_empty() {
             return Err(format!("there is nothing to change; {allowed}"));
         }

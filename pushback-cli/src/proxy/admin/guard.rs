@@ -66,7 +66,7 @@ impl Guard {
             client = client.map(tracing::field::display),
             method = request.method().as_str(),
             path = request.uri().path(),
-            "a wrong token"
+            "wrong token"
         );
         Some(tokio::spawn(async move {
             sleep(DELAY).await;

@@ -76,9 +76,9 @@ pub(super) fn serve(
 
 /// The pages are there at once, so whatever takes longer waits for its client.
 async fn in_time(request: Request, next: Next) -> Response {
-    timeout(BOUNDS.head, next.run(request)).await.unwrap_or_else(|_| {
-        (StatusCode::REQUEST_TIMEOUT, "the request did not come to its end\n").into_response()
-    })
+    timeout(BOUNDS.head, next.run(request))
+        .await
+        .unwrap_or_else(|_| (StatusCode::REQUEST_TIMEOUT, "the request was not complete\n").into_response())
 }
 
 async fn one<Io>(attended: Attended, io: Io, pages: Router)

@@ -85,7 +85,10 @@ impl Upgraded {
             "pushback_upgraded_connections",
             "Upgraded connections, such as WebSockets, by route."
         );
-        describe_gauge!("pushback_upgraded_connections_limit", "The most upgraded connections, by route.");
+        describe_gauge!(
+            "pushback_upgraded_connections_limit",
+            "The most upgraded connections that may be open, by route."
+        );
         describe_counter!("pushback_upgrades_refused_total", "Upgrades refused at that limit, by route.");
         let snapshot = self.places.snapshot();
         let route = || self.route.to_string();

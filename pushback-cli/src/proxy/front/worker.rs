@@ -98,7 +98,7 @@ impl Serving {
     fn serve(&self, next: NextConnection, stream: TcpStream, peer: IpAddr) {
         // A reader's progress must be seen, however slow he is.
         if let Err(error) = stream.set_nodelay(true).and_then(|()| see_slow_readers(&stream)) {
-            return debug!(%error, "a client is gone before it said anything");
+            return debug!(%error, "a client left before it sent anything");
         }
         let site = self.sites.now();
         let client = Client::new(peer, site.tls.is_some(), Arc::clone(&self.sites.own));
@@ -121,8 +121,8 @@ impl Serving {
                     };
                     match accepted {
                         Ok(Ok(io)) => told(attended, server, io, door, peer).await,
-                        Ok(Err(error)) => debug!(%peer, %error, "a client does not speak TLS as we do"),
-                        Err(_) => debug!(%peer, "a client does not come to an end with TLS"),
+                        Ok(Err(error)) => debug!(%peer, %error, "a TLS handshake failed"),
+                        Err(_) => debug!(%peer, "a TLS handshake took too long"),
                     }
                 });
             }

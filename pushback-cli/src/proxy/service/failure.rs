@@ -85,7 +85,7 @@ fn count_error(name: &'static str, more: u64) {
 pub(super) fn count_from_now_on() {
     describe_counter!(
         "pushback_proxy_errors_total",
-        "Requests that the proxy answered instead of a service, by the error of their Proxy-Status; without refusals."
+        "Requests that the proxy answered because it had no answer of a service, by the error in Proxy-Status; refusals are not counted."
     );
     ERRORS.iter().for_each(|name| count_error(name, 0));
     describe_counter!(

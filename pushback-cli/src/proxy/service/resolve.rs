@@ -61,7 +61,7 @@ impl Name {
         if known.is_empty() {
             return Err(error);
         }
-        tracing::debug!(%error, "a service's name cannot be looked up, so its last known addresses hold");
+        tracing::debug!(%error, "cannot look up the service's name; its last known addresses are used");
         Ok(known)
     }
 

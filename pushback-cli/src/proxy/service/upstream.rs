@@ -92,7 +92,7 @@ impl Upstream {
         }
         if let Some(times) = self.failing.happens() {
             let service = &self.settings.origin;
-            warn!(%service, error = error.text(), times, "a call got no answer of its service");
+            warn!(%service, error = error.text(), times, "a call got no answer from its service");
         }
     }
 }

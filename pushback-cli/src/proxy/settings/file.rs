@@ -45,7 +45,7 @@ fn all(mut root: Section<'_, '_>, folder: &Path) -> Settings {
         root.named("gauges").into_iter().map(|(name, section)| shared_gauge(name, section)).collect();
     let sections = root.each("routes");
     if sections.is_empty() {
-        root.wrong("there are no routes; allowed: one [[routes]] and more, each with a name and a to");
+        root.wrong("there are no routes; allowed: one or more [[routes]], each with a name and a to");
     }
     let shared: Vec<_> = gauges.iter().map(|gauge| gauge.name.clone()).collect();
     let mut names = Vec::new();
@@ -89,7 +89,7 @@ fn identity(mut section: Section<'_, '_>, folder: &Path) -> Option<Identity> {
     let key = section.read("key", |text| beside(folder, text, tls::key));
     let has_both = section.had("certificate") && section.had("key");
     if !has_both {
-        section.wrong("it needs both a certificate and a key, files in PEM");
+        section.wrong("it needs both a certificate and a key, each a file in PEM");
     }
     let identity = certificate.zip(key).map(|(certificate, key)| Identity { certificate, key });
     if let Some(Err(problem)) =
@@ -278,26 +278,26 @@ mod tests {
             ("gauge = \"db\"", "there are no [gauges.NAME]"),
             ("host = \"a:80\"", "allowed: a host without a port"),
             ("host = \"*\"", "allowed: a host without a port"),
-            ("path = \"api\"", "allowed: what a path begins with"),
-            ("path = \"/a/../b\"", "allowed: what a path begins with"),
+            ("path = \"api\"", "allowed: the begin of a path"),
+            ("path = \"/a/../b\"", "allowed: the begin of a path"),
             ("methods = [\"get\"]", "allowed: methods as they are sent"),
             ("header = \"x-tier\"", "allowed: NAME: VALUE"),
             ("hold = \"task\"", "allowed: body, head"),
             ("on_leave = \"stop\"", "allowed: finish, cancel"),
             ("least_rate = -1", "allowed: 0 to 1073741824"),
             ("[clients]\nbody_buffer = \"64k\"", "allowed: 0 to 16777216"),
-            ("upgrades = \"H2C\"", "allowed: the name of a protocol that is no HTTP"),
-            ("upgrades = [\"a/1\"]", "allowed: the name of a protocol that is no HTTP"),
+            ("upgrades = \"H2C\"", "allowed: the name of a protocol other than HTTP"),
+            ("upgrades = [\"a/1\"]", "allowed: the name of a protocol other than HTTP"),
             ("refuse_with = 200", "allowed: 400 to 599"),
             ("patience = \"0s\"", "routes.all.patience is \"0s\"; allowed: 1ms to 1h"),
             ("time_max = \"2h\"", "routes.all.time_max is \"2h\"; allowed: 1ms to 1h"),
             (
                 "limit = 4\npatience = \"2s\"",
-                "routes.all.patience is \"2s\"; allowed: only where the limit is auto, and it is 4",
+                "routes.all.patience is \"2s\"; allowed: only with the limit auto, and it is 4",
             ),
             (
                 "[gauges.db]\ntime_max = \"2s\"\nlimit = \"vegas\"",
-                "gauges.db.time_max is \"2s\"; allowed: only where the limit is auto, and it is vegas",
+                "gauges.db.time_max is \"2s\"; allowed: only with the limit auto, and it is vegas",
             ),
             ("timeout = 60", "allowed: 10ms to 1h"),
             ("keep_alive = \"0s\"", "allowed: 100ms to 1h"),
@@ -321,8 +321,8 @@ mod tests {
             ("[admin]\ntoken = \"none\"", "admin.token is \"none\"; /etc/p/none: No such file"),
             (
                 "[[routes]]\nname = \"b\"\nto = \"http://localhost:8080\"",
-                "p.toml, line 6: routes.b.to is \"http://localhost:8080\"; listen is 127.0.0.1:8080, so that is \
-                 this proxy itself; allowed: where the service listens",
+                "p.toml, line 6: routes.b.to is \"http://localhost:8080\"; listen is 127.0.0.1:8080, so this is \
+                 the proxy itself; allowed: where the service listens",
             ),
             ("[admin]\nlisten = \"127.0.0.1:3000\"", "; admin.listen is 127.0.0.1:3000, so"),
             ("[admin]\nprobes = \"[::]:3000\"", "; admin.probes is [::]:3000, so"),
@@ -330,7 +330,7 @@ mod tests {
             ("[gauges.\"a b\"]", "allowed: a name of 1 to 100"),
             ("[gauges.all]", "there is a gauge of this name too"),
             ("[[routes]]", "a route needs a name"),
-            ("= 3", "this is no TOML"),
+            ("= 3", "this is not TOML"),
         ] {
             let text = format!("{SHORTEST}{line}\n");
             let problems = parse(&text, Path::new("/etc/p/p.toml")).unwrap_err();
@@ -338,6 +338,6 @@ mod tests {
         }
         assert!(read("").unwrap_err()[0].contains("there are no routes"));
         let both = format!("{SHORTEST}gauge = \"db\"\nlimit = 3\n[gauges.db]\n");
-        assert!(read(&both).unwrap_err()[0].contains("it names a gauge, which has its own limit"));
+        assert!(read(&both).unwrap_err()[0].contains("it names a shared gauge, which has its own limit"));
     }
 }

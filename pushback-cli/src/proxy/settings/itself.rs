@@ -25,7 +25,7 @@ impl Listeners {
         match itself {
             None => Ok(()),
             Some((name, listener)) => Err(format!(
-                "{name} is {listener}, so that is this proxy itself; allowed: where the service listens"
+                "{name} is {listener}, so this is the proxy itself; allowed: where the service listens"
             )),
         }
     }

@@ -30,7 +30,7 @@ impl Origin {
             None => return Err(format!("it has no scheme; {SCHEMES}")),
         };
         if !matches!(uri.path_and_query().map(|path| path.as_str()), None | Some("" | "/")) {
-            return Err(format!("it has a path, and requests keep their own; {SCHEMES}"));
+            return Err(format!("it has a path, but requests keep their own; {SCHEMES}"));
         }
         let authority = uri.into_parts().authority.ok_or_else(|| format!("it has no host; {SCHEMES}"))?;
         if authority.as_str().contains('@') || authority.host().is_empty() {

@@ -51,15 +51,15 @@ fn never_asked(route: &RouteSettings, before: &[RouteSettings], trust: &Trust) -
     {
         if trust.hops.is_empty() {
             return Some(format!(
-                "routes.{name}: no request comes here, for trust.hops has nobody who may say {header}"
+                "routes.{name}: no request comes here: trust.hops is empty, so nobody may send {header}"
             ));
         }
     }
     if !route.asked.methods.is_empty() && route.asked.methods.iter().all(|method| *method == Method::HEAD) {
-        return Some(format!("routes.{name}: no request comes here, for HEAD goes where GET goes"));
+        return Some(format!("routes.{name}: no request comes here: HEAD goes where GET goes"));
     }
     let first = before.iter().find(|before| before.asked.covers(&route.asked))?;
-    Some(format!("routes.{name}: no request comes here, for all of its requests go to routes.{}", first.name))
+    Some(format!("routes.{name}: no request comes here: routes.{} takes them all", first.name))
 }
 
 /// Times of a route that end by others.
@@ -82,7 +82,7 @@ fn of_gauge(gauge: &GaugeSettings) -> impl Iterator<Item = String> {
     let wait = time(*line_wait);
     let is_said = *line_wait != LINE_WAIT;
     let nothing = (*limit == LimitChoice::Fixed(0))
-        .then(|| format!("gauges.{name}.limit is 0: it admits nothing, and all requests are refused"));
+        .then(|| format!("gauges.{name}.limit is 0, so all requests are refused"));
     let nobody = (*line == 0 && is_said)
         .then(|| format!("gauges.{name}.line_wait is {wait}, but line is 0, so nobody waits"));
     let given_up = patience.filter(|patience| *line > 0 && is_said && line_wait > patience).map(|patience| {
@@ -178,14 +178,17 @@ mod tests {
             ("header = \"x: y\"", "", false),
         ] {
             let said = remarks("", &[first, second]);
-            let expected = "routes.b: no request comes here, for all of its requests go to routes.a";
+            let expected = "routes.b: no request comes here: routes.a takes them all";
             assert_eq!(said, vec![expected; usize::from(is_told)], "{first}, {second}");
         }
         let [head] = &remarks("", &["methods = \"HEAD\""])[..] else { panic!("one remark") };
-        assert_eq!(head, "routes.a: no request comes here, for HEAD goes where GET goes");
+        assert_eq!(head, "routes.a: no request comes here: HEAD goes where GET goes");
         let tier =
             |hops: &str| remarks(&format!("[trust]\nheaders = \"x\"\nhops = {hops}"), &["header = \"x: y\""]);
-        assert_eq!(tier("[]"), ["routes.a: no request comes here, for trust.hops has nobody who may say x"]);
+        assert_eq!(
+            tier("[]"),
+            ["routes.a: no request comes here: trust.hops is empty, so nobody may send x"]
+        );
         assert!(tier("\"::1\"").is_empty());
     }
 
@@ -227,7 +230,7 @@ mod tests {
                     "clients.head is 10m, but a connection on which nothing moves ends after clients.idle, which is 5m",
                 ),
             ),
-            ("", "limit = 0", Some("gauges.a.limit is 0: it admits nothing, and all requests are refused")),
+            ("", "limit = 0", Some("gauges.a.limit is 0, so all requests are refused")),
             ("[gauges.g]", "", Some("gauges.g: no route uses it")),
         ] {
             assert_eq!(remarks(before, &[route]), told.into_iter().collect::<Vec<_>>(), "{before}, {route}");

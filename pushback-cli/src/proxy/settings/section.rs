@@ -31,7 +31,7 @@ impl<'a> Reading<'a> {
         let (root, errors) = DeTable::parse_recoverable(self.text);
         for error in &errors {
             let at = error.span().map_or(0, |span| span.start);
-            self.wrong(at, format!("this is no TOML: {}", error.message().replace('\n', " ")));
+            self.wrong(at, format!("this is not TOML: {}", error.message().replace('\n', " ")));
         }
         errors.is_empty().then(|| root.into_inner())
     }

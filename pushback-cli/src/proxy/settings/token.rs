@@ -20,7 +20,7 @@ impl Token {
         let text = fs::read_to_string(file).map_err(|error| format!("{error}; {allowed}"))?;
         let token = text.lines().next().unwrap_or_default().trim();
         if token.len() < LENGTH_MIN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(format!("its first line is none; {allowed}"));
+            return Err(format!("its first line is no token; {allowed}"));
         }
         Ok(Token(token.to_owned()))
     }

@@ -79,7 +79,7 @@ pub(super) fn path(text: &str) -> Result<String, String> {
     if is_plain {
         Ok(text.trim_end_matches('/').to_owned())
     } else {
-        Err("allowed: what a path begins with, such as \"/api\", without '%', '?', '#', \"//\" and \"..\""
+        Err("allowed: the begin of a path, such as \"/api\", without '%', '?', '#', \"//\" and \"..\""
             .to_owned())
     }
 }
@@ -127,7 +127,7 @@ pub(super) fn upgrade(text: &str) -> Result<String, String> {
     if is_token && !matches!(name.as_str(), "h2" | "h2c" | "http") {
         Ok(name)
     } else {
-        Err("allowed: the name of a protocol that is no HTTP, without its version, such as \"websocket\""
+        Err("allowed: the name of a protocol other than HTTP, without its version, such as \"websocket\""
             .to_owned())
     }
 }

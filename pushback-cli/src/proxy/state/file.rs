@@ -34,7 +34,7 @@ impl Remembered {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let all: Value = serde_json::from_str(text).map_err(|error| format!("this is no JSON: {error}"))?;
+        let all: Value = serde_json::from_str(text).map_err(|error| format!("this is not JSON: {error}"))?;
         let (version, time, gauges) = (&all["version"], &all["time"], &all["gauges"]);
         if *version != VERSION {
             return Err(format!("version is {version}; allowed: {VERSION}"));
@@ -126,8 +126,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_with_its_value_and_what_is_allowed() {
         for (text, words) in [
-            ("", "this is no JSON: "),
-            ("{\"version\":1,\"time\":1,\"gau", "this is no JSON: "),
+            ("", "this is not JSON: "),
+            ("{\"version\":1,\"time\":1,\"gau", "this is not JSON: "),
             ("[]", "version is null; allowed: 1"),
             (r#"{"version":2,"time":1,"gauges":{}}"#, "version is 2; allowed: 1"),
             (r#"{"version":1,"time":-1,"gauges":{}}"#, "time is -1; allowed: seconds since 1970"),

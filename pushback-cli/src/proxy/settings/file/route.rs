@@ -74,7 +74,7 @@ pub(super) fn route(
         listeners.are_not(&origin).map(|()| origin)
     });
     if !section.had("to") {
-        section.wrong("a route needs a service that it leads to: to = \"http://HOST:PORT\"");
+        section.wrong("a route needs the URL of its service: to = \"http://HOST:PORT\"");
     }
     let own = name.clone().unwrap_or_default();
     let gauge = gauge_of(&own, &mut section, shared, gauges);
@@ -133,7 +133,10 @@ fn gauge_of(
     });
     if section.had("gauge") {
         if !own.is_empty() {
-            section.wrong(&format!("it names a gauge, which has its own {}", own.join(", ")));
+            section.wrong(&format!(
+                "it names a shared gauge, which has its own {}; say these there",
+                own.join(", ")
+            ));
             let _ = gauge(String::new(), section); // said once is enough
         }
         return shared.unwrap_or_default();
