@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-/// A call that asks to be admitted: what it costs, how important it is, and until when its answer is of use.
+/// What a gauge should know of a call: its cost, priority and deadline.
 ///
 /// ```
 /// use pushback::{Arrival, PressureGauge};
@@ -26,10 +26,15 @@ impl Arrival {
         Arrival { cost: 1, deadline: None, priority: Priority::Normal }
     }
 
-    /// How many places the call takes, 1 to [`u32::MAX`]. No call is free: 0 counts as 1, or calls of cost 0 would
-    /// pass any limit. A cost above a fixed limit, or above all that a limit may become that moves, is refused at once with
-    /// [`Reason::CostAboveLimit`]. A call that costs more than a limit that moves has at the moment runs alone, once nothing
-    /// else is in flight. What a call costs never moves a limit.
+    /// How many places the call takes, 1 to [`u32::MAX`]. 0 counts as 1.
+    ///
+    /// - Under a fixed limit, a cost above the limit is refused at once with
+    ///   [`Reason::CostAboveLimit`].
+    /// - Under a limit that moves, so is a cost above the most that the limit may become. A call
+    ///   that costs more than the limit is at the moment runs alone, once nothing else is in
+    ///   flight.
+    ///
+    /// What a call costs never moves a limit.
     ///
     /// [`Reason::CostAboveLimit`]: crate::Reason::CostAboveLimit
     pub const fn cost(mut self, places: u32) -> Self {
@@ -37,9 +42,12 @@ impl Arrival {
         self
     }
 
-    /// When the caller stops waiting for the answer. A call that comes later, or whose turn has not come by then, is
-    /// refused with [`Reason::DeadlinePassed`]. The gauge does not interrupt a call that already runs. From deadlines,
-    /// [`Auto`](crate::limit::Auto) hears how long callers wait, and lets calls queue for no longer than that allows.
+    /// When the caller stops waiting for the answer.
+    ///
+    /// A call that comes later, or whose turn has not come by then, is refused with
+    /// [`Reason::DeadlinePassed`]. The gauge does not interrupt a call that runs.
+    /// [`Auto`](crate::limit::Auto) learns from deadlines how long callers wait, and lets calls
+    /// queue for no longer than that allows.
     ///
     /// [`Reason::DeadlinePassed`]: crate::Reason::DeadlinePassed
     pub const fn deadline(mut self, deadline: Instant) -> Self {
@@ -47,7 +55,7 @@ impl Arrival {
         self
     }
 
-    /// How important the call is. It decides in line, and only there: see [`Priority`].
+    /// How important the call is. It counts in line, and only there: see [`Priority`].
     pub const fn priority(mut self, priority: Priority) -> Self {
         self.priority = priority;
         self
@@ -84,15 +92,17 @@ impl Default for Arrival {
     }
 }
 
-/// How important a call is to those who wait.
+/// How important a call is, compared with others in line.
 ///
-/// In line, more important calls come first, and calls of one priority in the order they came. At a full line, a more
-/// important call takes the place of the least important one, of those the one that came last, which is refused with
-/// [`Reason::Displaced`]. The order is strict: while more important calls keep coming, others wait as long as the line lets
-/// anybody wait, and are then refused.
+/// - In line, more important calls come first. Calls of one priority come in the order of their
+///   arrival.
+/// - At a full line, a more important call displaces the least important one, of those the one that
+///   came last. That one is refused with [`Reason::Displaced`].
+/// - The order is strict: while more important calls keep coming, others wait as long as the line
+///   lets anybody wait, and are then refused.
 ///
-/// Where nobody waits, all calls are equal: a place is either free or not. The first call with a priority that a gauge refuses there is a
-/// warning in the log (feature `tracing`).
+/// Without a line all calls are equal: a place is free or not. The first call with a priority that
+/// a gauge refuses there is a warning in the log (feature `tracing`).
 ///
 /// [`Reason::Displaced`]: crate::Reason::Displaced
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -102,7 +112,7 @@ pub enum Priority {
     Critical,
     /// Somebody waits for it.
     High,
-    /// What is nothing else.
+    /// The default.
     #[default]
     Normal,
     /// Can wait or be repeated: a prefetch.

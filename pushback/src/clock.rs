@@ -19,20 +19,24 @@ pub use system::SystemClock;
 
 /// A source of time for a gauge.
 ///
-/// A gauge asks for the time only when a call brings a deadline or has to wait; with a fixed limit, admitting and
-/// refusing at once read no clock.
+/// A gauge with a fixed limit asks for the time only when a call has a deadline or has to wait.
+/// Admitting and refusing at once read no clock.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The time now. It never goes back.
     fn now(&self) -> Instant;
 
-    /// Calls [`Alarm::ring`] at `when`, or as soon after it as can be. It must not ring before this method returns. Of several alarms for
-    /// [the same](Alarm::is_for_the_same) gauge, it is enough to ring the earliest: it sets the next one when that has rung.
+    /// Calls [`Alarm::ring`] at `when`, or as soon after it as it can.
+    ///
+    /// It must not ring before this method returns. Of several alarms for [the
+    /// same](Alarm::is_for_the_same) gauge, it is enough to ring the earliest: the gauge sets the
+    /// next one when that has rung.
     fn ring_at(&self, when: Instant, alarm: Alarm);
 }
 
-/// What a [`Clock`] rings when the time has come: a gauge looks for calls in line that have waited long enough.
+/// What a [`Clock`] rings when the time has come.
 ///
-/// It does not keep its gauge alive. Ringing early, twice or in vain does no harm.
+/// A gauge then looks for calls in line that have waited long enough. The alarm does not keep its
+/// gauge alive. Ringing early, twice or in vain does no harm.
 pub struct Alarm {
     sleeper: Weak<dyn Ring>,
     when: Instant,
@@ -58,12 +62,12 @@ impl Alarm {
         self.sleeper.as_ptr().cast::<()>() as usize
     }
 
-    /// Whether there is nobody left to ring up.
+    /// Whether nobody is left to ring up.
     fn is_in_vain(&self) -> bool {
         self.sleeper.strong_count() == 0
     }
 
-    /// Rings; does nothing if the gauge is gone.
+    /// Rings. Does nothing if the gauge is gone.
     pub fn ring(&self) {
         if let Some(sleeper) = self.sleeper.upgrade() {
             sleeper.ring(self.when);

@@ -65,8 +65,8 @@ use crate::{
 
 /// Limits the work in flight: a call is admitted, waits in a bounded line, or is refused at once.
 ///
-/// Cheap to clone; all clones are one gauge. Which entry point waits is its name's business: `try_*` and `process*`
-/// never wait, `acquire*` use the line.
+/// Cheap to clone; all clones are one gauge. `try_*` and `process*` never wait; `acquire*` wait in
+/// the line.
 ///
 /// | | never waits | waits in line |
 /// |---|---|---|
@@ -75,16 +75,18 @@ use crate::{
 ///
 /// # A trap: two permits of one gauge
 ///
-/// Do not wait for a second permit of a gauge while you hold a first. When all places are held by calls that wait for
-/// their second, nobody ever gives one back, and all of them stand still until the line's longest wait has passed.
-/// This holds for any semaphore. Take all you need at once with [`Arrival::cost`], or give inner work a gauge of its
-/// own. [`try_acquire`](Self::try_acquire) is safe: it refuses instead of waiting.
+/// Do not wait for a second permit of a gauge while you hold a first. When all places are held by
+/// calls that wait for their second, nobody gives one back. All of them stand still until the
+/// line's longest wait has passed. This holds for any semaphore.
+///
+/// Take all you need at once with [`Arrival::cost`], or give inner work a gauge of its own.
+/// [`try_acquire`](Self::try_acquire) is safe: it refuses instead of waiting.
 #[derive(Clone)]
 pub struct PressureGauge {
     core: Arc<Core>,
 }
 
-/// Whether a gauge only counts whom it would refuse, and admits all.
+/// Whether a gauge admits all calls, and only counts whom it would refuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DryRunMode {
     /// The limit is enforced.
@@ -95,14 +97,17 @@ pub enum DryRunMode {
 }
 
 impl PressureGauge {
-    /// A gauge for at most `limit` places in flight, 0 to [`u32::MAX`]; 0 admits nothing. Its line is as long as the
-    /// limit, and nobody waits in it for more than 1 s. Its name is `gauge`; one of its own it gets from
-    /// [`builder`](Self::builder), which has all settings: `PressureGauge::builder().name("database").limit(10).build()?`.
+    /// A gauge for at most `limit` places in flight, 0 to [`u32::MAX`]. 0 admits nothing.
+    ///
+    /// Its name is `gauge`, its line as long as the limit, and its longest wait 1 s.
+    /// [`builder`](Self::builder) has all settings:
+    /// `PressureGauge::builder().name("database").limit(10).build()?`.
     pub fn new(limit: u32) -> Self {
         PressureGauge { core: Core::new("gauge", limit, None, Line::default(), SystemClock::shared()) }
     }
 
-    /// A gauge whose limit finds itself, by [`Auto`]: for whoever does not know how much the service can do.
+    /// A gauge whose limit finds itself, by [`Auto`]. For when you do not know how much the service
+    /// can do.
     ///
     /// ```
     /// let gauge = pushback::PressureGauge::auto();
@@ -115,7 +120,7 @@ impl PressureGauge {
         build.expect("the settings of `Auto::new` are right, and so is the gauge's name")
     }
 
-    /// Settings for a gauge.
+    /// Begins the settings of a gauge.
     pub fn builder() -> Builder {
         Builder::new()
     }
@@ -134,7 +139,8 @@ impl PressureGauge {
         Ok(work())
     }
 
-    /// Like [`process`](Self::process), for work whose answer tells how it went: `classify` looks at it.
+    /// Like [`process`](Self::process), for work whose answer tells how it went. `classify` looks
+    /// at the answer.
     ///
     /// ```
     /// use pushback::{Outcome, PressureGauge};
@@ -160,8 +166,10 @@ impl PressureGauge {
         Ok(answer)
     }
 
-    /// Runs asynchronous `work` now, or refuses now. The work is not even built when it is refused; a future that is
-    /// dropped before its end gives the place back and counts as [`Outcome::Cancelled`].
+    /// Runs asynchronous `work` now, or refuses now.
+    ///
+    /// When it is refused, the work is not even built. A future that is dropped before its end
+    /// gives the place back and counts as [`Outcome::Cancelled`].
     ///
     /// ```
     /// # async fn work() -> u32 { 42 }
@@ -198,13 +206,14 @@ impl PressureGauge {
     ///
     /// # Errors
     ///
-    /// As there, and [`DeadlinePassed`](crate::Reason::DeadlinePassed).
+    /// Those of [`try_acquire`](Self::try_acquire), and
+    /// [`DeadlinePassed`](crate::Reason::DeadlinePassed).
     #[inline(always)]
     pub fn try_acquire_for(&self, arrival: Arrival) -> Result<Permit<'_>, Rejected> {
         self.core.admit(arrival).map(|held| Permit::new(self, held))
     }
 
-    /// Takes a place, waiting for it in line if need be. Works on any executor.
+    /// Takes a place, or waits for it in line. Works on any executor.
     ///
     /// # Errors
     ///
@@ -221,19 +230,23 @@ impl PressureGauge {
 
     /// [`acquire`](Self::acquire) for a call with a cost, a priority or a deadline.
     ///
-    /// A call of high cost at the front waits until enough places are free; nobody of its priority or below overtakes it
-    /// meanwhile. While more important calls keep coming, it may wait as long as the line lets anybody wait.
+    /// A call of high cost at the front waits until enough places are free; nobody of its priority
+    /// or below overtakes it meanwhile. While more important calls keep coming, it may wait as long
+    /// as the line lets anybody wait.
     ///
     /// # Errors
     ///
-    /// As there, and [`DeadlinePassed`](crate::Reason::DeadlinePassed).
+    /// Those of [`acquire`](Self::acquire), and [`DeadlinePassed`](crate::Reason::DeadlinePassed).
     pub fn acquire_for(&self, arrival: Arrival) -> Acquire<'_> {
         Acquire::new(self, arrival)
     }
 
-    /// [`acquire`](Self::acquire) for a plain thread, which sleeps in line. Not for asynchronous code: there it holds up all tasks of its
-    /// worker without a word, and if the place that it waits for is one of theirs, for as long as the line lets it wait. No runtime tells a
-    /// thread of its workers from one of `spawn_blocking`, where this is right, so nothing can warn of it.
+    /// [`acquire`](Self::acquire) for a plain thread, which sleeps in line.
+    ///
+    /// Not for asynchronous code: there it holds up all tasks of its worker. If one of them has the
+    /// place that it waits for, it does so for as long as the line lets it wait. Nothing can warn
+    /// of it, for no runtime tells its workers' threads from those of `spawn_blocking`, where this
+    /// is right.
     ///
     /// # Errors
     ///
@@ -251,17 +264,23 @@ impl PressureGauge {
         self.acquire_for(arrival).blocking()
     }
 
-    /// Changes the limit, from now on. A lowered limit interrupts nobody: what is in flight beyond it is a debt that is
-    /// paid before anyone new runs. Calls in line that cost more than the new limit are refused.
+    /// Changes the limit, from now on.
     ///
-    /// A limit that moves by itself goes on from there, which may be a tenth of a second later; [`pin`](Self::pin) keeps it. A limit that is
-    /// pinned stays so, at the new value. A limit of 0 admits nothing, so it stays until it is set again.
+    /// A lowered limit interrupts nobody. Until no more than the new limit is in flight, nobody new
+    /// runs. Calls in line that cost more than the new limit are refused.
+    ///
+    /// A limit that moves goes on from there by itself, maybe a tenth of a second later;
+    /// [`pin`](Self::pin) keeps it. A limit that is pinned stays pinned, at the new value. A limit
+    /// of 0 admits nothing, so it stays until it is set again.
     pub fn set_limit(&self, limit: u32) {
         self.core.set_limit(limit);
     }
 
-    /// Changes the limit, and keeps it there until [`unpin`](Self::unpin), also outside of the bounds in which it moves by itself. What
-    /// moves it is not asked meanwhile, and no call is measured for it. On a fixed limit, this is [`set_limit`](Self::set_limit).
+    /// Changes the limit, and keeps it there until [`unpin`](Self::unpin).
+    ///
+    /// It may be outside of the bounds in which the limit moves by itself. What moves it is not
+    /// asked meanwhile, and no call is measured for it. On a fixed limit, this is
+    /// [`set_limit`](Self::set_limit).
     ///
     /// ```
     /// let gauge = pushback::PressureGauge::auto();
@@ -277,13 +296,18 @@ impl PressureGauge {
         self.core.pin(limit);
     }
 
-    /// Lets a pinned limit move again. It goes on from where it is, by what is measured from now on. Nothing, if it is not pinned, or fixed.
+    /// Lets a pinned limit move again.
+    ///
+    /// It goes on from where it is, by what is measured from now on. Does nothing if the limit is
+    /// fixed or not pinned.
     pub fn unpin(&self) {
         self.core.unpin();
     }
 
-    /// Switches the dry run on or off. On, it admits those who wait in line; off, phantoms run to their end without
-    /// counting against the limit.
+    /// Switches the dry run on or off.
+    ///
+    /// When it goes on, calls in line are admitted. When it goes off, phantoms run to their end
+    /// without counting against the limit.
     pub fn set_dry_run(&self, mode: DryRunMode) {
         self.core.set_dry_run(mode == DryRunMode::On);
     }
@@ -293,7 +317,7 @@ impl PressureGauge {
         self.core.close();
     }
 
-    /// Closes, and waits until the last permit is back. How long that may take is the caller's to bound.
+    /// Closes, and waits until the last permit is back. Put a bound of your own on the wait.
     pub fn drain(&self) -> Drain {
         Drain::new(self.clone())
     }

@@ -10,16 +10,22 @@
 //! # let _ = app;
 //! ```
 //!
-//! A router's `route_layer` covers its paths, and `Router::layer` unknown ones and the fallback too. Both cover methods that no route serves; a
-//! route's own `route_layer` does not: `get(handler).route_layer(layer)`. None covers routes and fallbacks that are added behind it.
+//! Where the layer stands decides what it covers:
 //!
-//! A refusal is 429 with `Retry-After`, problem details (RFC 9457) for callers that accept them, and in gRPC's own words for gRPC
-//! callers; [`Reply`] changes the status. It says neither the limit nor the gauge's name, and why only to peers whom [`Trust`]
-//! trusts.
+//! - `Router::route_layer` covers the router's paths, also for methods that no route serves.
+//! - `Router::layer` covers unknown paths and the fallback too.
+//! - `get(handler).route_layer(layer)` covers only the methods of the route.
 //!
-//! A request is decided when it is there: in `call`, not in `poll_ready`, where a connection that has sent nothing would
-//! already take a place. The refusal is a response, and the inner service's error type stays as it is. The state is in
-//! the layer's gauge, so a service that is cloned for each connection or request still has one limit.
+//! None of them covers routes and fallbacks that are added after it.
+//!
+//! A refusal is 429 with `Retry-After`, with problem details (RFC 9457) for callers that accept
+//! them. gRPC callers get gRPC's own status. [`Reply`] changes the status. A refusal says neither
+//! the limit nor the gauge's name, and says why only to peers whom [`Trust`] trusts. It is a
+//! response, so the inner service's error type stays as it is.
+//!
+//! A request is decided when it is there: in `call`, not in `poll_ready`, where a connection that
+//! has sent nothing would already take a place. The state is in the layer's gauge, so a service
+//! that is cloned for each connection or request still has one limit.
 
 mod ahead;
 mod allowance;
@@ -94,13 +100,13 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Puts a gauge in front of a service.
 ///
-/// A clone, and every service that it makes, is the same limit.
+/// Its clones, and all services that it makes, share one limit.
 #[derive(Debug, Clone)]
 pub struct BackpressureLayer {
     shared: Arc<Shared>,
 }
 
-/// A service behind a gauge; [`BackpressureLayer`] makes it.
+/// A service behind a gauge, made by [`BackpressureLayer`].
 #[derive(Debug, Clone)]
 pub struct Backpressure<S> {
     inner: S,
@@ -109,18 +115,22 @@ pub struct Backpressure<S> {
 }
 
 impl<S> Backpressure<S> {
-    /// The same service for one connection, whose readers over HTTP/1 are judged by what its socket takes and not by what the server asks
-    /// for: so a steady reader is not taken for one that has [stalled](BackpressureLayer::stall). Over HTTP/2, where one reader of many may
-    /// stall, it changes nothing. Call [`see_slow_readers`] for the socket too.
+    /// The same service for one connection, which sees its reader's progress at the socket.
     ///
-    /// [`Connections`] counts, in an accept loop of one's own: `connection.progress()`.
+    /// Over HTTP/1, readers are then judged by what the socket takes and not by what the server
+    /// asks for. So a slow but steady reader is not taken for one that has
+    /// [stalled](BackpressureLayer::stall). Over HTTP/2, where one reader of many may stall, it
+    /// changes nothing. Call [`see_slow_readers`] for the socket too.
+    ///
+    /// In an accept loop of your own, [`Connections`] has the progress: `connection.progress()`.
     pub fn over(self, progress: Progress) -> Self {
         Backpressure { progress: Some(progress), ..self }
     }
 }
 
 impl BackpressureLayer {
-    /// Requests above the limit are refused at once, with 429 if [`reply`](Self::reply) does not say otherwise.
+    /// Requests above the limit are refused at once, with 429 unless [`reply`](Self::reply) says
+    /// otherwise.
     pub fn new(gauge: PressureGauge) -> Self {
         BackpressureLayer::with(Settings::new(gauge, Over::Refused))
     }
@@ -135,12 +145,12 @@ impl BackpressureLayer {
         BackpressureLayer::with(Settings { reply, ..self.shared.settings.clone() })
     }
 
-    /// How long a request holds its place; to the last byte of its answer if nothing is said.
+    /// How long a request holds its place. Default: to the last byte of its answer.
     pub fn hold(self, hold: Hold) -> Self {
         BackpressureLayer::with(Settings { hold, ..self.shared.settings.clone() })
     }
 
-    /// When a caller has what it waits for; when the first part of the answer's body is there if nothing is said.
+    /// When a caller has what it waits for. Default: the first part of the answer's body.
     ///
     /// ```
     /// use pushback::{PressureGauge, http::{Answered, BackpressureLayer}};
@@ -153,29 +163,37 @@ impl BackpressureLayer {
         BackpressureLayer::with(Settings { answered, ..self.shared.settings.clone() })
     }
 
-    /// What a request costs, how important it is, whom to let pass, and what an answer says about the load.
+    /// Which requests are exempt, what others cost, how important they are, and what an answer says
+    /// about the load.
     pub fn classify(self, classify: Classify) -> Self {
         BackpressureLayer::with(Settings { classify, ..self.shared.settings.clone() })
     }
 
-    /// How long a peer may make no progress while the service waits for it, 1 ms to 24 h; 10 s if nothing is said.
+    /// How long a peer may make no progress while the service waits for it, 1 ms to 24 h. Default:
+    /// 10 s.
     ///
-    /// The reader of an answer makes progress when it takes the next part of its body, of at most 64 KiB, and the sender of an
-    /// upload when its next part comes. Whoever makes none for so long, or a quarter longer, has the body ended with
-    /// [`ReaderStalled`] or [`SenderStalled`], and its place goes to somebody else: ten slow readers must not freeze a limit of
-    /// ten. A service that has nothing to say for a while, as with server-sent events, is nobody's stall, and neither is a
-    /// sender who is silent after the service has answered, as in a gRPC call with streams both ways.
+    /// Ten slow readers must not freeze a limit of ten. Whoever makes no progress for so long, or a
+    /// quarter longer, has the body ended with [`ReaderStalled`] or [`SenderStalled`], and its
+    /// place goes to somebody else.
     ///
-    /// A reader who takes a little now and then makes progress, however slowly; a sender must keep to the
-    /// [`least_rate`](Self::least_rate) too.
+    /// - The reader of an answer makes progress when it takes the next part of the body, of at most
+    ///   64 KiB, however slowly.
+    /// - The sender of an upload makes progress when its next part comes. It must keep to the
+    ///   [`least_rate`](Self::least_rate) too.
     ///
-    /// Servers and systems buffer what they send and tell nobody how much of it was read: by default, systems take megabytes for a
-    /// connection, and say that there is room for more when a third of that was read. So a steady reader may make no progress that
-    /// anybody sees for as long as that takes. [`see_slow_readers`] makes a socket's progress visible each 32 KiB.
+    /// It is no stall if the service has nothing to say for a while, as with server-sent events, or
+    /// if a sender is silent after the service has answered, as in a gRPC call with streams both
+    /// ways.
+    ///
+    /// Servers and systems buffer what they send, and do not say how much of it was read. By
+    /// default, systems take megabytes for a connection, and say that there is room for more when a
+    /// third of that was read. Until then, a steady reader makes no progress that anybody sees.
+    /// [`see_slow_readers`] makes a socket's progress visible each 32 KiB.
     ///
     /// # Errors
     ///
-    /// If it is out of range. There is no "never": a peer that may hold a place for ever is how a service freezes.
+    /// If it is out of range. There is no "never": peers that hold places for ever would freeze a
+    /// service.
     pub fn stall(self, bound: Duration) -> Result<Self, BuildError> {
         if !(STALL_MIN..=STALL_MAX).contains(&bound) {
             return Err(BuildError::new("stall", format!("{bound:?}"), "1 ms to 24 h"));
@@ -183,25 +201,32 @@ impl BackpressureLayer {
         Ok(BackpressureLayer::with(Settings { stall: bound, ..self.shared.settings.clone() }))
     }
 
-    /// How many bytes a second the sender of an upload must send while the service waits for him, 0 to [`u32::MAX`]; 4 KiB if nothing
-    /// is said.
+    /// How many bytes a second the sender of an upload must send while the service waits for it, 0
+    /// to [`u32::MAX`]. Default: 4 KiB.
     ///
-    /// It is kept over the time of [`stall`](Self::stall): whoever pauses for a while, or is slower for a while, uses that up, and what he
-    /// sends beyond the least rate fills it again. Whoever has used it up has the body ended with [`SenderStalled`]. With 0, any byte
-    /// counts as progress.
+    /// It is measured over the time of [`stall`](Self::stall): whoever pauses or slows down uses
+    /// that time up, and what is sent beyond the least rate fills it again. When it is used up, the
+    /// body ends with [`SenderStalled`]. With 0, any byte counts as progress.
     pub fn least_rate(self, bytes_a_second: u32) -> Self {
         BackpressureLayer::with(Settings { least_rate: bytes_a_second, ..self.shared.settings.clone() })
     }
 
-    /// How much of a request's body is read before the gauge is asked, in bytes, 0 to 16 MiB; 64 KiB if nothing is said.
+    /// How many bytes of a request's body are read before the gauge is asked, 0 to 16 MiB. Default:
+    /// 64 KiB.
     ///
-    /// So a request whose body is no longer takes a place only when it is all there, and clients that send drop by drop take none. Of a
-    /// longer body, the rest is read by the service, at the [`least_rate`](Self::least_rate) at least. Of a gRPC call, the first message is
-    /// enough, and it is waited for a second at most, for in a stream the service may speak first. A request that would be refused anyway is refused before its body is read.
+    /// - A body of up to so many bytes is all there before the request takes a place, so clients
+    ///   that send drop by drop take none.
+    /// - The rest of a longer body is read by the service, at the [`least_rate`](Self::least_rate)
+    ///   at least.
+    /// - For a gRPC call, the first message is enough. It is waited for a second at most, for in a
+    ///   stream the service may speak first.
+    /// - A request that would be refused anyway is refused before its body is read.
     ///
-    /// All requests of a process together may have 64 MiB read ahead. When that is used up, whoever has waited longest for the rest of a
-    /// body is answered with 408, and makes room for the others. Say 0 where a service
-    /// answers requests of another kind than gRPC part by part.
+    /// All requests of a process together may have 64 MiB read ahead. When that is used up, whoever
+    /// has waited longest for the rest of a body is answered with 408, and makes room for the
+    /// others.
+    ///
+    /// Say 0 where a service answers requests other than gRPC part by part.
     ///
     /// # Errors
     ///
@@ -213,8 +238,10 @@ impl BackpressureLayer {
         Ok(BackpressureLayer::with(Settings { body_buffer: bytes, ..self.shared.settings.clone() }))
     }
 
-    /// The service does not speak gRPC, so a request that calls itself gRPC is read ahead like any other. Say so where it is true, or
-    /// anybody takes a place with the five bytes of an empty message.
+    /// Says that the service does not speak gRPC, so a request that calls itself gRPC is read ahead
+    /// like any other.
+    ///
+    /// Otherwise anybody may take a place with the five bytes of an empty gRPC message.
     pub fn no_grpc(self) -> Self {
         BackpressureLayer::with(Settings { speaks_grpc: false, ..self.shared.settings.clone() })
     }

@@ -1,8 +1,10 @@
 //! Backpressure: limit the work in flight, refuse or queue the rest at once.
 //!
-//! A [`PressureGauge`] holds a limit. A call takes a *place* of it, runs, and gives the place back. Where no place is free, the call is
-//! refused at once, or waits in a bounded line. Elsewhere a gauge is called a semaphore, a bulkhead or a concurrency limiter, a place a permit or
-//! a slot, and a line a wait queue.
+//! A [`PressureGauge`] holds a limit. A call takes a *place* of it, runs, and gives the place back.
+//! Where no place is free, the call is refused at once, or waits in a bounded line.
+//!
+//! Elsewhere a gauge is called a semaphore, a bulkhead or a concurrency limiter, a place a permit
+//! or a slot, and a line a wait queue.
 //!
 //! ```
 //! use pushback::{PressureGauge, Rejected};
@@ -15,7 +17,8 @@
 //! # }
 //! ```
 //!
-//! In front of axum, tonic or hyper it is a layer (feature `http`), which answers 429 above the limit:
+//! In front of axum, tonic or hyper, it is a layer (feature `http`). Above the limit it answers
+//! 429:
 //!
 #![cfg_attr(
     feature = "http",
@@ -35,7 +38,7 @@ Router::new()
 //! |---|---|
 //! | run or refuse, never wait | [`PressureGauge::process`], [`process_async`](PressureGauge::process_async), [`try_acquire`](PressureGauge::try_acquire) |
 //! | wait for one's turn | [`PressureGauge::acquire`], [`Line`] |
-//! | say what a call costs, how urgent it is, until when it is waited for | [`Arrival`] |
+//! | say a call's cost, priority and deadline | [`Arrival`] |
 //! | say how a call went | [`Outcome`], [`Permit::record`] |
 //! | have the limit find itself | [`PressureGauge::auto`], [`limit`] |
 //! | answer HTTP and gRPC | `http`: `BackpressureLayer`, `Classify`, `Reply`, `Trust`, `Connections` |

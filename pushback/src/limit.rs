@@ -1,8 +1,11 @@
 //! How many calls may run: settings of limits, and what moves them.
 //!
-//! A [`Limit`] is settings; a gauge makes a [`Controller`] from them, tells it of each call that ended, and does what it
-//! decides. *The controller does not own the limit.* It is told the one in force with each call, which an operator may have
-//! changed, and the gauge clamps what it decides and throws away what is no number, so that nothing can wind up.
+//! A [`Limit`] is settings. A gauge makes a [`Controller`] from them, tells it of each call that
+//! ended, and does what it decides.
+//!
+//! *The controller does not own the limit.* With each call it is told the limit in force, which an
+//! operator may have changed. The gauge clamps what it decides and throws away what is no number,
+//! so that nothing can wind up.
 //!
 //! An algorithm is one file in `limit/`, and here its `mod`, its `use` and its line in `NAMED`.
 
@@ -26,7 +29,7 @@ use crate::{outcome::Outcome, settings::BuildError};
 
 /// Settings of a limit.
 ///
-/// A number is the simplest: so many places, and nothing moves them. One of one's own:
+/// A number is the simplest: so many places, and nothing moves them. A limit of your own:
 ///
 /// ```
 /// use pushback::{BuildError, Outcome, PressureGauge, limit::{Controller, Decision, Limit, Sample, Start}};
@@ -53,7 +56,7 @@ use crate::{outcome::Outcome, settings::BuildError};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Limit: Debug + Send + Sync + 'static {
-    /// Where the limit begins, and who moves it from there.
+    /// The first limit, and what moves it from there.
     ///
     /// # Errors
     ///
@@ -61,23 +64,23 @@ pub trait Limit: Debug + Send + Sync + 'static {
     fn start(&self) -> Result<Start, BuildError>;
 }
 
-/// The beginning of a limit.
+/// A first limit, and what moves it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Start {
     /// The first limit, 0 to [`u32::MAX`] places.
     pub limit: u32,
-    /// Who moves it; nobody, if it is fixed.
+    /// What moves it. `None` if it is fixed.
     pub controller: Option<Box<dyn Controller>>,
 }
 
 impl Start {
-    /// So many places, 0 to [`u32::MAX`], and nobody moves them.
+    /// A fixed limit of so many places, 0 to [`u32::MAX`].
     pub fn fixed(limit: u32) -> Self {
         Start { limit, controller: None }
     }
 
-    /// So many places, 0 to [`u32::MAX`], and who moves them from there.
+    /// A first limit of so many places, 0 to [`u32::MAX`], and what moves it from there.
     pub fn moving(limit: u32, controller: impl Controller + 'static) -> Self {
         Start { limit, controller: Some(Box::new(controller)) }
     }
@@ -85,68 +88,95 @@ impl Start {
 
 /// What moves a limit while a gauge runs.
 ///
-/// It has no clock and no randomness of its own: time comes with each call, and a controller that rolls dice takes a seed
-/// among its settings. So the same calls always give the same decisions.
+/// It has no clock and no randomness of its own. Time comes with each call, and a controller that
+/// needs chance takes a seed among its settings. So the same calls always give the same decisions.
 pub trait Controller: Debug + Send {
-    /// A call ended. This, [`is_looking`](Self::is_looking), [`rest`](Self::rest) and [`measure_anew`](Self::measure_anew) run under a lock of the gauge, so they must not ask the gauge for anything. `limit` is the one in force, with the fraction that was last decided if nobody else has changed it
-    /// since. Calls come in the order of their end, as far as threads let them.
+    /// A call ended. Returns the next limit, or `None` to leave it.
     ///
-    /// The gauge clamps what is decided to [`bounds`](Self::bounds), and a decision that is no finite number changes nothing and
-    /// is counted as a fault. So is a panic, after which the limit stays where it is until the next decision.
+    /// `limit` is the one in force, with the fraction that was last decided if nobody else has
+    /// changed it since. Calls come in the order of their end, as far as threads let them.
+    ///
+    /// The gauge clamps what is decided to [`bounds`](Self::bounds). A decision that is no finite
+    /// number changes nothing and is counted as a fault. So is a panic, after which the limit stays
+    /// where it is until the next decision.
+    ///
+    /// This, [`is_looking`](Self::is_looking), [`rest`](Self::rest) and
+    /// [`measure_anew`](Self::measure_anew) run under a lock of the gauge, so they must not ask the
+    /// gauge for anything.
     fn observe(&mut self, sample: &Sample, limit: f64) -> Option<Decision>;
 
-    /// Whether it must be told of each call; if not, only some are timed where there are thousands a second, chosen by chance
-    /// when they are admitted.
+    /// Whether it must be told of each call.
+    ///
+    /// If not, only some are timed where there are thousands a second, chosen by chance when they
+    /// are admitted.
     fn needs_every_call(&self) -> bool {
         true
     }
 
-    /// Whether what was decided last is a look: a lower limit for a moment, to see what fewer in flight do. If the load ends in the
-    /// middle of it, the gauge asks [`rest`](Self::rest).
+    /// Whether what was decided last is a look: a lower limit for a moment, to see what fewer in
+    /// flight do.
+    ///
+    /// If the load ends in the middle of a look, the gauge asks [`rest`](Self::rest).
     fn is_looking(&self) -> bool {
         false
     }
 
-    /// In a look, nothing is in flight any more, and nobody came for a tenth of a second. No call will say what came of the look, so it
-    /// should go back to what was known before.
+    /// The load ended in the middle of a look: nothing is in flight, and nobody came for a tenth of
+    /// a second.
+    ///
+    /// No call will say what came of the look, so it should go back to what was known before.
     fn rest(&mut self, _now: Duration, _totals: Totals) -> Option<Decision> {
         None
     }
 
-    /// An operator has set the limit, or has left a pinned one to it again. What it was measuring was of another limit, so it should measure anew
-    /// from the limit in force, and not go back to one from before. What it has learned of the service stays.
+    /// An operator has set the limit, or has unpinned it.
+    ///
+    /// What it was measuring was of another limit. So it should measure anew from the limit in
+    /// force, and not go back to one from before. What it has learned of the service stays.
     fn measure_anew(&mut self, _now: Duration, _totals: Totals) {}
 
-    /// Within which bounds the limit is kept, unless an operator sets another. It is asked for once, when the gauge is built.
+    /// The bounds within which the limit is kept, unless an operator sets another. Asked for once,
+    /// when the gauge is built.
     fn bounds(&self) -> RangeInclusive<u32> {
         1..=u32::MAX
     }
 }
 
-/// A call that ended, as a controller sees it. One call gives at most one. Tests of a controller make one by [`new`](Self::new), and set
-/// the fields that matter.
+/// A call that ended, as a controller sees it.
+///
+/// One call gives at most one. Tests of a controller make one by [`new`](Self::new), and set the
+/// fields that matter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Sample {
-    /// When it was admitted, since the gauge was built; its wait in line is over then.
+    /// When it was admitted, after its wait in line. From when the gauge was built.
     pub began: Duration,
-    /// When it ended, or when its end was left to its client.
+    /// When it ended, or when its end was left to its client. From when the gauge was built.
     pub ended: Duration,
-    /// How long the service had it: from its admission to its end, without what its client took to send and to read. What Little's law
-    /// asks for.
+    /// How long the service had it: from its admission to its end, without what its client took to
+    /// send and to read.
+    ///
+    /// This is the time of Little's law.
     pub held: Duration,
-    /// How long its caller waited for what he asked for, which of a stream is its first part: 0 to `held`. What a latency is judged by.
+    /// How long its caller waited for what it asked for, 0 to `held`. For a stream, that is its
+    /// first part. Judge latencies by this.
     pub answered: Duration,
-    /// It is answered, and how long it goes on is its client's affair: he left in the middle, reads slowly, or listens for minutes. Then `held`
-    /// is `answered`.
+    /// Whether it is answered and how long it goes on is up to its client, which left in the
+    /// middle, reads slowly, or listens for minutes.
+    ///
+    /// Then `held` is `answered`.
     pub is_open: bool,
-    /// The places that were taken right after it was admitted, its own among them: 1 or more. Calls that waited for their client then, to
-    /// send or to read on, are not among them.
+    /// The places that were taken right after it was admitted, including its own: 1 or more.
+    ///
+    /// Calls that waited then for their client to send or to read on are not among them.
     pub in_flight: u32,
-    /// The places that such calls keep from others when it ends.
+    /// The places of calls that wait for their client, and keep them from others, when this one
+    /// ends.
     pub awaiting_client: u32,
-    /// How long three of four callers wait for their answers at least, where calls bring deadlines ([`Arrival::deadline`](crate::Arrival::deadline)):
-    /// from their admission on. `None` if they bring none, or hardly any does.
+    /// How long three of four callers wait for their answers at least, from their admission on.
+    ///
+    /// Known from the deadlines of calls ([`Arrival::deadline`](crate::Arrival::deadline)). `None`
+    /// if none has one, or hardly any.
     pub patience: Option<Duration>,
     /// How it went. [`Outcome::Ignore`] is never shown to a controller.
     pub outcome: Outcome,
@@ -162,14 +192,14 @@ pub struct Totals {
     pub admitted: u64,
     /// Calls that were refused.
     pub refused: u64,
-    /// Those of the admitted that are timed: all, unless the controller needs fewer.
+    /// Admitted calls that are timed: all, unless the controller needs fewer.
     pub timed: u64,
-    /// Those of the timed that ended and are not shown, because they say nothing about the load.
+    /// Timed calls that ended and are not shown, because they say nothing about the load.
     pub unshown: u64,
 }
 
 impl Sample {
-    /// A success of one place whose caller waited for all of it, with nothing counted.
+    /// A success of one place, whose caller waited for all of it. All totals are 0.
     pub fn new(began: Duration, ended: Duration) -> Self {
         let held = ended.saturating_sub(began);
         Sample {
@@ -192,32 +222,32 @@ impl Sample {
     }
 }
 
-/// Where a limit moves, and why.
+/// The next limit, and why.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Decision {
     /// The limit from now on; the gauge admits the whole places of it.
     pub limit: f64,
-    /// Why in a word or a few, of which there are not many, for counters: `a queue`.
+    /// Why in a few words, for counters: `a queue`. There should be few different causes.
     pub cause: &'static str,
-    /// Why, for an operator, with figures: `calls take 2.1 times their base time; about 8 run at once, for 372 a second take 21.5 ms when
-    /// nothing queues: aims at 17`.
+    /// Why, with figures, for an operator. For example:
+    /// `calls take 2.1 times their base time; about 8 run at once, for 372 a second take 21.5 ms when nothing queues: aims at 17`.
     pub why: Cow<'static, str>,
 }
 
 impl Decision {
-    /// A decision for a reason that is always told the same way.
+    /// A decision whose reason is always the same text.
     pub fn new(limit: f64, why: &'static str) -> Self {
         Decision { limit, cause: why, why: Cow::Borrowed(why) }
     }
 
-    /// A decision for one of few causes, told with figures.
+    /// A decision for one of few causes, and a reason with figures.
     pub fn with_cause(limit: f64, cause: &'static str, why: impl Into<Cow<'static, str>>) -> Self {
         Decision { limit, cause, why: why.into() }
     }
 }
 
-/// The limit that moves and has this name in programs and files, with the settings of its own `new`.
+/// The moving limit of this name, such as `auto`, with the settings of its own `new`.
 pub fn named(name: &str) -> Option<Box<dyn Limit>> {
     NAMED.iter().find(|(known, _)| *known == name).map(|(_, new)| new())
 }

@@ -10,10 +10,12 @@ const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// How many calls may wait, and for how long.
 ///
-/// A line absorbs short bursts. It does not raise what a service can do: under lasting overload every place in it
-/// only makes all calls wait longer, so keep it short and bound the wait by what callers still find useful. If nothing is said, that
-/// is 1 s: somebody who waits for an answer has mostly gone by then, and work that nobody waits for says that it has time,
-/// `wait_at_most(Duration::MAX)`.
+/// A line absorbs short bursts. It does not raise what a service can do: under lasting overload,
+/// every place in it only makes all calls wait longer. So keep it short, and bound the wait by what
+/// callers still find useful.
+///
+/// The longest wait is 1 s by default: whoever waits for an answer has mostly gone by then. For
+/// work that nobody waits for, say `wait_at_most(Duration::MAX)`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -33,22 +35,27 @@ pub struct Line {
 }
 
 impl Line {
-    /// A line in which, among calls of one [`Priority`], whoever came first is next. `capacity` is how many calls may wait, 0 to [`u32::MAX`]; with 0,
-    /// the entry points that wait refuse at once too. The longest wait is 1 s unless
-    /// [`wait_at_most`](Line::wait_at_most) says otherwise.
+    /// A line in which up to `capacity` calls may wait, 0 to [`u32::MAX`].
+    ///
+    /// Among calls of one [`Priority`], whoever came first is next. With 0, the entry points that
+    /// wait refuse at once too. The longest wait is 1 s unless [`wait_at_most`](Line::wait_at_most)
+    /// says otherwise.
     ///
     /// [`Priority`]: crate::Priority
     pub const fn fifo(capacity: u32) -> Self {
         Line { capacity: Some(capacity), wait_max: WAIT_MAX }
     }
 
-    /// A line as long as the limit, whatever the limit is at the time, with a longest wait of 1 s: the default of every gauge.
+    /// A line as long as the limit is at the time, with a longest wait of 1 s: the default of every
+    /// gauge.
     pub const fn as_long_as_the_limit() -> Self {
         Line { capacity: None, wait_max: WAIT_MAX }
     }
 
-    /// How long a call waits at most before it is refused with [`Reason::WaitedTooLong`]. [`Duration::ZERO`] refuses
-    /// whoever is not served at once; [`Duration::MAX`] waits without a bound.
+    /// How long a call waits at most.
+    ///
+    /// Then it is refused with [`Reason::WaitedTooLong`]. [`Duration::ZERO`] refuses whoever is not
+    /// served at once; [`Duration::MAX`] waits without a bound.
     ///
     /// [`Reason::WaitedTooLong`]: crate::Reason::WaitedTooLong
     pub const fn wait_at_most(mut self, wait_max: Duration) -> Self {

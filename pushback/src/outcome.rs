@@ -2,9 +2,9 @@
 
 /// How an admitted call went, as [`Permit::record`] tells the gauge.
 ///
-/// A permit that is dropped without a word counts as [`Success`](Outcome::Success), and as
-/// [`Ignore`](Outcome::Ignore) while its thread panics. A fixed limit only counts outcomes; a limit that finds itself
-/// learns from them.
+/// A permit that is dropped without an outcome counts as [`Success`](Outcome::Success), or as
+/// [`Ignore`](Outcome::Ignore) while its thread panics. A fixed limit only counts outcomes. A limit
+/// that moves learns from them.
 ///
 /// [`Permit::record`]: crate::Permit::record
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,7 +16,7 @@ pub enum Outcome {
     Overload,
     /// The call says nothing about the load: bad input, a panic, a failure before any work.
     Ignore,
-    /// The caller went away before the end; the time it took is a lower bound.
+    /// The caller went away before the end. The time it took is a lower bound.
     Cancelled,
 }
 

@@ -6,18 +6,18 @@ use std::{error::Error, fmt};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// As many calls are in flight as the limit allows, and this entry point does not wait.
+    /// No place is free, and this entry point does not wait.
     Full,
-    /// The line is as long as it may be.
+    /// No place is free, and the line is full.
     LineFull,
-    /// The call stood in line for the line's longest wait.
+    /// The call waited in line for the line's longest wait.
     WaitedTooLong,
-    /// The call's own deadline came before its turn.
+    /// The call's deadline passed before its turn.
     DeadlinePassed,
-    /// A more important call took its place in a full line.
+    /// A more important call took the call's place in a full line.
     Displaced,
-    /// The call costs more places than the limit has, or may ever have if it moves, so that it would never fit. With a limit of 0, every
-    /// call.
+    /// The call would never fit: it costs more places than the limit has, or may ever have if it
+    /// moves. With a limit of 0, this is every call.
     CostAboveLimit,
     /// The gauge was closed: the service is going away.
     Closed,
@@ -63,9 +63,9 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A call was refused: the only error there is on a call's path.
+/// A call was refused. There is no other error on a call's path.
 ///
-/// It says who refused and why, so that nobody has to guess which of several limits was hit.
+/// It names the gauge and the reason, so that nobody has to guess which of several limits was hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Rejected {

@@ -4,10 +4,13 @@ use std::{borrow::Cow, collections::BTreeMap, fmt, time::Duration};
 
 use crate::rejected::Reason;
 
-/// A gauge at one moment. All fields but the counters of refusals and outcomes, which are read one after the other,
-/// belong to the same moment.
+/// A gauge at one moment.
 ///
-/// With the feature `serde` it can be serialized: times are seconds, and their names say so; reasons that have refused nobody are left out.
+/// All fields belong to the same moment, but for the counters of refusals and outcomes, which are
+/// read one after the other.
+///
+/// With the feature `serde` it can be serialized. Times are then seconds, and their names say so.
+/// Reasons that have refused nobody are left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -16,10 +19,13 @@ pub struct Snapshot {
     pub name: &'static str,
     /// How many places there are.
     pub limit: u32,
-    /// How many places are taken. Above `limit` only while the debt of a lowered limit is being paid.
+    /// How many places are taken. More than `limit` only after the limit was lowered, until enough
+    /// calls end.
     pub in_flight: u32,
-    /// How many places belong to calls that wait for their client, to send or to read on, where the limit moves; 0 where it is fixed, for
-    /// there nothing depends on it. Those that wait for a reader lend their place, and are not in flight meanwhile.
+    /// How many places belong to calls that wait for their client to send or to read on.
+    ///
+    /// Calls that wait for a reader lend their place, and are not in flight meanwhile. Under a
+    /// fixed limit this is 0, for nothing depends on it.
     pub awaiting_client: u32,
     /// How many calls wait in line.
     pub in_line: u32,
@@ -29,7 +35,7 @@ pub struct Snapshot {
         serde(rename = "oldest_wait_seconds", serialize_with = "serde_as::seconds_if_any")
     )]
     pub oldest_wait: Option<Duration>,
-    /// How many calls were ever admitted, phantoms of a dry run not among them.
+    /// How many calls were ever admitted, without the phantoms of a dry run.
     pub admitted: u64,
     /// How many calls were ever refused, by reason.
     pub refused: Refusals,
@@ -37,20 +43,21 @@ pub struct Snapshot {
     pub left_line: u64,
     /// How many admitted calls ended with [`Outcome::Overload`](crate::Outcome::Overload).
     pub overloaded: u64,
-    /// How many admitted calls ended with [`Outcome::Ignore`](crate::Outcome::Ignore), panics among them.
+    /// How many admitted calls ended with [`Outcome::Ignore`](crate::Outcome::Ignore), including
+    /// panics.
     pub ignored: u64,
     /// How many admitted calls ended with [`Outcome::Cancelled`](crate::Outcome::Cancelled).
     pub cancelled: u64,
     /// Whether the gauge was closed.
     pub closed: bool,
-    /// Whether an operator keeps a limit that moves where it is: [`PressureGauge::pin`](crate::PressureGauge::pin).
+    /// Whether a limit that moves is pinned, by [`PressureGauge::pin`](crate::PressureGauge::pin).
     pub pinned: bool,
     /// Why the limit stands where it does, if it moves.
     pub why: Option<Why>,
     /// What a dry run saw, if there ever was one.
     pub dry_run: Option<DryRun>,
-    /// Faults the gauge recovered from: a poisoned lock, a count that could not be. Anything but 0 is a bug, either in
-    /// this library or in a [`Clock`](crate::Clock).
+    /// Faults that the gauge recovered from: a poisoned lock, an impossible count. Anything but 0
+    /// is a bug, either in this library or in a [`Clock`](crate::Clock).
     pub faults: u64,
 }
 
@@ -59,15 +66,17 @@ pub struct Snapshot {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Why {
-    /// What was last decided, and why: `calls take 2.1 times their base time; about 8 run at once, for 372 a second take 21.5 ms when nothing
-    /// queues: aims at 17`. Nothing before the first decision.
+    /// What was last decided, and why. For example:
+    /// `calls take 2.1 times their base time; about 8 run at once, for 372 a second take 21.5 ms when nothing queues: aims at 17`.
+    /// `None` before the first decision.
     pub reason: Option<Cow<'static, str>>,
     /// How long ago that was.
     #[cfg_attr(feature = "serde", serde(rename = "seconds_ago", serialize_with = "serde_as::seconds"))]
     pub ago: Duration,
-    /// How many times the limit moved, by cause, of which there are not many: `a queue`, `idle at times`.
+    /// How many times the limit moved, by cause, such as `a queue` or `idle at times`. There are
+    /// few causes.
     pub moves: BTreeMap<&'static str, u64>,
-    /// How many of the admitted calls were timed, to know this.
+    /// How many of the admitted calls were timed for it.
     pub timed: u64,
 }
 
@@ -82,7 +91,8 @@ pub struct DryRun {
     pub phantoms: u32,
     /// How many calls would have been refused, by reason.
     pub would_refuse: Refusals,
-    /// How many calls would have had to wait in line. What would have become of them there, a dry run cannot know.
+    /// How many calls would have had to wait in line. A dry run cannot know what would have become
+    /// of them there.
     pub would_wait: u64,
 }
 

@@ -155,7 +155,7 @@ pub(crate) fn check_flags(said: &ArgMatches) -> Result<(), String> {
     let flags: Vec<_> = beside.iter().map(|(flag, _)| format!("--{}", flag.replace('_', "-"))).collect();
     let keys: Vec<_> = beside.iter().map(|(_, key)| *key).collect();
     Err(format!(
-        "--config FILE replaces all flags, so {} cannot stand beside it; in the file: {}",
+        "--config FILE replaces all flags, so {} cannot stand beside it; in the file it is: {}",
         flags.join(", "),
         keys.join(", ")
     ))

@@ -324,7 +324,7 @@ fn what_is_not_known_is_told_the_nearest_that_there_is() {
     let cases: [(&[&str], &[&str]); 11] = [
         (&["dmo"], &["'dmo'", "'demo'"]),
         (&["prxy", "--to", "http://127.0.0.1:1"], &["'prxy'", "'proxy'"]),
-        (&["--to", "http://127.0.0.1:1"], &["'--to'", "behind a command: proxy"]),
+        (&["--to", "http://127.0.0.1:1"], &["'--to'", "after a command: proxy"]),
         (&["demo", "--limt", "3"], &["'--limt'", "'--limit'"]),
         (&["proxy", "--lisen", "127.0.0.1:0"], &["'--lisen'", "'--listen'"]),
         (&["proxy", "--to", "http://127.0.0.1:1", "--log", "jsno"], &["'jsno'", "'json'"]),

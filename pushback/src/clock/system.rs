@@ -12,8 +12,11 @@ use super::{Alarm, Clock};
 
 /// The machine's monotonic clock, the default of every gauge.
 ///
-/// Alarms are rung by one thread, `pushback-clock`, which starts when the first call with a bound waits in line. A process that was forked
-/// starts its own. What the threads of its parent held of its gauges stays taken there, so fork before gauges are used.
+/// One thread, `pushback-clock`, rings the alarms. It starts when the first call with a bound waits
+/// in line.
+///
+/// A forked process starts its own. Places that its parent's threads held stay taken in it, so fork
+/// before gauges are used.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 

@@ -16,11 +16,13 @@ use super::{
 };
 use crate::{arrival::Arrival, line::queue::Ticket, rejected::Rejected, telemetry::Waiting};
 
-/// The future of [`PressureGauge::acquire`]. It joins the line when it is first polled; dropping it leaves the line,
-/// and a turn that had already come goes to the next.
+/// The future of [`PressureGauge::acquire`].
 ///
-/// It borrows the gauge, so that a call that is refused touches nothing that admitted calls share;
-/// [`into_owned`](Acquire::into_owned) makes it free to be moved anywhere. The permit is owned in any case.
+/// It joins the line when it is first polled. Dropping it leaves the line; if its turn had already
+/// come, that goes to the next.
+///
+/// It borrows the gauge, so that a refused call touches nothing that admitted calls share. To move
+/// or spawn it, use [`into_owned`](Acquire::into_owned). The permit is owned in any case.
 #[derive(Debug)]
 #[must_use = "a call joins the line only when its future is polled"]
 pub struct Acquire<'gauge> {
@@ -41,7 +43,7 @@ impl<'gauge> Acquire<'gauge> {
         Acquire { gauge: Cow::Borrowed(gauge), arrival, state: State::New }
     }
 
-    /// The same call, at the same place in line if it waits already, free to be moved.
+    /// The same call, free to be moved or spawned. It keeps its place in line.
     pub fn into_owned(mut self) -> Acquire<'static> {
         // The place in line goes over to the new future, so this one must not leave it.
         let state = std::mem::replace(&mut self.state, State::Done);

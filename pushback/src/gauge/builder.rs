@@ -13,7 +13,7 @@ use crate::{
 /// The longest name of a gauge, in bytes: it stands in logs, labels and errors.
 const NAME_MAX: usize = 64;
 
-/// Settings for a [`PressureGauge`]; [`PressureGauge::builder`] begins them.
+/// Settings for a [`PressureGauge`], from [`PressureGauge::builder`].
 #[derive(Debug, Clone)]
 #[must_use = "a builder builds nothing until `build`"]
 pub struct Builder {
@@ -37,46 +37,58 @@ impl Builder {
         }
     }
 
-    /// What the gauge is called in errors, logs, metrics and on the live page; `gauge` if nothing is said. Of several of one name, metrics and
-    /// page number the second, `gauge #2`; errors and logs do not. 1 to 64 bytes without control characters. Names are kept for the life of the process, so name what a gauge protects, and not each call.
+    /// Names the gauge, in errors, logs, metrics and on the live page. Default: `gauge`.
+    ///
+    /// 1 to 64 bytes without control characters. Where several gauges have one name, metrics and
+    /// page number the second, `gauge #2`; errors and logs do not. Names are kept for the life of
+    /// the process, so name what a gauge protects, and not each call.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// How many places there are; this must be said. A number, 0 to [`u32::MAX`], is fixed, and 0 admits nothing; a
-    /// [`Limit`] such as [`Vegas`](crate::limit::Vegas) moves.
+    /// How many places there are. Required.
+    ///
+    /// A number, 0 to [`u32::MAX`], is fixed, and 0 admits nothing. A [`Limit`] such as
+    /// [`Auto`](crate::limit::Auto) moves.
     pub fn limit(mut self, limit: impl Limit) -> Self {
         self.limit = Some(Arc::new(limit));
         self
     }
 
-    /// The line for the entry points that wait; as long as the limit if nothing is said, and nobody waits in it for more than 1 s.
+    /// The line for the entry points that wait. Default: as long as the limit, with a longest wait
+    /// of 1 s.
     pub fn line(mut self, line: Line) -> Self {
         self.line = line;
         self
     }
 
-    /// Whether the gauge begins in dry run; off if nothing is said.
+    /// Whether the gauge begins in dry run. Default: off.
     pub fn dry_run(mut self, mode: DryRunMode) -> Self {
         self.mode = mode;
         self
     }
 
-    /// The source of time; [`SystemClock`] if nothing is said.
+    /// The source of time. Default: [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
         self
     }
 
-    /// Makes what the gauge does by chance repeat, for tests and simulations: which calls it times under a limit that moves. On
-    /// several threads that costs somewhat more.
+    /// Makes what the gauge does by chance repeat, for tests and simulations.
+    ///
+    /// By chance is which calls it times under a limit that moves. On several threads, a seed costs
+    /// somewhat more.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Builds the gauge, or says which setting is wrong.
+    /// Builds the gauge.
+    ///
+    /// # Errors
+    ///
+    /// Which setting is missing or wrong, its value, and what is allowed.
     pub fn build(self) -> Result<PressureGauge, BuildError> {
         if self.name.is_empty() || self.name.len() > NAME_MAX || self.name.contains(char::is_control) {
             let allowed = "1 to 64 bytes without control characters";

@@ -8,8 +8,9 @@ use std::{
 
 use super::{PressureGauge, thread_waker::block_on};
 
-/// The future of [`PressureGauge::drain`]. The gauge is closed when it is first polled, and stays closed if it is
-/// dropped.
+/// The future of [`PressureGauge::drain`].
+///
+/// The gauge is closed when it is first polled, and stays closed if it is dropped.
 #[derive(Debug)]
 #[must_use = "a gauge is drained only when the future is polled"]
 pub struct Drain {

@@ -5,11 +5,13 @@ use std::{fmt, mem::ManuallyDrop};
 use super::{PressureGauge, held::Held};
 use crate::outcome::Outcome;
 
-/// A place in flight, borrowed from its gauge. Dropping it gives the place back, whatever happened: a return, `?`, a
-/// panic, a cancelled future; exactly once.
+/// A place in flight, borrowed from its gauge. Dropping it gives the place back.
 ///
-/// Work that outlives its caller must take the permit along, or the place is free while the work still runs. The
-/// classic case is `spawn_blocking`: when the caller's future is dropped, the closure runs on.
+/// That happens exactly once, whatever ends the call: a return, `?`, a panic, a cancelled future.
+///
+/// Work that outlives its caller must take the permit along, or the place is free while the work
+/// still runs. An example is `spawn_blocking`: when the caller's future is dropped, the closure
+/// runs on.
 ///
 /// ```
 /// # use pushback::PressureGauge;
@@ -33,7 +35,7 @@ pub struct Permit<'gauge> {
 
 /// A place in flight that can be moved anywhere: into another thread, a task, a response's body.
 ///
-/// In everything else it is a [`Permit`].
+/// Otherwise it is like a [`Permit`].
 #[must_use = "a permit that is dropped at once limits nothing"]
 pub struct OwnedPermit {
     pub(super) gauge: PressureGauge,
@@ -51,7 +53,8 @@ impl<'gauge> Permit<'gauge> {
         self.held.cost()
     }
 
-    /// Says how the call goes; the last word before the drop counts. See [`Outcome`] for what counts without one.
+    /// Says how the call went. The last one before the drop counts; see [`Outcome`] for what counts
+    /// without one.
     pub fn record(&mut self, outcome: Outcome) {
         self.held.record(outcome);
     }
@@ -75,7 +78,8 @@ impl OwnedPermit {
         self.held.cost()
     }
 
-    /// Says how the call goes; the last word before the drop counts. See [`Outcome`] for what counts without one.
+    /// Says how the call went. The last one before the drop counts; see [`Outcome`] for what counts
+    /// without one.
     pub fn record(&mut self, outcome: Outcome) {
         self.held.record(outcome);
     }

@@ -11,13 +11,16 @@ use super::{PressureGauge, label::label};
 use crate::snapshot::Snapshot;
 
 impl PressureGauge {
-    /// Tells the [`metrics`] facade what the gauge is at this moment, **once**: nothing on a call's way does it, so that a call costs no
-    /// more than without metrics. [`publish_metrics_every`](Self::publish_metrics_every) goes on doing it. This one is for whoever has a loop
-    /// of his own, or a handler that answers a scrape, which has the newest figures if it calls this first.
+    /// Publishes the gauge's figures of this moment to the [`metrics`] facade, **once**.
     ///
-    /// All metrics have the label `gauge`, the gauge's name; no label comes from a caller. Of several gauges of one name, the second that
-    /// publishes is called `name #2` here; what is recorded as it happens is of all that have the name. So name gauges by what they
-    /// protect.
+    /// Mostly you want [`publish_metrics_every`](Self::publish_metrics_every), which goes on doing
+    /// it. This one is for a loop of your own, or for a handler that answers a scrape: it has the
+    /// newest figures if it calls this first. Calls themselves publish nothing, so a call costs no
+    /// more than without metrics.
+    ///
+    /// All metrics have the label `gauge`, the gauge's name. No label comes from a caller. Of
+    /// several gauges of one name, the second that publishes is called `name #2` here, and what is
+    /// recorded as it happens is of all that have the name. So name gauges by what they protect.
     ///
     /// | metric | is |
     /// |---|---|
@@ -28,19 +31,19 @@ impl PressureGauge {
     /// | `pushback_queue_oldest_seconds` | how long the one that came first among them has waited |
     /// | `pushback_admitted_total` | calls admitted |
     /// | `pushback_refused_total` | calls refused, by `reason` |
-    /// | `pushback_ended_total` | calls that ended otherwise than well, by `outcome`: `overload`, `ignore`, `cancelled` |
+    /// | `pushback_ended_total` | calls that did not end well, by `outcome`: `overload`, `ignore`, `cancelled` |
     /// | `pushback_queue_abandoned_total` | calls whose caller gave up in the queue |
     /// | `pushback_dry_run_in_flight` | calls that a dry run lets run beside the limit |
     /// | `pushback_dry_run_queued_total` | calls that without the dry run would have been queued |
     /// | `pushback_dry_run_refused_total` | calls that a dry run would have refused, by `reason` |
-    /// | `pushback_limit_pinned` | 1 while an operator keeps a limit that moves where it is, else 0; not for a fixed limit |
+    /// | `pushback_limit_pinned` | 1 while a limit that moves is pinned, else 0; not for a fixed limit |
     /// | `pushback_limit_changes_total` | how many times a limit moved by itself, by `cause` |
     /// | `pushback_internal_errors_total` | faults the gauge recovered from; anything but 0 is a bug |
     ///
-    /// Exporters for Prometheus make summaries of the two times below unless they are given buckets.
-    ///
-    /// Recorded as it happens: `pushback_queue_wait_seconds` by `result` (`admitted`, `refused`, `left`), and by the HTTP layer
-    /// `pushback_request_duration_seconds`, from the end of a request's body to its response's head.
+    /// Two times in seconds are recorded as they happen: `pushback_queue_wait_seconds` by `result`
+    /// (`admitted`, `refused`, `left`), and by the HTTP layer `pushback_request_duration_seconds`,
+    /// from the end of a request's body to its response's head. Exporters for Prometheus make
+    /// summaries of them unless they are given buckets.
     pub fn publish_metrics(&self) {
         describe();
         let snapshot = self.snapshot();

@@ -19,8 +19,9 @@ const PERIOD_MIN: Duration = Duration::from_millis(10);
 /// Nobody scrapes less often.
 const PERIOD_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// The future of [`PressureGauge::publish_metrics_every`]. It publishes when it is first polled, and then once a period, by the gauge's own
-/// clock.
+/// The future of [`PressureGauge::publish_metrics_every`].
+///
+/// It publishes when it is first polled, and then once a period, by the gauge's own clock.
 #[derive(Debug)]
 #[must_use = "nothing is published unless the future is polled, so spawn it"]
 pub struct PublishMetrics {
@@ -31,9 +32,11 @@ pub struct PublishMetrics {
 }
 
 impl PressureGauge {
-    /// Tells the [`metrics`] facade what the gauge is, now and once a period from now on, until the gauge is gone: a future to spawn. It is the
-    /// usual way; [`publish_metrics`](Self::publish_metrics) is for those who have a loop of their own, and for pages that ask for the figures when they are
-    /// asked.
+    /// Publishes the gauge's figures to the [`metrics`] facade, now and once a period, until the
+    /// gauge is gone. A future to spawn.
+    ///
+    /// This is the usual way. [`publish_metrics`](Self::publish_metrics) is for a loop of your own,
+    /// or for a page that asks for the figures when it is asked.
     ///
     /// ```
     /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -42,8 +45,9 @@ impl PressureGauge {
     /// tokio::spawn(gauge.publish_metrics_every(std::time::Duration::from_secs(5)));
     /// ```
     ///
-    /// `period` is 10 ms to 24 h; what is outside counts as the nearest. Less than what lies between two scrapes is enough. The
-    /// future needs no runtime's timer, and keeps no gauge alive: it ends within a period of the last clone, or at once if the gauge's clock
+    /// `period` is 10 ms to 24 h; what is outside counts as the nearest. Choose less than the time
+    /// between two scrapes. The future needs no runtime's timer and does not keep the gauge alive.
+    /// It ends within a period after the last clone is gone, or at once if the gauge's clock
     /// panics.
     pub fn publish_metrics_every(&self, period: Duration) -> PublishMetrics {
         PublishMetrics {

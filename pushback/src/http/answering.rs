@@ -19,22 +19,27 @@ use crate::{
     outcome::Outcome,
 };
 
-/// When a caller has what it waits for: what the latency of a request is judged by under a limit that moves.
+/// When a caller has what it waits for. A limit that moves judges the latency of a request by this.
 ///
-/// How long the *service* has a request is measured by itself, to the end of the answer. So this is no matter of how many requests run at once,
-/// but of whether they are answered in time, and of what a caller who leaves has gone without.
+/// How long the *service* works on a request is measured separately, to the end of the answer. So
+/// this setting does not decide how many requests run at once, but whether they are answered in
+/// time, and what a caller who leaves has missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Answered {
     /// When the head of the answer is there.
     Head,
-    /// When the first part of its body is, or the head where there is no body: what is right for nearly all.
+    /// When the first part of its body is there, or the head where there is no body. Right for
+    /// nearly all.
     #[default]
     FirstData,
-    /// When so many events, lines or messages are, from 1 on, for streams that begin with some that say nothing: of `text/event-stream`,
-    /// `application/x-ndjson` and the like, and gRPC. Of other answers, it is the first part of the body.
+    /// When so many events, lines or messages are there, from 1 on. For streams that begin with
+    /// some that say nothing.
+    ///
+    /// It counts in `text/event-stream`, in `application/x-ndjson` and the like, and in gRPC. Of
+    /// other answers, it is the first part of the body.
     FirstEvent(u32),
-    /// When all of it is.
+    /// When all of the answer is there.
     End,
 }
 

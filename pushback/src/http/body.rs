@@ -21,7 +21,8 @@ use super::{
 use crate::rejected::Reason;
 
 pin_project! {
-    /// A response's body: the inner service's, which may hold the place to its end, or the short text of a refusal.
+    /// A response's body: the inner service's, which may hold the place to its end, or a refusal's
+    /// short text.
     #[derive(Debug)]
     pub struct ResponseBody<B> {
         #[pin]
@@ -81,7 +82,7 @@ impl<B> ResponseBody<B> {
         ResponseBody { kind: Kind::Own { text, why } }
     }
 
-    /// Why the gauge refused this request, if it did. A service that answers 429 itself refused nothing here.
+    /// Why the gauge refused this request, if it did. `None` for a service that answers 429 itself.
     pub fn refused(&self) -> Option<Reason> {
         match &self.kind {
             Kind::Own { why: Unserved::Refused(reason), .. } => Some(*reason),
@@ -89,7 +90,7 @@ impl<B> ResponseBody<B> {
         }
     }
 
-    /// Whether the request still has its place, because this has not come to its end.
+    /// Whether the request still holds its place.
     pub fn holds_place(&self) -> bool {
         match &self.kind {
             Kind::Plain { held, .. } => held.is_some(),
@@ -98,8 +99,10 @@ impl<B> ResponseBody<B> {
         }
     }
 
-    /// What went wrong with the request's body, if the gauge was not even asked because of that: its sender stalled
-    /// ([`SenderStalled`](super::SenderStalled)), broke off, or sent what is malformed.
+    /// What went wrong with the request's body, if the gauge was not asked because of that.
+    ///
+    /// Its sender stalled ([`SenderStalled`](super::SenderStalled)), broke off, or sent something
+    /// malformed.
     pub fn unread(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
         match &self.kind {
             Kind::Own { why: Unserved::Unread(error), .. } => Some(&**error),

@@ -17,10 +17,10 @@ use crate::{
     settings::BuildError,
 };
 
-/// What a request is to the gauge: exempt, or an [`Arrival`] with its cost, priority and deadline; and what its
-/// response says about the load.
+/// What the gauge is told of a request and of its response.
 ///
-/// Without settings each request costs one place. The response says:
+/// A request is exempt, or an [`Arrival`] with its cost, priority and deadline. Without settings,
+/// each request costs one place. Its response says about the load:
 ///
 /// | response | [`Outcome`] |
 /// |---|---|
@@ -31,8 +31,9 @@ use crate::{
 /// | the caller goes away before the head, once the service has the whole request, or before the end of a gRPC call; gRPC `CANCELLED`, and `DEADLINE_EXCEEDED` where the caller set the deadline (`grpc-timeout`) | `Cancelled` |
 /// | the caller goes away in the middle of his request | `Ignore` |
 ///
-/// A handler that knows better says so: an [`Outcome`] in the response's extensions goes before the status, but not before a sender who
-/// failed or a body that breaks off. With axum: `(Extension(Outcome::Ignore), body)`.
+/// A handler that knows better puts an [`Outcome`] into the response's extensions. With axum:
+/// `(Extension(Outcome::Ignore), body)`. It counts before the status, but not before a sender who
+/// failed or a body that breaks off.
 ///
 /// ```
 /// use pushback::{Arrival, PressureGauge, Priority, http::{BackpressureLayer, Classify}};
@@ -109,9 +110,12 @@ impl Classify {
         Classify::default()
     }
 
-    /// Paths that pass without a place and without a limit, such as health checks, whatever the method. They are compared as they are
-    /// written, without the query, with the path that the layer sees: inside a router that axum's `nest` puts at `/api`, that is `/healthz` and
-    /// not `/api/healthz`; around the outer router, it is `/api/healthz`.
+    /// Paths that pass without a place and without a limit, such as health checks, whatever the
+    /// method.
+    ///
+    /// They are compared as they are written, without the query, with the path that the layer sees.
+    /// Inside a router that axum's `nest` puts at `/api`, that is `/healthz` and not
+    /// `/api/healthz`. Around the outer router, it is `/api/healthz`.
     ///
     /// # Errors
     ///
@@ -131,12 +135,16 @@ impl Classify {
         Ok(self)
     }
 
-    /// Requests that pass without a place and without a limit, by anything that is known before their bodies are read, in
-    /// addition to what else is exempt. It runs for each request, and sees what callers say, so let pass only what costs the service nothing.
+    /// Further requests that pass without a place and without a limit, by anything that is known
+    /// before their bodies are read.
     ///
-    /// A browser's question whether a page of another origin may ask, a CORS preflight, is no work where a layer or the proxy before the
-    /// service answers it, and a refusal there hides the service's own answer from the page. But anybody can write such a request, and a
-    /// service may work on it as on any other; so it passes only if you say so:
+    /// It runs for each request, and sees what callers claim. So let pass only what costs the
+    /// service nothing.
+    ///
+    /// An example is a CORS preflight, by which a browser asks whether a page of another origin may
+    /// ask. Where a layer or a proxy before the service answers it, it is no work, and a refusal
+    /// would hide the service's own answer from the page. But anybody can write such a request, and
+    /// a service may work on it as on any other, so it passes only if you say so:
     ///
     /// ```
     /// use http::Method;
@@ -148,14 +156,17 @@ impl Classify {
     /// # let _ = classify;
     /// ```
     ///
-    /// Inside axum's `nest`, `request.uri` lacks the prefix; axum's `OriginalUri` in `request.extensions` has it.
+    /// Inside axum's `nest`, `request.uri` lacks the prefix; axum's `OriginalUri` in
+    /// `request.extensions` has it.
     pub fn exempt_if(mut self, passes: impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static) -> Self {
         self.exempt_if.push(Arc::new(passes));
         self
     }
 
-    /// The cost, priority and deadline of a request. It runs for each request, before anything is decided. What an untrusted
-    /// peer may not say, it does not see.
+    /// The cost, priority and deadline of a request.
+    ///
+    /// It runs for each request, before anything is decided. It does not see the headers that an
+    /// untrusted peer may not send.
     pub fn arrival(
         mut self,
         arrival_of: impl Fn(&RequestHead<'_>) -> Arrival + Send + Sync + 'static,
@@ -164,13 +175,14 @@ impl Classify {
         self
     }
 
-    /// Whose priority and deadline count.
+    /// Which peers may state a priority and a deadline in headers. Default: none.
     pub fn trust(mut self, trust: Trust) -> Self {
         self.trust = Some(trust);
         self
     }
 
-    /// What a response's head says about the load, instead of the rule above. gRPC trailers are then not looked at.
+    /// What a response's head says about the load, instead of the table above. gRPC trailers are
+    /// then not looked at.
     pub fn outcome(
         mut self,
         outcome_of: impl Fn(&ResponseHead<'_>) -> Outcome + Send + Sync + 'static,

@@ -22,17 +22,21 @@ use crate::{
     snapshot::Snapshot,
 };
 
-/// At most so many connections at once; the next one is not accepted until one of them has ended.
+/// A cap on open connections: the next one is not accepted until one of them has ended.
 ///
-/// A refused request is cheap, and the connection that it came on is not: it has buffers, a task and a file descriptor. At the
-/// cap, accepting pauses, and who comes now waits in the system's backlog. That is invisible to clients and knows no
-/// priority, so it is the last resort behind the gauge: choose a cap well above the limit, and below what the process may have
-/// open.
+/// A refused request is cheap, but the connection that it came on is not: it has buffers, a task
+/// and a file descriptor. At the cap, accepting pauses, and new clients wait in the system's
+/// backlog. That is invisible to them and knows no priority, so it is the last resort behind the
+/// gauge. Choose a cap well above the limit, and below what the process may have open.
 ///
-/// All connections count, idle ones too, so one on which nothing moves is closed: after 10 s if nothing has ever come, and after
-/// 5 minutes ([`idle`](Self::idle)) else, unless [`busy_while`](Connection::busy_while) says that somebody works for its client. A client that sends a byte now and then keeps its connection; hyper's
-/// `header_read_timeout` bounds that in an accept loop of your own. Probes must reach the service at the cap as well: serve health
-/// checks on a listener of their own, without a cap.
+/// All connections count, idle ones too. So one on which nothing moves is closed: after 10 s if
+/// nothing has ever come, else after 5 minutes ([`idle`](Self::idle)), unless
+/// [`busy_while`](Connection::busy_while) says that somebody works for its client. A client that
+/// sends a byte now and then keeps its connection. hyper's `header_read_timeout` bounds that, in an
+/// accept loop of your own.
+///
+/// Probes must reach the service at the cap as well: serve health checks on a listener of their
+/// own, without a cap.
 ///
 /// With hyper, in an accept loop of your own:
 ///
@@ -106,7 +110,7 @@ impl Connections {
         Ok(Connections { patrol: Patrol::new(&gauge, IDLE, 0), gauge })
     }
 
-    /// How long nothing may move on a connection, 1 s to 24 h; 5 minutes if nothing is said.
+    /// How long nothing may move on a connection, 1 s to 24 h. Default: 5 minutes.
     ///
     /// # Errors
     ///
@@ -129,8 +133,9 @@ impl Connections {
         }
     }
 
-    /// How many are open (`in_flight`) of how many there may be (`limit`), and more. A place with which somebody waits for the next
-    /// connection counts as open.
+    /// How many connections are open (`in_flight`), how many there may be (`limit`), and more.
+    ///
+    /// A place with which somebody waits for the next connection counts as open.
     pub fn snapshot(&self) -> Snapshot {
         self.gauge.snapshot()
     }
@@ -183,8 +188,10 @@ impl<Io> Connection<Io> {
         self.progress.clone()
     }
 
-    /// It is not idle while this says so, though nothing moves on it: while a call is worked on, for example, for which its client waits.
-    /// It is asked from time to time, under a lock, and must neither wait nor ask for this connection.
+    /// Keeps the connection while `is_busy` is true, though nothing moves on it.
+    ///
+    /// For example, while its client waits for a call that is worked on. `is_busy` is asked from
+    /// time to time, under a lock. It must neither wait nor use this connection.
     pub fn busy_while(self, is_busy: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.watch.unless(Arc::new(is_busy));
         self
@@ -274,7 +281,7 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Connection<Io> {
     }
 }
 
-/// A listener behind a cap; [`Connections::listen`] makes it.
+/// A listener behind a cap, made by [`Connections::listen`].
 ///
 /// Handlers that want the peer's address need one more step, `tap_io`, by which axum finds it:
 ///

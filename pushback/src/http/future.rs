@@ -121,7 +121,8 @@ enum Claim {
 }
 
 impl<S: Service<Request<RequestBody<Q>>>, Q> ResponseFuture<S, Q> {
-    /// Whether the request holds a place and is all there, so that its service can come to an end with it though its caller has gone.
+    /// Whether the request holds a place and is all there, so that the service can finish it though
+    /// the caller has gone.
     pub fn can_be_finished(&self) -> bool {
         match &self.state {
             State::Readying { call, .. } | State::Running { call, .. } => {

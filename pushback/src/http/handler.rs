@@ -9,8 +9,8 @@ use axum::{
 use super::{Reply, ResponseBody, turns::Wait};
 use crate::rejected::Rejected;
 
-/// What the layer answers if nothing else is said ([`Reply`]), so that a handler can take a place by `?`: 429 with `Retry-After`, and 503 from a
-/// closed gauge.
+/// What the layer answers by default ([`Reply`]): 429 with `Retry-After`, and 503 from a closed
+/// gauge. So a handler can take a place by `?`.
 ///
 /// ```
 /// use axum::{Router, extract::State, routing::get};
@@ -25,9 +25,10 @@ use crate::rejected::Rejected;
 /// # let _ = app;
 /// ```
 ///
-/// `Retry-After` is 1 s, the least that the layer says: how long places are held, and who else was refused, only
-/// the [layer](super::BackpressureLayer) knows. The request is not known here either, so all callers are told the same text, those of gRPC too. The
-/// gauge's name and its numbers are not in it.
+/// `Retry-After` is 1 s, the least that the layer says: only the [layer](super::BackpressureLayer)
+/// knows how long places are held, and who else was refused. The request is not known here either,
+/// so all callers get the same text, those of gRPC too. The gauge's name and its numbers are not in
+/// it.
 impl IntoResponse for Rejected {
     fn into_response(self) -> AxumResponse {
         let response: Response<ResponseBody<Body>> = Reply::new().refusal(self, || Wait::LEAST).response();

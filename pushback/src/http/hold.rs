@@ -17,19 +17,24 @@ use crate::{
 /// | a stream, server-sent events | hold the place to their end | hold none | as the handler decides |
 /// | answer without a body (HEAD, 204, 304), upgrade (101, CONNECT) | head | head | as the handler decides |
 ///
-/// Handed over means to the server: a small answer of one part, such as a text, is the server's at once, to be written out as
-/// the reader takes it, and holds no place for that. A stream is asked for its next part only when the last has been written.
-/// What servers buffer for clients that do not read is bounded by their own settings, such as hyper's
-/// `max_concurrent_streams`, and by [`Connections`](super::Connections).
+/// Handed over means to the server. A small answer of one part, such as a text, is the server's at
+/// once. It is written out as the reader takes it, and holds no place for that. A stream is asked
+/// for its next part only when the last has been written. What servers buffer for clients that do
+/// not read is bounded by their own settings, such as hyper's `max_concurrent_streams`, and by
+/// [`Connections`](super::Connections).
 ///
-/// In all cases the place comes back when the caller goes away or the answer is dropped unread. Informational
-/// answers (1xx) change nothing. What runs on behind an upgrade is the handler's own task, which the layer does not see.
+/// In all cases the place comes back when the caller goes away or the answer is dropped unread.
+/// Informational answers (1xx) change nothing. What runs on behind an upgrade is the handler's own
+/// task, which the layer does not see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Hold {
-    /// To the last byte of the response's body. A reader that stalls loses the place: see
-    /// [`BackpressureLayer::stall`](super::BackpressureLayer::stall). Under a limit that moves, an answer that waits for its reader lends
-    /// its place to others meanwhile, and takes it back when he reads on; one that has been open for a minute, and for ten times what others
+    /// To the last byte of the response's body.
+    ///
+    /// A reader that stalls loses the place: see
+    /// [`BackpressureLayer::stall`](super::BackpressureLayer::stall). Under a limit that moves, an
+    /// answer that waits for its reader lends its place to others, and takes it back when the
+    /// reader reads on. An answer that has been open for a minute, and for ten times what others
     /// last, lends it to its end.
     #[default]
     Body,
@@ -40,9 +45,10 @@ pub enum Hold {
     Task,
 }
 
-/// The place of a request under [`Hold::Task`], in the request's extensions. Clones are the same place; it is given back
-/// when the last of them is dropped. Behind two layers that both hold for a task, it is the inner layer's. Exempt
-/// requests have none.
+/// The place of a request under [`Hold::Task`], in the request's extensions.
+///
+/// Clones are the same place. It is given back when the last of them is dropped. Behind two layers
+/// that both hold for a task, it is the inner layer's. Exempt requests have none.
 ///
 /// ```
 /// use axum::{Extension, Router, routing::post};

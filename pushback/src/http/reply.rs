@@ -19,22 +19,24 @@ use crate::{
 
 /// What a refused request is told: the status by reason, and when to come back.
 ///
-/// The default is 429 for all reasons but [`Reason::Closed`], which is 503: a service that is going away is not too busy
-/// for this caller, it is not there for anybody. Others answer 503 to all (RFC 9110, 15.6.4: "temporary overload"), and
-/// keep 429 (RFC 6585, 4: "the user has sent too many requests") for callers above their own quota; say so with
-/// [`status`](Reply::status).
+/// **The status** is 429 by default, and 503 for [`Reason::Closed`]: a service that is going away
+/// is not too busy for this caller, it is not there for anybody. Others answer 503 to all (RFC
+/// 9110, 15.6.4: "temporary overload"), and keep 429 (RFC 6585, 4: "the user has sent too many
+/// requests") for callers above their own quota. [`status`](Reply::status) changes it.
 ///
-/// `Retry-After` is when the caller's turn would come if it stood in line, 1 to 60 whole seconds: once the calls in flight have
-/// ended, a place comes back each S/L, where S is how long places are held and L the limit, and each refused caller is told a
-/// turn of its own. So whoever comes back when told most likely finds a place, and they do not all come back at once.
+/// **`Retry-After`** is when the caller's turn would come if it stood in line, 1 to 60 whole
+/// seconds. A place comes back each S/L once the calls in flight have ended, where S is how long
+/// places are held and L the limit, and each refused caller is told a turn of its own. So whoever
+/// comes back when told most likely finds a place, and they do not all come back at once.
 ///
-/// gRPC callers are told the same in their own way: HTTP 200 with trailers only, `UNAVAILABLE`, which their retry policies
-/// know, and the time in `grpc-retry-pushback-ms`. Above a [`quota`](Reply::quota) it is `RESOURCE_EXHAUSTED`, and for a call
-/// whose own deadline has passed `DEADLINE_EXCEEDED`.
+/// **gRPC callers** get HTTP 200 with trailers only: `UNAVAILABLE`, which their retry policies
+/// know, and the time in `grpc-retry-pushback-ms`. Above a [`quota`](Reply::quota) it is
+/// `RESOURCE_EXHAUSTED`, and for a call whose own deadline has passed `DEADLINE_EXCEEDED`.
 ///
-/// No time is told to a call whose own deadline has passed, and none by a closed gauge, which closes its HTTP/1 connections, so
-/// that whoever asks again reaches another server. A call that costs more than the whole limit never fits: it hears no
-/// `Retry-After`, or `RESOURCE_EXHAUSTED` with a pushback of -1, which means never.
+/// **No time** is told to a call whose own deadline has passed. Nor is one by a closed gauge, which
+/// closes its HTTP/1 connections, so that whoever asks again reaches another server. A call that
+/// costs more than the whole limit never fits: it gets no `Retry-After`, or `RESOURCE_EXHAUSTED`
+/// with a pushback of -1, which means never.
 ///
 /// ```
 /// use http::StatusCode;
@@ -79,8 +81,10 @@ impl Reply {
         Ok(self)
     }
 
-    /// The gauge is one caller's quota or share, and not what the server can do: gRPC callers hear `RESOURCE_EXHAUSTED`, which
-    /// says that another server would refuse them too, instead of `UNAVAILABLE`.
+    /// Says that the gauge is one caller's quota or share, and not what the server can do.
+    ///
+    /// gRPC callers then get `RESOURCE_EXHAUSTED` instead of `UNAVAILABLE`: another server would
+    /// refuse them too.
     pub fn quota(mut self) -> Self {
         self.is_quota = true;
         self

@@ -5,10 +5,13 @@ use std::{io, os::fd::AsFd};
 /// How much of what is sent may lie in the system before the network takes it.
 const UNSENT_MAX: u32 = 32 << 10;
 
-/// Has a connection's socket take no more than 32 KiB that the network cannot take yet, instead of megabytes. Then a steady reader is seen
-/// to make progress who takes some tens of KiB in the time of [`stall`](super::BackpressureLayer::stall), where without this he needs
-/// megabytes; for slower ones there is [`Backpressure::over`](super::Backpressure::over), in an accept loop of one's own. It costs
-/// little where readers are fast, and saves memory where they are not.
+/// Has a connection's socket take no more than 32 KiB that the network cannot take yet, instead of
+/// megabytes.
+///
+/// Then a slow but steady reader is seen to make progress if it takes some tens of KiB in the time
+/// of [`stall`](super::BackpressureLayer::stall). Without this, it needs megabytes. For slower ones
+/// there is [`Backpressure::over`](super::Backpressure::over), in an accept loop of your own. It
+/// costs little where readers are fast, and saves memory where they are not.
 ///
 /// ```
 /// use axum::{Router, serve::ListenerExt};
@@ -24,9 +27,10 @@ const UNSENT_MAX: u32 = 32 << 10;
 ///
 /// # Errors
 ///
-/// If the socket is none of TCP. On other systems than Linux nothing happens.
+/// If the socket is not a TCP socket. On systems other than Linux, nothing happens.
 ///
-/// The option is `TCP_NOTSENT_LOWAT`, see [tcp(7)](https://man7.org/linux/man-pages/man7/tcp.7.html) and
+/// The option is `TCP_NOTSENT_LOWAT`, see
+/// [tcp(7)](https://man7.org/linux/man-pages/man7/tcp.7.html) and
 /// <https://lwn.net/Articles/560082/>.
 pub fn see_slow_readers(socket: &impl AsFd) -> io::Result<()> {
     #[cfg(target_os = "linux")]

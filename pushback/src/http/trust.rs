@@ -30,20 +30,22 @@ const TAKEN: [&str; 9] = [
     "upgrade",
 ];
 
-/// Whose word counts.
+/// Which peers are trusted to state their priority and deadline.
 ///
-/// A trusted peer may say, in the headers of a request:
+/// A trusted peer may send, in the headers of a request:
 ///
-/// - its priority, in `Priority` (RFC 9218): urgency `u=0` is [`Critical`](Priority::Critical), 1 and 2 are
-///   [`High`](Priority::High), 3 is [`Normal`](Priority::Normal), 4 to 6 are [`Low`](Priority::Low), 7 is
-///   [`Background`](Priority::Background); it replaces the route's own. What is malformed or out of range is ignored, as the RFC
-///   demands;
-/// - how long it waits for the answer, in `grpc-timeout` (up to eight digits and a unit of `H`, `M`, `S`, `m`, `u`, `n`), and in
-///   milliseconds in a header of your choice. The soonest deadline counts. What is malformed is ignored.
+/// - its priority, in `Priority` (RFC 9218). Urgency `u=0` is [`Critical`](Priority::Critical), 1
+///   and 2 are [`High`](Priority::High), 3 is [`Normal`](Priority::Normal), 4 to 6 are
+///   [`Low`](Priority::Low), 7 is [`Background`](Priority::Background). It replaces the route's
+///   own. What is malformed or out of range is ignored, as the RFC demands;
+/// - how long it waits for the answer, in `grpc-timeout` (up to eight digits and a unit of `H`,
+///   `M`, `S`, `m`, `u`, `n`), and in milliseconds in a header of your choice. The soonest deadline
+///   counts. What is malformed is ignored.
 ///
-/// A trusted peer that is refused is told why, in the header `pushback-reason`. From others' requests those headers are
-/// taken off, so that what stands behind this service believes them neither; there an outer deadline must be
-/// enforced by other means.
+/// A trusted peer that is refused is told why, in the header `pushback-reason`.
+///
+/// From the requests of others, those headers are removed, so that nothing behind this service
+/// believes them either. For such requests, an outer deadline must be enforced by other means.
 ///
 /// ```
 /// use std::net::SocketAddr;
@@ -69,17 +71,20 @@ pub struct Trust {
 type PeerIsTrusted = dyn Fn(&RequestHead<'_>) -> bool + Send + Sync;
 
 impl Trust {
-    /// Trusts the peers whose requests this says yes to. Look at what the connection tells (the peer's address, its
-    /// certificate) in the request's extensions: headers can be claimed by anybody.
+    /// Trusts the peers for whose requests `is_trusted` is true.
+    ///
+    /// Look at what the connection tells, in the request's extensions: the peer's address, its
+    /// certificate. Anybody can write a header.
     pub fn new(is_trusted: impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static) -> Self {
         Trust { peer: Arc::new(is_trusted), deadline: None }
     }
 
-    /// The header in which a peer says how many milliseconds it still waits: up to eight digits.
+    /// The header in which a peer says how long it still waits, in milliseconds: up to eight
+    /// digits.
     ///
     /// # Errors
     ///
-    /// If it is no name of a header (RFC 9110, 5.1), or one that means something else.
+    /// If it is not the name of a header (RFC 9110, 5.1), or of one that means something else.
     pub fn deadline_header(mut self, name: &str) -> Result<Self, BuildError> {
         let known = HeaderName::try_from(name).ok().filter(|name| !TAKEN.contains(&name.as_str()));
         let allowed =

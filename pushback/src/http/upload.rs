@@ -25,9 +25,11 @@ use super::{
 };
 
 pin_project! {
-    /// A request's body. It is the caller's own, but that a sender who stalls ends it with [`SenderStalled`]: a handler that
-    /// reads holds a place, and ten slow senders must not freeze a limit of ten. Once the service has answered, it may take as
-    /// long as it likes.
+    /// A request's body, as the caller sends it.
+    ///
+    /// If the sender stalls, it ends with [`SenderStalled`]: a handler that reads holds a place,
+    /// and ten slow senders must not freeze a limit of ten. Once the service has answered, the rest
+    /// may take as long as it likes.
     #[derive(Debug)]
     pub struct RequestBody<Q> {
         // What was read before the gauge was asked. Boxed, for most bodies are none, and requests are moved a few times.

@@ -5,7 +5,8 @@ use std::{ops::RangeInclusive, time::Duration};
 use super::{Controller, Decision, Limit, Sample, Start, Totals, Window, checked};
 use crate::settings::BuildError;
 
-/// Grows by one place while it is used, and shrinks to nine tenths when a call is overloaded or takes longer than a timeout.
+/// Grows by one place while it is used, and shrinks to nine tenths when a call is overloaded or
+/// takes longer than a timeout.
 ///
 /// For each [`Window`]:
 ///
@@ -14,11 +15,11 @@ use crate::settings::BuildError;
 /// 2 · in flight ≥ L:                   L ← L + 1
 /// ```
 ///
-/// Source: `AIMDLimit` of Netflix/concurrency-limits: 20 to 200 places, 20 at first, a timeout of 5 s; after Chiu and Jain,
-/// "Analysis of the increase and decrease algorithms", 1989.
+/// Source: `AIMDLimit` of Netflix/concurrency-limits: 20 to 200 places, 20 at first, a timeout of 5
+/// s; after Chiu and Jain, "Analysis of the increase and decrease algorithms", 1989.
 ///
-/// It goes wrong where a service gets slow before it fails: below the timeout it does not look at the time, so the limit
-/// grows to its bound.
+/// It goes wrong where a service gets slow before it fails. Below the timeout it does not look at
+/// the time, so the limit grows to its bound.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Aimd {
     initial: u32,
@@ -32,17 +33,17 @@ impl Aimd {
         Aimd { initial: 20, bounds: 20..=200, timeout: Duration::from_secs(5) }
     }
 
-    /// Where the limit begins, within its bounds; 20 if nothing is said.
+    /// The first limit, within its bounds. Default: 20.
     pub fn initial(self, initial: u32) -> Self {
         Aimd { initial, ..self }
     }
 
-    /// Within which bounds the limit is kept, from 1 on; 20 to 200 if nothing is said.
+    /// The bounds within which the limit is kept, from 1 on. Default: 20 to 200.
     pub fn bounds(self, bounds: RangeInclusive<u32>) -> Self {
         Aimd { bounds, ..self }
     }
 
-    /// From which mean time on calls count as overloaded; 5 s if nothing is said.
+    /// The mean time from which on calls count as overloaded. Default: 5 s.
     pub fn timeout(self, timeout: Duration) -> Self {
         Aimd { timeout, ..self }
     }

@@ -14,38 +14,53 @@ use self::{
 use super::{Controller, Decision, Limit, Sample, Start, Totals, checked};
 use crate::{outcome::Outcome, settings::BuildError};
 
-/// Finds the smallest limit under which the service is hardly ever idle, and follows it when the service changes. The default for
-/// whoever does not know how much a service can do.
+/// Finds the smallest limit under which the service is hardly ever idle, and follows it when the
+/// service changes.
 ///
-/// It judges a decision only by a *cohort*: the calls that this decision admitted. Of each cohort it asks, in this order:
+/// It is the default where you do not know how much a service can do.
 ///
-/// 1. *Does the service say that it is too much?* Where more than 2 % were overloaded or given up by their callers, beyond what chance makes of that,
-///    the limit goes a tenth below the calls in flight at that time, and a ceiling stays there for a while. Unless fewer in flight do not help:
-///    if as large a part fails with half as many, that part fails whatever is in flight, and is no sign any more. Callers who give up count only where
-///    calls take more than 1.5 times b, for anybody can leave a service that is well; as long as b is not known, they always
-///    count. Where all were given up, the service stands still; then the limit stays, or grows to the calls that will be answered in time when it is back.
-/// 2. *Is anybody refused?* If not, the limit only keeps some distance: twice the most in flight, and not more than four times.
-/// 3. *Do calls queue?* With R their mean time and b the time of a call that does not queue, `k = L · b / R` calls run and the others
-///    queue. The limit goes to `1.5 k + 2 √k`, enough for a service of many workers not to wait for work.
-/// 4. *Does the queue ever end?* Where more than 3 % of the calls find no more than k in flight, the service is idle at times, and
-///    who was refused in between was refused for nothing: the limit grows by a quarter, as long as that is so. A queue that does
-///    not end is of no use to anybody, and goes.
-/// 5. *Do fewer get more done?* Where throughput falls as the calls in flight grow, the limit goes lower; where the service broke
-///    down, a ceiling stays below that for a while, and longer each time.
+/// It judges a decision only by a *cohort*: the calls that this decision admitted. Of each cohort
+/// it asks, in this order:
 ///
-/// b is measured where nothing queues: while nobody is refused, and by a *dip*, a cohort at 0.8 k now and then. Where that could
-/// only be measured while calls queue, a dip goes on to fewer until less is done. When half as many in flight take as long as
-/// before, it is not our queue that makes them slow: then that is b, and the limit doubles until calls queue.
+/// 1. *Does the service say that it is too much?* It does where more than 2 % were overloaded or
+///    given up by their callers, beyond what chance makes of that. The limit then goes a tenth
+///    below the calls in flight at that time, and a ceiling stays there for a while. Not so if
+///    fewer in flight do not help: if as large a part fails with half as many, that part fails
+///    whatever is in flight, and is no sign any more. Callers who give up count only where calls
+///    take more than 1.5 times b, for anybody can leave a service that is well; as long as b is not
+///    known, they always count. Where all were given up, the service stands still. Then the limit
+///    stays, or grows to the calls that will be answered in time when the service is back.
+/// 2. *Is anybody refused?* If not, the limit only keeps some distance: twice the most in flight,
+///    and not more than four times.
+/// 3. *Do calls queue?* R is their mean time, and b the time of a call that does not queue. Then
+///    `k = L · b / R` calls run and the others queue. The limit goes to `1.5 k + 2 √k`, enough for
+///    a service of many workers not to wait for work.
+/// 4. *Does the queue ever end?* Where more than 3 % of the calls find no more than k in flight,
+///    the service is idle at times, and whoever was refused in between was refused for nothing. The
+///    limit grows by a quarter, as long as that is so. A queue that does not end is of no use to
+///    anybody, and goes.
+/// 5. *Do fewer get more done?* Where throughput falls as the calls in flight grow, the limit goes
+///    lower. Where the service broke down, a ceiling stays below that for a while, and longer each
+///    time.
 ///
-/// In flight are those for which the service works. An answer that waits for its reader has lent its place, ten times as many as the
-/// limit at most; while an upload that waits for its sender, or an answer beyond those, keeps more than a tenth of the places, the limit does
-/// not grow.
+/// b is measured where nothing queues: while nobody is refused, and by a *dip*, a cohort at 0.8 k
+/// now and then. Where b could only be measured while calls queue, a dip goes on to fewer until
+/// less is done. When half as many in flight take as long as before, it is not our queue that makes
+/// them slow. Then that time is b, and the limit doubles until calls queue.
+///
+/// In flight are the calls for which the service works. An answer that waits for its reader has
+/// lent its place, up to ten times as many as the limit. While uploads that wait for their senders,
+/// and answers beyond those, keep more than a tenth of the places, the limit does not grow.
 ///
 /// It begins at 4 at most, and doubles with each round of calls, until they get slower.
 ///
-/// Where it goes wrong: a service whose break-down is sudden is broken down now and then, to find out whether it still does that; with
-/// few calls a second it is slow, for it needs some fifty calls to decide; and where calls bring no deadline, it does not know how long
-/// callers wait, so in bursts it queues less than their patience would allow. `docs/limits.md` has the figures.
+/// Where it goes wrong (`docs/limits.md` has the figures):
+///
+/// - A service that breaks down suddenly is broken down now and then, to find out whether it still
+///   does that.
+/// - With few calls a second it is slow, for it needs some fifty calls to decide.
+/// - Where calls have no deadline, it does not know how long callers wait. So in bursts it queues
+///   less than their patience would allow.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Auto {
     initial: u32,
@@ -122,33 +137,42 @@ impl Auto {
         }
     }
 
-    /// Where the limit begins, within its bounds; 4 if nothing is said. More than 4 counts as 4, for from there it doubles with each
-    /// round of calls, while a limit that is too high at the beginning does its damage before anything is measured.
+    /// The first limit, within its bounds. Default: 4. More counts as 4.
+    ///
+    /// From 4 it doubles with each round of calls. A first limit that is too high does its damage
+    /// before anything is measured.
     pub fn initial(self, initial: u32) -> Self {
         Auto { initial, ..self }
     }
 
-    /// Where the limit stood when that was last known, as before a restart. It begins there, however high that is, or where its bounds
-    /// end, and is not doubled from there: when calls queue for the first time, a look at fewer in flight shows whether it is still right.
+    /// Begins where the limit last stood, for example before a restart, however high that is within
+    /// its bounds.
+    ///
+    /// It is not doubled from there. When calls queue for the first time, a look at fewer in flight
+    /// shows whether it is still right.
     pub fn resume(self, limit: u32) -> Self {
         Auto { resumed: Some(limit), ..self }
     }
 
-    /// Within which bounds the limit is kept, from 1 on; 1 to 100,000 if nothing is said.
+    /// The bounds within which the limit is kept, from 1 on. Default: 1 to 100,000.
     pub fn bounds(self, bounds: RangeInclusive<u32>) -> Self {
         Auto { bounds, ..self }
     }
 
-    /// How long calls may take on average, above 0; as long as they do, if nothing is said. Where they take longer, the limit goes down
-    /// until they do not, even if that gets less done.
+    /// How long calls may take on average, above 0. Default: no bound.
+    ///
+    /// Where they take longer, the limit goes down until they do not, even if that gets less done.
     pub fn time_max(self, time: Duration) -> Self {
         Auto { time_max: Some(time), ..self }
     }
 }
 
 impl Auto {
-    /// How long callers wait before they give up, above 0, for whoever knows. Calls may then take half of that on average, longer than they may
-    /// otherwise in bursts, and no longer. Without it, calls that bring a [deadline](crate::Arrival::deadline) say the same.
+    /// How long callers wait before they give up, above 0, if you know it.
+    ///
+    /// Calls may then take half of that on average, and no longer. In bursts, that is longer than
+    /// they may otherwise. Without this setting, calls with a [deadline](crate::Arrival::deadline)
+    /// say the same.
     pub fn patience(self, time: Duration) -> Self {
         Auto { patience: Some(time), ..self }
     }

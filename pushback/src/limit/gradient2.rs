@@ -5,7 +5,8 @@ use std::{ops::RangeInclusive, time::Duration};
 use super::{Controller, Decision, Limit, Sample, Start, Totals, Window, checked};
 use crate::settings::BuildError;
 
-/// Compares the mean time of a window with its average over some hundred windows, and shrinks when it is half as long again.
+/// Compares the mean time of a window with its average over some hundred windows, and shrinks when
+/// it is half as long again.
 ///
 /// For each [`Window`] of mean time `short`:
 ///
@@ -16,11 +17,11 @@ use crate::settings::BuildError;
 /// L ← 0.8 · L + 0.2 · (g · L + 4)
 /// ```
 ///
-/// Source: `Gradient2Limit` of Netflix/concurrency-limits: 20 to 200 places, 20 at first. Overloaded calls count like
-/// others there.
+/// Source: `Gradient2Limit` of Netflix/concurrency-limits: 20 to 200 places, 20 at first.
+/// Overloaded calls count like others there.
 ///
-/// It goes wrong under lasting overload: the long average learns the queue, so that the limit grows without end, e-fold in
-/// about ten minutes.
+/// It goes wrong under lasting overload. The long average learns the queue, so the limit grows
+/// without end, e-fold in about ten minutes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gradient2 {
     initial: u32,
@@ -33,12 +34,12 @@ impl Gradient2 {
         Gradient2 { initial: 20, bounds: 20..=200 }
     }
 
-    /// Where the limit begins, within its bounds; 20 if nothing is said.
+    /// The first limit, within its bounds. Default: 20.
     pub fn initial(self, initial: u32) -> Self {
         Gradient2 { initial, ..self }
     }
 
-    /// Within which bounds the limit is kept, from 1 on; 20 to 200 if nothing is said.
+    /// The bounds within which the limit is kept, from 1 on. Default: 20 to 200.
     pub fn bounds(self, bounds: RangeInclusive<u32>) -> Self {
         Gradient2 { bounds, ..self }
     }

@@ -5,7 +5,8 @@ use std::ops::RangeInclusive;
 use super::{Controller, Decision, Limit, Sample, Start, checked};
 use crate::{dice, outcome::Outcome, settings::BuildError};
 
-/// Estimates how many of the calls in flight queue, and keeps that between three and six for each power of ten of the limit.
+/// Estimates how many of the calls in flight queue, and keeps that between three and six for each
+/// power of ten of the limit.
 ///
 /// For each call that took R, with `lg = max(1, ⌊log10 L⌋)` and R0 the shortest time seen:
 ///
@@ -18,13 +19,15 @@ use crate::{dice, outcome::Outcome, settings::BuildError};
 /// q > 6 lg:            L ← L − lg
 /// ```
 ///
-/// After every 15 to 30 calls for each place of the limit, the time of the next call becomes R0, whatever it is.
+/// After every 15 to 30 calls for each place of the limit, the time of the next call becomes R0,
+/// whatever it is.
 ///
-/// Source: `VegasLimit` of Netflix/concurrency-limits, the default of all its limiters: 1 to 1000 places, 20 at first, no
-/// window; after Brakmo and Peterson, "TCP Vegas", 1995.
+/// Source: `VegasLimit` of Netflix/concurrency-limits, the default of all its limiters: 1 to 1000
+/// places, 20 at first, no window; after Brakmo and Peterson, "TCP Vegas", 1995.
 ///
-/// It goes wrong where the times vary: the luckiest call becomes the measure of all, and the limit collapses. Under lasting
-/// overload the measure is taken from a call that queued, and the limit creeps upwards.
+/// It goes wrong where the times vary: the luckiest call becomes the measure of all, and the limit
+/// collapses. Under lasting overload, R0 is taken from a call that queued, and the limit creeps
+/// upwards.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Vegas {
     initial: u32,
@@ -39,22 +42,22 @@ impl Vegas {
         Vegas { initial: 20, bounds: 1..=1000, smoothing: 1.0, seed: None }
     }
 
-    /// Where the limit begins, within its bounds; 20 if nothing is said.
+    /// The first limit, within its bounds. Default: 20.
     pub fn initial(self, initial: u32) -> Self {
         Vegas { initial, ..self }
     }
 
-    /// Within which bounds the limit is kept, from 1 on; 1 to 1000 if nothing is said.
+    /// The bounds within which the limit is kept, from 1 on. Default: 1 to 1000.
     pub fn bounds(self, bounds: RangeInclusive<u32>) -> Self {
         Vegas { bounds, ..self }
     }
 
-    /// How far the limit goes towards where it should be, above 0 to 1; all the way, 1, if nothing is said.
+    /// How far the limit goes towards where it should be, above 0 to 1. Default: 1, all the way.
     pub fn smoothing(self, smoothing: f64) -> Self {
         Vegas { smoothing, ..self }
     }
 
-    /// Makes it repeat when it measures anew, for tests and simulations.
+    /// Makes the moments repeat at which it measures anew, for tests and simulations.
     pub fn seed(self, seed: u64) -> Self {
         Vegas { seed: Some(seed), ..self }
     }

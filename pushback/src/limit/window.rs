@@ -5,13 +5,15 @@ use std::time::Duration;
 use super::Sample;
 use crate::outcome::Outcome;
 
-/// Calls that are judged together: Netflix' `WindowedLimit`, which most of its algorithms are wrapped in.
+/// Calls that are judged together, as by Netflix' `WindowedLimit`, in which most of its algorithms
+/// are wrapped.
 ///
-/// A window is closed by the first call that ends after its time is up. If it holds too few calls by then, it is thrown away.
-/// The calls' time is their mean, in flight their largest, and one overloaded call makes the window overloaded.
+/// The first call that ends after its time is up closes a window. If it has too few calls by then,
+/// it is thrown away. Its time is the mean of the calls, its `in_flight` their largest, and one
+/// overloaded call makes the window overloaded.
 ///
-/// Source: `WindowedLimit` and `AverageSampleWindow` of Netflix/concurrency-limits, there by default 1 s and 10 calls; calls
-/// faster than 100 µs are not looked at.
+/// Source: `WindowedLimit` and `AverageSampleWindow` of Netflix/concurrency-limits, there by
+/// default 1 s and 10 calls; calls faster than 100 µs are not looked at.
 #[derive(Debug, Clone)]
 pub struct Window {
     lasts: Duration,
@@ -38,12 +40,12 @@ pub struct Seen {
 const TIME_MIN: Duration = Duration::from_micros(100);
 
 impl Window {
-    /// A window that lasts so long, and is thrown away if it holds fewer calls.
+    /// A window that lasts so long, and is thrown away if it has fewer calls than `calls_min`.
     pub fn new(lasts: Duration, calls_min: u32) -> Self {
         Window { lasts, calls_min, ends: Duration::ZERO, seen: Seen::default() }
     }
 
-    /// Takes in a call, and gives what there is to judge if it closed the window.
+    /// Takes in a call. If that closes the window, returns what the window has seen.
     pub fn observe(&mut self, sample: &Sample) -> Option<Seen> {
         if sample.outcome == Outcome::Cancelled || sample.time() < TIME_MIN {
             return None;
