@@ -52,8 +52,8 @@ pub(crate) struct Arguments {
     /// Which schedule of this kind. The same seed gives the same one
     #[arg(long, value_name = "N", default_value = "1", value_parser = seed, requires = "rate", allow_hyphen_values = true)]
     seed: u64,
-    /// How soon an answer is of use, 1ms to 1h. Goodput counts the answers with a status below 400
-    /// within this time
+    /// How soon an answer is of use, 1ms to 1h. Goodput counts the requests that are admitted and
+    /// answered within this time, with a status below 400
     #[arg(long, value_name = "TIME", value_parser = patience, allow_hyphen_values = true)]
     slo: Option<Duration>,
     /// When a caller gives up, 1ms to 1h

@@ -1,4 +1,5 @@
-//! Whose word counts: priority and deadline are worth something only if not everybody can claim them.
+//! Which peers may state a priority and a deadline. These are worth something only if not everybody
+//! can claim them.
 
 use std::{fmt, sync::Arc};
 
