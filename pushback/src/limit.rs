@@ -231,7 +231,7 @@ pub struct Decision {
     /// Why in a few words, for counters: `a queue`. There should be few different causes.
     pub cause: &'static str,
     /// Why, with figures, for an operator. For example:
-    /// `calls take 2.1 times their base time; about 8 run at once, for 372 a second take 21.5 ms when nothing queues: aims at 17`.
+    /// `calls take 2.1 times as long as without a queue; about 8 are worked on at once (372 a second, 21.5 ms each without a queue): aims at 17`.
     pub why: Cow<'static, str>,
 }
 

@@ -67,7 +67,7 @@ pub struct Snapshot {
 #[non_exhaustive]
 pub struct Why {
     /// What was last decided, and why. For example:
-    /// `calls take 2.1 times their base time; about 8 run at once, for 372 a second take 21.5 ms when nothing queues: aims at 17`.
+    /// `calls take 2.1 times as long as without a queue; about 8 are worked on at once (372 a second, 21.5 ms each without a queue): aims at 17`.
     /// `None` before the first decision.
     pub reason: Option<Cow<'static, str>>,
     /// How long ago that was.

@@ -159,7 +159,7 @@ fn the_end_of_a_look_overrides_no_operator() {
                 service.step();
             }
             let next = service.why();
-            let is_its_end = next.contains("calls take") && next.contains("the base time");
+            let is_its_end = next.contains("with fewer in flight calls take");
             assert!(!is_its_end && !next.contains("still queue"), "it looked on: {next}");
         }
         assert!(looks > 3, "{looks} looks");

@@ -390,7 +390,7 @@ impl Rule {
         let room = self.part * ((1.0 + ROOM) * running + ROOM_BY_ROOT * running.sqrt());
         let mut target = room;
         let mut cause = if target > seen.limit { "room" } else { "a queue" };
-        let mut why = format!("calls take {slower:.1} times their base time");
+        let mut why = format!("calls take {slower:.1} times as long as without a queue");
         if self.idle > IDLE && self.has(AutoPart::Idle) && !slope.is_some_and(Slope::falls) {
             self.part = (1.05 * self.part).min(1.0);
             let may_queue = match self.patience() {
@@ -448,7 +448,9 @@ impl Rule {
 /// What the rule goes by, for an operator: how many run at once, by how long a call takes that does not queue.
 fn belief(running: f64, base: f64) -> String {
     let (rate, time) = (running / base, 1000.0 * base);
-    format!("about {running:.0} run at once, for {rate:.0} a second take {time:.1} ms when nothing queues")
+    format!(
+        "about {running:.0} are worked on at once ({rate:.0} a second, {time:.1} ms each without a queue)"
+    )
 }
 
 const GIVEN_UP: &str = "the load ended in a look at fewer in flight: as before";

@@ -174,12 +174,13 @@ impl Rule {
     }
 
     pub(super) fn first_dip(&mut self, seen: &Seen) -> Decision {
-        self.dip(seen, (FIRST_DIP * seen.limit).floor(), "a first look at fewer in flight")
+        let why = "a first look at fewer in flight, to see how long calls take without a queue";
+        self.dip(seen, (FIRST_DIP * seen.limit).floor(), why)
     }
 
     pub(super) fn usual_dip(&mut self, seen: &Seen, running: f64) -> Decision {
         let limit = (DIP * running).floor().clamp(0.3 * seen.limit, DIP * seen.limit);
-        self.dip(seen, limit, "a look at fewer in flight")
+        self.dip(seen, limit, "a look at fewer in flight, to see how long calls take without a queue")
     }
 
     fn dip(&mut self, seen: &Seen, limit: f64, why: &'static str) -> Decision {
@@ -216,9 +217,9 @@ impl Rule {
         let running = dip.filled * (base / before).min(1.0);
         let target = self.part * ((1.0 + ROOM) * running + ROOM_BY_ROOT * running.sqrt());
         let why = format!(
-            "with fewer in flight calls take {:.1} ms: the base time {}",
+            "with fewer in flight calls take {:.1} ms, {}",
             1000.0 * time,
-            if moved { "has changed" } else { "is confirmed" }
+            if moved { "which has changed" } else { "as was known" }
         );
         // After a few steps down, half of where they began may be far too many.
         let least = (0.5 * dip.limit).min(2.0 * seen.limit);
