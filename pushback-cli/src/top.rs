@@ -3,6 +3,7 @@
 mod frame;
 mod screen;
 mod stream;
+mod words;
 
 use std::{
     io::{IsTerminal, stdout},

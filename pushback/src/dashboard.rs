@@ -8,7 +8,7 @@
 //! let gauge = PressureGauge::builder().name("orders").limit(10).build()?;
 //! let app: Router = Router::new()
 //!     .route("/orders", get(async || "done").route_layer(BackpressureLayer::new(gauge.clone())))
-//!     .nest("/pressure", Dashboard::new([gauge]).router());
+//!     .nest_service("/pressure", Dashboard::new([gauge]).router());
 //! # let _ = app;
 //! # Ok::<(), pushback::BuildError>(())
 //! ```
@@ -46,7 +46,15 @@ use crate::gauge::PressureGauge;
 
 const PAGE: &str = include_str!("dashboard/page.html");
 const STYLE: &str = include_str!("dashboard/page.css");
-const SCRIPT: &str = include_str!("dashboard/page.js");
+/// Its parts share one scope, in this order.
+const SCRIPT: &str = concat!(
+    include_str!("dashboard/words.js"),
+    include_str!("dashboard/plot.js"),
+    include_str!("dashboard/gauge.js"),
+    include_str!("dashboard/tables.js"),
+    include_str!("dashboard/change.js"),
+    include_str!("dashboard/stream.js"),
+);
 
 /// Nothing from elsewhere, nothing that is written into the page, and nobody may put it into a frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
@@ -133,7 +141,7 @@ impl Dashboard {
     }
 
     /// The routes: `/`, the page, and `/events`, what it shows, as server-sent events with four JSON objects a second. Put it at any path
-    /// by [`Router::nest`], or at the root by [`Router::merge`].
+    /// by [`Router::nest_service`], or at the root by [`Router::merge`]. By [`Router::nest`], it is at `/pressure` and not at `/pressure/`.
     ///
     /// At most 32 may look at once; others get 503.
     ///

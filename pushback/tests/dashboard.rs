@@ -50,7 +50,7 @@ fn app(gauge: &PressureGauge) -> Router {
     let page = Dashboard::new([gauge.clone()]).routes(|| vec![RouteCount::new("work", "shop", 3)]);
     Router::new()
         .nest("/api", Router::new().route("/{*path}", get(async || "done").route_layer(layer)))
-        .nest("/pressure", page.router())
+        .nest_service("/pressure", page.router())
 }
 
 #[tokio::test]
@@ -138,6 +138,18 @@ async fn the_page_is_of_one_origin_and_cannot_be_framed() {
         let text = String::from_utf8(text.to_vec()).unwrap();
         assert!(!text.contains("http://") && !text.contains("https://"), "{path} names another origin");
         assert!(!text.contains("\"\"><script>"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_is_there_with_a_slash_behind_its_path_and_without() {
+    let app = app(&PressureGauge::new(1));
+    for path in ["/pressure", "/pressure/", "/pressure?script", "/pressure/?script"] {
+        let answer = ask(&app, path).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        let text = answer.into_body().collect().await.unwrap().to_bytes();
+        let is_script = text.starts_with(b"\"use strict\";\n");
+        assert_eq!(is_script, path.ends_with("script"), "{path}");
     }
 }
 

@@ -1,9 +1,6 @@
 //! What is on the terminal.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::collections::{BTreeMap, VecDeque};
 
 use ratatui::{
     Frame as Area,
@@ -14,7 +11,10 @@ use ratatui::{
     widgets::{Axis, Block, Chart, Dataset, GraphType, LegendPosition, Paragraph, Row, Table, TableState},
 };
 
-use super::frame::{Frame, Gauge, Times};
+use super::{
+    frame::{Frame, Gauge, Times},
+    words::{ago, rate, reason, time},
+};
 
 /// A minute of frames is kept for the plot, at four a second.
 const FRAMES: usize = 240;
@@ -219,18 +219,22 @@ impl Screen {
         }
         if let Some(why) = &gauge.why {
             said.push(Line::from(match &why.reason {
-                Some(reason) => format!("Limit: {reason}, {}", ago(why.seconds_ago)),
-                None => "Limit: nothing was decided yet".to_owned(),
+                Some(reason) => {
+                    format!("Why the limit is {}: {reason} ({})", gauge.limit, ago(why.seconds_ago))
+                }
+                None => {
+                    format!("Why the limit is {}: it begins there, and nothing was decided yet", gauge.limit)
+                }
             }));
         }
         if gauge.phantoms() > 0 {
             said.push(Line::from(format!(
-                "Dry run: {} more are in flight than the limit allows",
+                "Above the limit: {} in flight, which the dry run has let in",
                 gauge.phantoms()
             )));
         }
         if !gauge.refused.is_empty() {
-            let reasons = gauge.refused.iter().map(|(reason, count)| format!("{} {count}", words(reason)));
+            let reasons = gauge.refused.iter().map(|(name, count)| format!("{} {count}", reason(name)));
             said.push(Line::from(format!("Refused so far: {}", reasons.collect::<Vec<_>>().join(", "))));
         }
         said
@@ -242,7 +246,7 @@ impl Screen {
         lines.extend(refusals.map(|refusal| {
             let when = ago(refusal.seconds_ago);
             let times = if refusal.count > 1 { format!(" ({} times)", refusal.count) } else { String::new() };
-            let reason = words(&refusal.reason);
+            let reason = reason(&refusal.reason);
             Line::from(format!("{when:>10}  {}{times}  {}: {reason}", refusal.request, refusal.gauge))
         }));
         Paragraph::new(lines)
@@ -304,35 +308,6 @@ fn marks(gauge: &Gauge) -> &'static str {
     }
 }
 
-fn words(name: &str) -> String {
-    name.replace('_', " ")
-}
-
-fn rate(per_second: f64) -> String {
-    if per_second > 0.0 && per_second < 10.0 {
-        format!("{per_second:.1}")
-    } else {
-        format!("{per_second:.0}")
-    }
-}
-
-fn time(seconds: f64) -> String {
-    let time = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-    if time < Duration::from_secs(1) {
-        format!("{:.1} ms", seconds * 1000.0)
-    } else {
-        format!("{seconds:.2} s")
-    }
-}
-
-fn ago(seconds: f64) -> String {
-    match seconds {
-        seconds if seconds < 60.0 => format!("{seconds:.0} s ago"),
-        seconds if seconds < 3600.0 => format!("{:.0} min ago", seconds / 60.0),
-        seconds => format!("{:.0} h ago", seconds / 3600.0),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use ratatui::{Terminal, backend::TestBackend};
@@ -346,7 +321,7 @@ mod tests {
             "gauges": [{
                 "title": "shop\u{1b}[2J", "limit": 10, "in_flight": 7, "in_line": 2, "admitted": admitted,
                 "refused": { "queue_full": refused }, "closed": false,
-                "why": { "reason": "calls take 2.1 times their base time", "seconds_ago": 75.0 },
+                "why": { "reason": "calls take 2.1 times as long as without a queue", "seconds_ago": 75.0 },
                 "dry_run": null,
                 "times": { "p50_seconds": 0.02, "p95_seconds": 0.2, "p99_seconds": 2.0 },
             }],
@@ -371,7 +346,7 @@ mod tests {
             "gauge     in flight  queued  admitted/s  refused/s  p50      p99\n\
              shop\u{fffd}[2J  7 of 10    2       10          40         20.0 ms  2.00 s\n\
              shop\u{fffd}[2J: Request duration: p50 20.0 ms, p95 200.0 ms, p99 2.00 s\n\
-             shop\u{fffd}[2J: Limit: calls take 2.1 times their base time, 1 min ago\n\
+             shop\u{fffd}[2J: Why the limit is 10: calls take 2.1 times as long as without a queue (1 min ago)\n\
              shop\u{fffd}[2J: Refused so far: queue full 20"
         );
     }

@@ -218,7 +218,7 @@ async fn names_and_paths_are_never_markup() {
     let gauge = PressureGauge::builder().name(NAME).limit(0).build().unwrap();
     let work = get(async || "done").route_layer(BackpressureLayer::new(gauge.clone()));
     let page = Dashboard::new([gauge]).routes(|| vec![RouteCount::new(NAME, NAME, 7)]);
-    let app = Router::new().route("/work/{*rest}", work).nest("/pressure", page.router());
+    let app = Router::new().route("/work/{*rest}", work).nest_service("/pressure", page.router());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async { axum::serve(listener, app).await });

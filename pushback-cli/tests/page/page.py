@@ -81,12 +81,12 @@ def press(browser, folder):
         page.screenshot(path=f"{folder}/pressed.png")
         wait_for(page, f"{count('a')} === 10", "ten are answered")
         assert height(page, "flight") > 50, "the plot shows it"
-        expect(page.locator("#refusals tbody tr").first.locator("td")).to_have_text([re.compile(" s ago"), "GET /request", "40", "demo", "full"])
+        expect(page.locator("#refusals tbody tr").first.locator("td")).to_have_text([re.compile(" s ago"), "GET /request", "40", "demo", "no free slot"])
         row = page.locator("#demo-with td")
         expect(row).to_have_text(["10", re.compile(r"2\.\d\d s"), "40", "0"])
-        expect(page.locator(".reasons")).to_contain_text("full")
+        expect(page.locator(".reasons")).to_contain_text("no free slot")
         label = page.locator("svg.places").get_attribute("aria-label")
-        assert re.fullmatch(r"In flight \d+ of 10, in line 0; in the last minute at most 10 at once", label), label
+        assert re.fullmatch(r"In flight \d+ of 10, queued 0; in the last minute at most 10 at once", label), label
 
 
 def switch(browser, folder):
@@ -189,7 +189,12 @@ def locked(browser, folder, token):
 
 
 def hostile(browser, folder, name, request, path):
-    """Names, routes and paths are text, whatever is in them."""
+    """Names, routes and paths are text, whatever is in them; and a page is the same with a slash behind its path and without."""
+    for path in (path, path + "/"):
+        names_and_paths(browser, name, request, path)
+
+
+def names_and_paths(browser, name, request, path):
     with browser.page(path) as page:
         expect(page.locator("article h2")).to_have_text([name])
         expect(page.locator("#routes tbody td").first).to_have_text(name)
