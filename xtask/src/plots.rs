@@ -60,7 +60,7 @@ pub(crate) fn page() -> Result<(), String> {
     packages::ensure(false)?;
     run(&mut cargo("build --release --package pushback-cli"))?;
     let said = |error: std::io::Error| format!("the demo: {error}");
-    let arguments = ["demo", "--listen", "127.0.0.1:0", "--work", "500ms", "--workers", "5", "--limit", "5"];
+    let arguments = ["demo", "--listen", "127.0.0.1:0"];
     let demo = Command::new(target().join("release/pushback")).args(arguments).stdout(Stdio::piped()).spawn();
     let mut demo = demo.map_err(said)?;
     let mut line = String::new();

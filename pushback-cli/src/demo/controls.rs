@@ -13,7 +13,7 @@ use axum::{
 use pushback::{DryRunMode, PressureGauge, dashboard::Dashboard};
 use serde_json::{Map, Value, json};
 
-use super::callers::Callers;
+use super::{callers::Callers, presence::Presence, service::Work};
 use crate::origin::{self, Reach};
 
 /// So many requests may be sent at once.
@@ -22,15 +22,25 @@ const SEND_MAX: u32 = 1_000;
 struct Controls {
     gauge: PressureGauge,
     callers: Arc<Callers>,
+    work: Work,
+    presence: Presence,
     reach: Reach,
 }
 
-pub(super) fn router(gauge: &PressureGauge, callers: &Arc<Callers>, address: SocketAddr) -> Router {
+pub(super) fn router(
+    gauge: &PressureGauge,
+    callers: &Arc<Callers>,
+    work: Work,
+    presence: &Presence,
+    address: SocketAddr,
+) -> Router {
     let page = Dashboard::new([gauge.clone()]);
     let page = page.panel(include_str!("panel.html"), include_str!("panel.css"), include_str!("panel.js"));
     let controls = Arc::new(Controls {
         gauge: gauge.clone(),
         callers: Arc::clone(callers),
+        work,
+        presence: presence.clone(),
         reach: if address.ip().is_loopback() { Reach::Loopback } else { Reach::Address },
     });
     Router::new()
@@ -42,11 +52,12 @@ pub(super) fn router(gauge: &PressureGauge, callers: &Arc<Callers>, address: Soc
 
 /// Other pages in the same browser shall not play with it, nor with the machine's load.
 async fn from_here(State(controls): State<Arc<Controls>>, request: Request, next: Next) -> Response {
-    if origin::is_here(&request, controls.reach) {
-        next.run(request).await
-    } else {
-        (StatusCode::MISDIRECTED_REQUEST, "not this host\n").into_response()
+    if !origin::is_here(&request, controls.reach) {
+        return (StatusCode::MISDIRECTED_REQUEST, "not this host\n").into_response();
     }
+    let is_stream = request.uri().path() == "/events";
+    let answer = next.run(request).await;
+    if is_stream && answer.status().is_success() { controls.presence.counts(answer) } else { answer }
 }
 
 async fn state(State(controls): State<Arc<Controls>>) -> Json<Value> {
@@ -111,36 +122,33 @@ impl Controls {
         if let Some(is_on) = wanted.backpressure {
             // Without backpressure means: all are admitted, whatever the limit.
             self.gauge.set_dry_run(if is_on { DryRunMode::Off } else { DryRunMode::On });
-            self.callers.begin_anew();
+            self.callers.set_backpressure(is_on);
         }
         if let Some(rate) = wanted.rate {
             self.callers.set_rate(rate);
         }
         if let Some(count) = wanted.send {
-            // They are a picture of their own, unless others come all the time.
-            if self.callers.rate() == 0 {
-                self.callers.begin_anew();
-            }
-            self.callers.send(count);
+            self.callers.send_at_once(count);
         }
     }
 
     fn shown(&self) -> Value {
-        let (board, now) = (self.callers.board(), self.gauge.snapshot());
+        let (seen, now, work) = (self.callers.seen(), self.gauge.snapshot(), self.work);
         json!({
             "rate": self.callers.rate(),
             "rate_max": self.callers.rate_max,
+            "workers": work.workers,
+            "work_seconds": work.time.as_secs_f64(),
+            "beyond": work.beyond.as_str(),
+            // Of work that takes no time, there is no end, which JSON has no number for.
+            "capacity": work.capacity(),
             "patience_seconds": self.callers.patience.as_secs_f64(),
             "backpressure": now.dry_run.is_none_or(|dry_run| !dry_run.on),
             "in_flight": now.in_flight,
-            "calls": board.letters(),
-            // Since something was last changed.
-            "episode": board.episode,
-            "answered": board.seen.answered,
-            "refused": board.seen.refused,
-            "gave_up": board.seen.gave_up,
-            "failed": board.seen.failed,
-            "waited_seconds": board.seen.waited.as_secs_f64(),
+            "calls": seen.letters,
+            // What callers got last, each way.
+            "with": seen.with,
+            "without": seen.without,
         })
     }
 }

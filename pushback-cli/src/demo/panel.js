@@ -1,16 +1,13 @@
 // The demo's controls, and what its callers see.
 {
-  const WINDOW_SECONDS = 10;
   const NAMES = { w: "waiting", a: "answered", r: "refused", g: "gave up", f: "failed" };
   const calls = find("#demo-calls");
   const slider = find("#demo-rate");
-  // What callers had seen at some moments of this episode.
-  let moments = [];
   // How many answers were asked for: one that was asked for before a change must not undo it on the page.
   let asked = 0;
 
   async function ask(wanted) {
-    const number = ++asked;
+    const turn = ++asked;
     const answer = await fetch(page("demo"), wanted && {
       method: "POST",
       headers: { "content-type": "application/json" },
@@ -18,7 +15,7 @@
     });
     const text = await answer.text();
     if (!answer.ok) throw new Error(text);
-    if (number === asked) showDemo(JSON.parse(text));
+    if (turn === asked) showDemo(JSON.parse(text));
   }
 
   async function want(wanted) {
@@ -30,13 +27,15 @@
     }
   }
 
+  const number = (value) => String(Math.round(10 * value) / 10);
+
   function showDemo(demo) {
+    describe(demo);
     slider.max = demo.rate_max;
     // Whoever is at it knows better.
     if (document.activeElement !== slider) slider.value = demo.rate;
     write(find("#demo-rate-shown"), String(demo.rate));
     find("#demo-on").checked = demo.backpressure;
-    write(find("#demo-patience"), `gave up after ${time(demo.patience_seconds)}`);
     while (calls.childElementCount > demo.calls.length) calls.lastElementChild.remove();
     const counts = {};
     [...demo.calls].forEach((letter, index) => {
@@ -46,28 +45,27 @@
     });
     const said = Object.entries(counts).map(([letter, count]) => `${count} ${NAMES[letter]}`).join(", ");
     calls.setAttribute("aria-label", said ? `the last requests: ${said}` : "no requests yet");
-    measure(demo);
+    compare(demo);
   }
 
-  // What callers see now goes into the row for now; the other keeps what they saw last.
-  function measure(demo) {
-    const now = performance.now() / 1000;
-    if (moments.length > 0 && moments[0].episode !== demo.episode) moments = [];
-    moments.push({ now, ...demo });
-    while (moments[0].now < now - WINDOW_SECONDS) moments.shift();
-    const isStream = demo.rate > 0;
-    // Of those that were sent at once, people want to see how many; of a stream, how many a second.
-    const then = isStream ? moments[0] : { now, answered: 0, refused: 0, gave_up: 0, waited_seconds: 0 };
-    const ended = (name) => demo[name] - then[name];
-    const passed = now - then.now;
-    if (isStream ? passed < 1 : ended("answered") + ended("refused") + ended("gave_up") === 0) return;
-    const each = (name) => (isStream ? `${(ended(name) / passed).toFixed(1)}/s` : String(ended(name)));
-    const cells = find(demo.backpressure ? "#demo-with" : "#demo-without").cells;
-    const answered = ended("answered");
-    write(cells[1], each("answered"));
-    write(cells[2], answered > 0 ? time(ended("waited_seconds") / answered) : "–");
-    write(cells[3], each("refused"));
-    write(cells[4], each("gave_up"));
+  function describe({ workers, work_seconds, capacity, beyond, patience_seconds }) {
+    const can = capacity === null ? "" : `: it can do ${number(capacity)} a second`;
+    const more = beyond === "share" ? "all get slower, for they share the workers" : "those who are let in wait for a worker";
+    write(find("#demo-service"),
+      `The service has ${workers} workers and works ${time(work_seconds)} for a request${can}. Beyond ${workers} at once, ${more}. `
+      + `Callers wait ${time(patience_seconds)} for an answer, then give up.`);
+  }
+
+  // What callers got last with backpressure and without it, beside each other; the server keeps both.
+  function compare(demo) {
+    const ways = [demo.with, demo.without];
+    ways.forEach((figures, at) => {
+      const shown = (name) => (figures ? (figures.per_second ? `${figures[name].toFixed(1)}/s` : number(figures[name])) : "–");
+      for (const name of ["answered", "refused", "gave_up", "failed"]) write(find(`#demo-${name}`).cells[at + 1], shown(name));
+      write(find("#demo-p50").cells[at + 1], typeof figures?.p50_seconds === "number" ? time(figures.p50_seconds) : "–");
+      find("#demo-figures thead tr").cells[at + 1].classList.toggle("now", demo.backpressure === (at === 0));
+    });
+    show(find("#demo-failed"), ways.some((figures) => figures?.failed > 0));
   }
 
   find("#demo-send").addEventListener("click", () => want({ send: 50 }));

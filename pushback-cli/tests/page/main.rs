@@ -89,21 +89,26 @@ fn sees(scenario: &str, url: &str, arguments: &[&str]) {
 }
 
 #[test]
-fn the_button_sends_fifty_of_which_ten_are_served() {
+fn of_fifty_at_once_ten_are_answered_in_time_with_backpressure_and_nobody_without() {
     let (_demo, url) = Server::demo(&[]);
     sees("press", &url, &[]);
 }
 
 #[test]
 fn without_backpressure_hardly_anybody_is_answered_in_time() {
-    let (_demo, url) = Server::demo(&["--work", "200ms", "--workers", "4", "--limit", "4"]);
+    let (_demo, url) = Server::demo(&[]);
     sees("switch", &url, &[]);
+}
+
+#[test]
+fn a_rate_ends_with_the_last_page() {
+    let (_demo, url) = Server::demo(&["--work", "1ms"]);
+    sees("leaves", &url, &[]);
 }
 
 #[test]
 fn the_page_is_seen_on_a_desk_in_the_dark_and_on_a_phone() {
     let (_demo, url) = Server::demo(&["--limit", "auto", "--work", "100ms"]);
-    post(&url, "/demo", r#"{"rate": 200}"#);
     sees("looks", &url, &[]);
 }
 
@@ -258,12 +263,6 @@ fn another_host_and_another_origin_get_nothing() {
         let head = ask(&url, asked, headers);
         assert!(head.starts_with(&format!("HTTP/1.1 {expected} ")), "{asked} {headers}: {head}");
     }
-}
-
-fn post(url: &str, path: &str, body: &str) {
-    let more = format!("Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    let head = ask(url, &format!("POST {path} HTTP/1.1"), &more);
-    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
 }
 
 /// The head of the answer.

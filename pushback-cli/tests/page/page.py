@@ -25,7 +25,7 @@ class Browser:
 
     @contextmanager
     def page(self, path="/", begins="live", **settings):
-        context = self.browser.new_context(**settings)
+        context = self.browser.new_context(base_url=self.origin, **settings)
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
         page.on("console", self.said)
@@ -71,48 +71,88 @@ def count(letter):
     return f"document.querySelectorAll('#demo-calls .{letter}').length"
 
 
+WITH, WITHOUT = 1, 2
+
+
+def cell(name, way):
+    """What callers got, as the page says it: an expression of its script."""
+    return f"document.querySelector('#demo-{name}').cells[{way}].textContent"
+
+
+def figures(page, way):
+    return [page.evaluate(cell(name, way)) for name in ("answered", "refused", "gave_up")]
+
+
 def press(browser, folder):
-    """The button: ten are served, forty refused."""
+    """The button: with backpressure ten are answered in time and forty refused; without it nobody is, and the page shows both."""
     with browser.page(viewport={"width": 1200, "height": 1000}) as page:
         assert height(page, "flight") == 0, "nothing is in flight"
-        page.get_by_role("button", name="Send 50 requests at once").click()
-        wait_for(page, f"{count('r')} === 40 && {count('w')} === 10", "forty are refused while ten wait")
-        wait_for(page, "document.querySelector('.in-flight').textContent === '10'", "ten in flight")
-        page.screenshot(path=f"{folder}/pressed.png")
-        wait_for(page, f"{count('a')} === 10", "ten are answered")
+        expect(page.locator("#demo-service")).to_contain_text("it can do 20 a second")
+        button = page.get_by_role("button", name="Send 50 requests at once")
+        button.click()
+        wait_for(page, f"{cell('answered', WITH)} === '10' && {cell('refused', WITH)} === '40'", "ten are answered and forty refused")
+        wait_for(page, f"{count('r')} === 40 && {count('a')} === 10", "each of them is seen")
+        assert figures(page, WITH) == ["10", "40", "0"] and figures(page, WITHOUT) == ["–"] * 3
+        assert re.fullmatch(r"\d+ ms", page.evaluate(cell("p50", WITH))), "half a second, and somewhat more"
         assert height(page, "flight") > 50, "the plot shows it"
-        expect(page.locator("#refusals tbody tr").first.locator("td")).to_have_text([re.compile(" s ago"), "GET /request", "40", "demo", "no free slot"])
-        row = page.locator("#demo-with td")
-        expect(row).to_have_text(["10", re.compile(r"2\.\d\d s"), "40", "0"])
-        expect(page.locator(".reasons")).to_contain_text("no free slot")
+        labels = page.locator("figure:has(.places) .axis span").all_inner_texts()
+        assert labels == ["0", "5", "10", "15"], f"from 0 to above the limit: {labels}"
+        expect(page.locator("#refusals tbody tr").first.locator("td")).to_have_text(
+            [re.compile(" s ago"), "GET /request", "40", "demo", "no free slot"])
+        expect(page.locator(".reasons")).to_contain_text("Refused: no free slot")
+        expect(page.locator(".times")).to_have_text(re.compile(r"p50 \d+ ms, p95 \d+ ms, p99 \d+ ms"))
+        expect(page.locator(".why")).to_have_text("Why the limit is 10: it is fixed, and only an operator changes it")
         label = page.locator("svg.places").get_attribute("aria-label")
         assert re.fullmatch(r"In flight \d+ of 10, queued 0; in the last minute at most 10 at once", label), label
+        page.screenshot(path=f"{folder}/pressed.png")
+        page.get_by_role("switch").click()
+        expect(page.locator(".badge.dry")).to_be_visible()
+        button.click()
+        wait_for(page, f"{cell('gave_up', WITHOUT)} === '50'", "all of them give up")
+        assert figures(page, WITHOUT) == ["0", "0", "50"], "nobody is answered in time"
+        assert figures(page, WITH) == ["10", "40", "0"], "both stand beside each other"
+        page.screenshot(path=f"{folder}/pressed-without.png")
 
 
 def switch(browser, folder):
-    """Backpressure off and on again, under four times what the service can do."""
+    """Backpressure off and on again, under twice what the service can do."""
     with browser.page(viewport={"width": 1200, "height": 1100}) as page:
-        slider = page.get_by_role("slider")
-        slider.focus()
+        page.get_by_role("slider").focus()
         # By keyboard, as whoever has no mouse; the page then tells the server.
-        for _ in range(int(slider.get_attribute("max")) // 2):
+        for _ in range(40):
             page.keyboard.press("ArrowRight")
-        wait_for(page, "parseFloat(document.querySelector('#demo-with').cells[3].textContent) > 10", "many are refused")
-        wait_for(page, "document.querySelector('#demo-with').cells[4].textContent === '0.0/s'", "nobody gives up")
+        wait_for(page, f"parseFloat({cell('refused', WITH)}) > 10 && parseFloat({cell('answered', WITH)}) > 15", "it does what it can")
+        wait_for(page, f"{cell('gave_up', WITH)} === '0.0/s'", "nobody gives up")
         page.get_by_role("switch").click()
-        wait_for(page, "parseFloat(document.querySelector('#demo-without').cells[4].textContent) > 10", "many give up")
         expect(page.locator(".badge.dry")).to_be_visible()
         # What it is about: without backpressure, hardly anybody is answered in time.
-        wait_for(
-            page,
-            "parseFloat(document.querySelector('#demo-without').cells[1].textContent)"
-            " < parseFloat(document.querySelector('#demo-with').cells[1].textContent) / 2",
-            "less than half of them are answered in time",
-        )
+        wait_for(page, f"parseFloat({cell('gave_up', WITHOUT)}) > 20 && parseFloat({cell('answered', WITHOUT)}) < 5", "nearly all give up")
+        wait_for(page, f"{count('a')} === 0", "of the last calls, none was answered")
+        expect(page.locator(".phantoms")).to_contain_text("let in")
+        expect(page.locator(".key.phantom").first).to_be_visible()
         page.screenshot(path=f"{folder}/without.png")
         page.get_by_role("switch").press("Space")
         expect(page.locator(".badge.dry")).to_be_hidden()
-        wait_for(page, f"{count('r')} > 20", "they are refused again")
+        # Those who had left have taken their work along, or it would keep the workers from those who come now.
+        wait_for(page, f"{count('g')} === 0 && {count('a')} > 40 && {count('r')} > 20", "of the last calls, none gave up and many were answered")
+        assert float(figures(page, WITHOUT)[2].removesuffix("/s")) > 20, "what it was like without stays in sight"
+
+
+def leaves(browser, folder):
+    """The rate that somebody has set ends with their page."""
+    with browser.page() as page:
+        page.get_by_role("slider").focus()
+        page.keyboard.press("ArrowRight")
+        wait_for(page, f"{count('a')} > 0", "somebody is answered")
+        assert rate(page.context) == 1
+    context = browser.browser.new_context(base_url=browser.origin)
+    end = time.monotonic() + PATIENCE / 1000
+    while rate(context) != 0:
+        assert time.monotonic() < end, "the rate goes on though nobody looks"
+
+
+def rate(context):
+    return context.request.get("/demo").json()["rate"]
 
 
 def change(browser, folder, token):
@@ -257,19 +297,30 @@ def day(browser, folder):
         assert later_nodes < nodes + 200, f"{nodes} nodes became {later_nodes}"
 
 
+def ask_demo(page, wanted):
+    page.evaluate("""(wanted) => fetch(location.pathname + "demo", {
+        method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(wanted) })""", wanted)
+
+
 def looks(browser, folder):
-    """Light, dark, and on a phone, with everything in sight and nothing beside the screen."""
-    desk, phone = {"width": 1200, "height": 900}, {"width": 390, "height": 844}
+    """Light, dark, and on a small phone, with everything in sight and nothing beside the screen."""
+    desk, phone = {"width": 1200, "height": 900}, {"width": 320, "height": 640}
+    mobile = {"viewport": phone, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
     for name, settings in {
         "light": {"viewport": desk, "color_scheme": "light"},
         "dark": {"viewport": desk, "color_scheme": "dark"},
-        "phone": {"viewport": phone, "color_scheme": "light", "device_scale_factor": 2, "is_mobile": True, "has_touch": True},
+        "phone": {"color_scheme": "light", **mobile},
+        "phone-dark": {"color_scheme": "dark", **mobile},
     }.items():
         with browser.page(**settings) as page:
+            page.screenshot(path=f"{folder}/{name}-before.png", full_page=True)
+            ask_demo(page, {"rate": 200})
             wait_for(page, "document.querySelector('#refusals tbody tr')", "a refusal is shown")
             wait_for(page, "[...cards.values()][0].history.frames.length > 24", "six seconds of frames")
-            wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            assert wide == 0, f"{name}: the page is {wide} pixels wider than the screen"
+            wait_for(page, f"{cell('answered', WITH)} !== '–'", "figures are shown")
+            for beside in ("document.documentElement", *(f"document.querySelector('{place}')" for place in ("article", "#demo", "#refusals"))):
+                wide = page.evaluate(f"{beside}.scrollWidth - {beside}.clientWidth")
+                assert wide == 0, f"{name}: {beside} is {wide} pixels wider than there is room"
             unnamed = page.evaluate(
                 "[...document.querySelectorAll('button, input, svg, meter')].filter((element) => !element.hidden"
                 " && !element.labels?.length && !element.getAttribute('aria-label') && !element.textContent.trim()).length"
@@ -279,16 +330,15 @@ def looks(browser, folder):
 
 
 def picture(browser, folder):
-    """Not a test: the README's picture. Four times what the service can do, with backpressure, without it, and with it again."""
-    with browser.page(viewport={"width": 1100, "height": 760}) as page:
+    """Not a test: the README's picture. Twice what the service can do, with backpressure, without it, and with it again."""
+    with browser.page(viewport={"width": 1100, "height": 860}) as page:
         for seconds, wanted in (
             (2, {"rate": 0}),
             (14, {"rate": 40}),
             (14, {"backpressure": False}),
             (14, {"backpressure": True}),
         ):
-            page.evaluate("""(wanted) => fetch(location.pathname + "demo", {
-                method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(wanted) })""", wanted)
+            ask_demo(page, wanted)
             page.wait_for_timeout(1000 * seconds)
         page.screenshot(path=f"{folder}/page.png")
 

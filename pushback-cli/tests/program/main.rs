@@ -108,7 +108,7 @@ fn fifty_at_once_are_ten_served_and_forty_refused_seen_by_load_and_by_hey() {
     assert_eq!(statuses.keys().collect::<Vec<_>>(), ["200", "429"], "{report}");
     assert_eq!((&statuses["200"]["count"], &statuses["429"]["count"]), (&10.into(), &40.into()));
     let [served, refused] = ["200", "429"].map(|status| statuses[status]["p50_ms"].as_f64().unwrap());
-    assert!(served >= 1999.0, "the work takes two seconds: {served} ms");
+    assert!(served >= 499.0, "the work takes half a second: {served} ms");
     assert!(refused < served / 2.0, "a refusal does not wait for the work: {refused} ms");
 
     let hey =
@@ -179,6 +179,19 @@ fn sigterm_and_ctrl_c_finish_what_runs_and_admit_nothing_new() {
         let (code, rest) = demo.end();
         assert_eq!((code, rest.as_str()), (0, "Drained: 1 admitted, 0 refused.\n"));
     }
+}
+
+/// Work that went on for callers who are gone would keep the workers from all who come later.
+#[test]
+fn a_caller_who_leaves_takes_the_work_along() {
+    let demo = Demo::start(&["--work", "1h", "--limit", "1"]);
+    drop(take_a_place(&demo));
+    let is_free = |_| {
+        let mut state = String::new();
+        send(&demo, "/demo").read_to_string(&mut state).unwrap();
+        state.contains("\"in_flight\":0")
+    };
+    assert!((0..20_000).any(is_free), "it works on");
 }
 
 #[test]
@@ -297,13 +310,15 @@ fn a_picture_that_cannot_be_written_is_named_with_its_flag() {
 
 #[test]
 fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
-    let cases: [(&[&str], &[&str]); 15] = [
+    let cases: [(&[&str], &[&str]); 17] = [
         (&["demo", "--limit", "-5"], &["'-5'", "--limit", "0 to 4294967295"]),
         (&["demo", "--limit", "4294967296"], &["'4294967296'", "0 to 4294967295"]),
         (&["demo", "--limit", "ten"], &["'ten'", "0 to 4294967295"]),
         (&["demo", "--listen", "nonsense"], &["'nonsense'", "HOST:PORT"]),
         (&["demo", "--listen", "127.0.0.1:99999"], &["'127.0.0.1:99999'", "HOST:PORT"]),
         (&["demo", "--work", "soon"], &["'soon'", "0s to 1h"]),
+        (&["demo", "--patience", "0s"], &["'0s'", "--patience", "1ms to 24h"]),
+        (&["demo", "--beyond", "stack"], &["'stack'", "--beyond", "share, queue"]),
         (&["load", "https://localhost/"], &["'https://localhost/'", "http://HOST"]),
         (&["load", "nonsense"], &["'nonsense'", "http://HOST"]),
         (&["load", "http://me:secret@localhost/"], &["user name"]),

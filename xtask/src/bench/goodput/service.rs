@@ -103,7 +103,8 @@ impl Service {
     fn start(self, programs: &Programs, limit: &str, path: &str) -> Result<Process, String> {
         match self {
             Service::Pool => {
-                let settings = ["--listen", "127.0.0.1:0", "--workers", "8", "--work", "20ms"];
+                let settings =
+                    ["--listen", "127.0.0.1:0", "--workers", "8", "--work", "20ms", "--beyond", "queue"];
                 let arguments = [&["demo", "--limit", limit], &settings[..]].concat();
                 Process::start(&programs.pushback, &arguments, path)
             }

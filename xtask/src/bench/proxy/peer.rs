@@ -152,9 +152,9 @@ impl Peer {
 
     /// A pool of 8 workers who take 20 ms each, behind no limit that matters.
     pub(super) fn pool(programs: &Programs) -> Result<Self, String> {
-        let demo =
-            ["demo", "--listen", "127.0.0.1:0", "--limit", "1000000", "--work", "20ms", "--workers", "8"];
-        Self::says_where(LOAD_CORE, &programs.pushback, &demo)
+        let limit = ["demo", "--listen", "127.0.0.1:0", "--limit", "1000000"];
+        let pool = ["--work", "20ms", "--workers", "8", "--beyond", "queue"];
+        Self::says_where(LOAD_CORE, &programs.pushback, &[limit.as_slice(), &pool].concat())
     }
 
     /// A program of ours, whose first line ends with its address.
