@@ -100,7 +100,7 @@ def press(browser, folder):
         expect(page.locator("#refusals tbody tr").first.locator("td")).to_have_text(
             [re.compile(" s ago"), "GET /request", "40", "demo", "no free slot"])
         expect(page.locator(".reasons")).to_contain_text("Refused: no free slot")
-        expect(page.locator(".times")).to_have_text(re.compile(r"p50 \d+ ms, p95 \d+ ms, p99 \d+ ms"))
+        expect(page.locator(".times")).to_have_text(re.compile(r"p50\s\d+\sms, p95\s\d+\sms, p99\s\d+\sms"))
         expect(page.locator(".why")).to_have_text("Why the limit is 10: it is fixed, and only an operator changes it")
         label = page.locator("svg.places").get_attribute("aria-label")
         assert re.fullmatch(r"In flight \d+ of 10, queued 0; in the last minute at most 10 at once", label), label
@@ -326,6 +326,9 @@ def looks(browser, folder):
                 " && !element.labels?.length && !element.getAttribute('aria-label') && !element.textContent.trim()).length"
             )
             assert unnamed == 0, f"{unnamed} things have no name for a screen reader"
+            # What is not in sight is not drawn.
+            page.locator("article").scroll_into_view_if_needed()
+            wait_for(page, "document.querySelector('svg.places .area.flight').getAttribute('d').split('L').length > 40", "the plot is drawn")
             page.screenshot(path=f"{folder}/{name}.png", full_page=True)
 
 

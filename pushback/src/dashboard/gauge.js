@@ -71,7 +71,7 @@ class GaugeCard {
     write(find(".refused-rate", element), rate(history.rate("refused")));
     const times = gauge.times;
     write(find(".times", element), times
-      ? `p50 ${time(times.p50_seconds)}, p95 ${time(times.p95_seconds)}, p99 ${time(times.p99_seconds)}`
+      ? ["p50", "p95", "p99"].map((name) => `${name} ${time(times[`${name}_seconds`])}`.replaceAll(" ", "\u00a0")).join(", ")
       : "–");
     this.explain(gauge);
     this.plot();

@@ -217,7 +217,7 @@ impl Rule {
         let running = dip.filled * (base / before).min(1.0);
         let target = self.part * ((1.0 + ROOM) * running + ROOM_BY_ROOT * running.sqrt());
         let why = format!(
-            "with fewer in flight calls take {:.1} ms, {}",
+            "with fewer in flight calls take {:.1} ms, {}: aims at {target:.0}",
             1000.0 * time,
             if moved { "which has changed" } else { "as was known" }
         );
