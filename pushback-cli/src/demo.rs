@@ -149,9 +149,8 @@ fn introduce(address: SocketAddr, limit: &LimitChoice, work: Work, patience: Dur
         LimitChoice::Fixed(places) => format!("At most {places} run"),
         LimitChoice::Moving(name) => format!("As many as '{name}' finds right run"),
     };
-    let capacity = work.capacity();
-    let capacity = if capacity.is_finite() { format!(", {capacity:.1} a second") } else { String::new() };
-    let capacity = capacity.replace(".0 ", " ");
+    let capacity = (10.0 * work.capacity()).round() / 10.0;
+    let capacity = if capacity.is_finite() { format!(", {capacity} a second") } else { String::new() };
     let beyond = match work.beyond {
         Beyond::Share => "With more than that, all get slower.",
         Beyond::Queue => "The others that are admitted wait for a worker.",

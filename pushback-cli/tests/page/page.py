@@ -334,7 +334,7 @@ def looks(browser, folder):
 
 def picture(browser, folder):
     """Not a test: the README's picture. Twice what the service can do, with backpressure, without it, and with it again."""
-    with browser.page(viewport={"width": 1100, "height": 860}) as page:
+    with browser.page(viewport={"width": 1100, "height": 846}) as page:
         for seconds, wanted in (
             (2, {"rate": 0}),
             (14, {"rate": 40}),
