@@ -1,8 +1,8 @@
 //! What is known of a call before it runs.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// What a gauge should know of a call: its cost, priority and deadline.
+/// What a gauge should know of a call: its cost, priority, deadline, and how long it may wait.
 ///
 /// ```
 /// use pushback::{Arrival, PressureGauge};
@@ -17,13 +17,14 @@ use std::time::Instant;
 pub struct Arrival {
     cost: u32,
     deadline: Option<Instant>,
+    wait_max: Option<Duration>,
     priority: Priority,
 }
 
 impl Arrival {
     /// A call of normal priority that takes one place and has no deadline.
     pub const fn new() -> Self {
-        Arrival { cost: 1, deadline: None, priority: Priority::Normal }
+        Arrival { cost: 1, deadline: None, wait_max: None, priority: Priority::Normal }
     }
 
     /// How many places the call takes, 1 to [`u32::MAX`]. 0 counts as 1.
@@ -55,6 +56,32 @@ impl Arrival {
         self
     }
 
+    /// How long the call waits in line at most, if the line lets it wait as long. Default: as long
+    /// as the line lets anybody wait.
+    ///
+    /// Then it is refused with [`Reason::WaitedTooLong`]. [`Duration::ZERO`] refuses it unless it
+    /// is served at once. It needs no clock, and says nothing of how long the work may take: that
+    /// is what a [`deadline`](Self::deadline) says.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use pushback::{Arrival, PressureGauge, Reason};
+    ///
+    /// let gauge = PressureGauge::new(1);
+    /// let busy = gauge.try_acquire()?;
+    /// let impatient = Arrival::new().wait_at_most(Duration::from_millis(5));
+    /// let refused = gauge.acquire_blocking_for(impatient).unwrap_err();
+    /// assert_eq!(refused.reason, Reason::WaitedTooLong);
+    /// # drop(busy);
+    /// # Ok::<(), pushback::Rejected>(())
+    /// ```
+    ///
+    /// [`Reason::WaitedTooLong`]: crate::Reason::WaitedTooLong
+    pub const fn wait_at_most(mut self, wait_max: Duration) -> Self {
+        self.wait_max = Some(wait_max);
+        self
+    }
+
     /// How important the call is. It counts in line, and only there: see [`Priority`].
     pub const fn priority(mut self, priority: Priority) -> Self {
         self.priority = priority;
@@ -67,6 +94,10 @@ impl Arrival {
 
     pub(crate) const fn until(&self) -> Option<Instant> {
         self.deadline
+    }
+
+    pub(crate) const fn wait_max(&self) -> Option<Duration> {
+        self.wait_max
     }
 
     /// How important the call is, as it was said.

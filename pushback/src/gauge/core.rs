@@ -402,7 +402,8 @@ impl Core {
     }
 
     fn expiry(&self, arrival: Arrival, now: Instant) -> Option<(Instant, Reason)> {
-        let patience = now.checked_add(self.line.wait_max()).map(|end| (end, Reason::WaitedTooLong));
+        let wait_max = arrival.wait_max().map_or(self.line.wait_max(), |own| own.min(self.line.wait_max()));
+        let patience = now.checked_add(wait_max).map(|end| (end, Reason::WaitedTooLong));
         let deadline = arrival.until().map(|end| (end, Reason::DeadlinePassed));
         [patience, deadline].into_iter().flatten().min_by_key(|(end, _)| *end)
     }

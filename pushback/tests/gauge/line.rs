@@ -144,6 +144,25 @@ fn who_waits_too_long_is_refused_when_the_time_has_come_and_not_before() {
 }
 
 #[test]
+fn a_call_may_wait_for_less_than_the_line_lets_it_but_not_for_more() {
+    let (gauge, clock) = gauge(1, Line::fifo(3).wait_at_most(Duration::from_millis(50)));
+    let _held = gauge.try_acquire().unwrap();
+    let for_ms = |wait| Arrival::new().wait_at_most(Duration::from_millis(wait));
+    let mut tasks = [10, 900].map(|wait| Task::new(gauge.acquire_for(for_ms(wait))));
+    assert!(tasks.iter_mut().all(|task| task.poll().is_pending()));
+    let at_once = gauge.acquire_blocking_for(for_ms(0));
+    assert_eq!(reason(at_once), Reason::WaitedTooLong, "it was not served at once");
+    let [mut brief, mut long] = tasks;
+    clock.advance(Duration::from_millis(10));
+    let Poll::Ready(Err(refused)) = brief.poll_if_rung() else { panic!("its time is up") };
+    assert_eq!(refused.reason, Reason::WaitedTooLong);
+    clock.advance(Duration::from_millis(39));
+    assert!(long.poll_if_rung().is_pending());
+    clock.advance(Duration::from_millis(1));
+    assert!(long.poll_if_rung().is_ready(), "the line's own bound holds for all");
+}
+
+#[test]
 fn nobody_waits_for_more_than_a_second_unless_told_otherwise() {
     for line in [Line::fifo(1), Line::default()] {
         let (gauge, clock) = gauge(1, line);
