@@ -1,8 +1,12 @@
 //! The line: calls that wait for their turn.
 
+mod discipline;
+mod pace;
 pub(crate) mod queue;
 
 use std::time::Duration;
+
+use self::discipline::Kind;
 
 /// How long a call waits at most if nothing else is said: long enough for a burst, short enough that most callers are still there, and that
 /// a place that is never given back shows as refusals at once and not as a service that hangs.
@@ -32,6 +36,7 @@ const WAIT_MAX: Duration = Duration::from_secs(1);
 pub struct Line {
     capacity: Option<u32>,
     wait_max: Duration,
+    discipline: Kind,
 }
 
 impl Line {
@@ -43,13 +48,56 @@ impl Line {
     ///
     /// [`Priority`]: crate::Priority
     pub const fn fifo(capacity: u32) -> Self {
-        Line { capacity: Some(capacity), wait_max: WAIT_MAX }
+        Line::of(Kind::Fifo, capacity)
+    }
+
+    /// A line whose newest call is next, of up to `capacity` calls, 0 to [`u32::MAX`].
+    ///
+    /// Under overload most calls so hardly wait, and some wait until they are refused. A full line
+    /// refuses its oldest call, with [`Reason::Displaced`], and takes the new one. Without overload
+    /// it is unfair for nothing: prefer [`adaptive_lifo`](Line::adaptive_lifo).
+    ///
+    /// [`Reason::Displaced`]: crate::Reason::Displaced
+    pub const fn lifo(capacity: u32) -> Self {
+        Line::of(Kind::Lifo, capacity)
+    }
+
+    /// A line that takes bursts and does not stand, of up to `capacity` calls, 0 to [`u32::MAX`].
+    ///
+    /// Whoever came first is next. Once everybody has waited for longer than the *target* for four
+    /// targets on end, nobody waits for more than two, and whoever does is refused with
+    /// [`Reason::WaitedTooLong`]. The target is the time of ten turns, or that of a call if that is
+    /// longer, and is measured while calls wait. So there is nothing to set.
+    ///
+    /// From "Controlling Queue Delay" (Nichols and Jacobson, ACM Queue 2012), with the rule of
+    /// Facebook's folly for requests.
+    ///
+    /// [`Reason::WaitedTooLong`]: crate::Reason::WaitedTooLong
+    pub const fn codel(capacity: u32) -> Self {
+        Line::of(Kind::Codel, capacity)
+    }
+
+    /// A line whose newest call is next while it stands, of up to `capacity` calls, 0 to
+    /// [`u32::MAX`].
+    ///
+    /// Whoever came first is next, as long as the line becomes empty again and again. When somebody
+    /// has been waiting for four targets on end (as in [`codel`](Line::codel)), the newest call is
+    /// next, and nobody waits for more than two. Under overload half of the answers then come nearly
+    /// at once.
+    ///
+    /// From "Fail at Scale" (Facebook, ACM Queue 2015).
+    pub const fn adaptive_lifo(capacity: u32) -> Self {
+        Line::of(Kind::AdaptiveLifo, capacity)
+    }
+
+    const fn of(discipline: Kind, capacity: u32) -> Self {
+        Line { capacity: Some(capacity), wait_max: WAIT_MAX, discipline }
     }
 
     /// A line as long as the limit is at the time, with a longest wait of 1 s: the default of every
     /// gauge.
     pub const fn as_long_as_the_limit() -> Self {
-        Line { capacity: None, wait_max: WAIT_MAX }
+        Line { capacity: None, wait_max: WAIT_MAX, discipline: Kind::Fifo }
     }
 
     /// How long a call waits at most.

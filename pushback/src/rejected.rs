@@ -14,7 +14,8 @@ pub enum Reason {
     WaitedTooLong,
     /// The call's deadline passed before its turn.
     DeadlinePassed,
-    /// A more important call took the call's place in a full line.
+    /// A more important call took the call's place in a full line, or a newer one where the newest is
+    /// next.
     Displaced,
     /// The call would never fit: it costs more places than the limit has, or may ever have if it
     /// moves. With a limit of 0, this is every call.
@@ -88,7 +89,7 @@ impl fmt::Display for Rejected {
             Reason::LineFull => write!(f, "the line is full")?,
             Reason::WaitedTooLong => write!(f, "it waited too long in line")?,
             Reason::DeadlinePassed => write!(f, "its deadline passed before its turn")?,
-            Reason::Displaced => write!(f, "a more important call took its place in line")?,
+            Reason::Displaced => write!(f, "a more important or newer call took its place in line")?,
             // No call is to blame for that.
             Reason::CostAboveLimit if *limit == 0 => write!(f, "its limit is 0, which admits nothing")?,
             Reason::CostAboveLimit => write!(f, "it costs more than the whole limit")?,

@@ -28,13 +28,25 @@ use self::{
 use super::{
     clock::{Nanos, SharedClock, VirtualClock, nanos},
     record::{Notes, Record, STEP, Span},
-    scenario::{HangUp, Phase, Scenario},
+    scenario::{self, Discipline, HangUp, Phase, Scenario},
     station::Station,
 };
 use crate::{
     arrivals::Schedule,
     limits::{Utilisation, steering::Steering},
 };
+
+/// The line that a scenario wants.
+fn line_of(line: &scenario::Line) -> Line {
+    let places = line.places.whole();
+    let made = match line.discipline {
+        Discipline::Fifo => Line::fifo(places),
+        Discipline::Lifo => Line::lifo(places),
+        Discipline::Codel => Line::codel(places),
+        Discipline::AdaptiveLifo => Line::adaptive_lifo(places),
+    };
+    made.wait_at_most(line.wait.0)
+}
 
 /// Runs a scenario. The same seed gives the same run.
 ///
@@ -94,9 +106,7 @@ impl<'a> Simulation<'a> {
             })
             .collect();
         let clock = Arc::new(VirtualClock::new());
-        let line = scenario
-            .line
-            .map_or(Line::fifo(0), |line| Line::fifo(line.places.whole()).wait_at_most(line.wait.0));
+        let line = scenario.line.as_ref().map_or(Line::fifo(0), line_of);
         let builder = PressureGauge::builder().line(line).clock(SharedClock(Arc::clone(&clock))).seed(seed);
         let tells = matches!(steering, Steering::Limit { tells: true, .. });
         let (gauge, limits, late, utilisation) = match steering {

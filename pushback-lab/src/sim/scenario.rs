@@ -67,6 +67,24 @@ pub struct Line {
     pub places: Count,
     /// For how long.
     pub wait: Time,
+    /// Who is next; whoever came first, if nothing is said.
+    #[serde(default)]
+    pub discipline: Discipline,
+}
+
+/// Who of those that wait is next.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Discipline {
+    /// Whoever came first.
+    #[default]
+    Fifo,
+    /// Whoever came last.
+    Lifo,
+    /// Whoever came first, and nobody waits for long in a line that stands.
+    Codel,
+    /// Whoever came first, or last in a line that stands.
+    AdaptiveLifo,
 }
 
 /// A pause of the whole service.

@@ -100,7 +100,7 @@ impl Core {
         Arc::new(Core {
             adaptive,
             slots: Slots::new(limit),
-            room: AtomicU32::new(room(line.capacity(limit), &Queue::default())),
+            room: AtomicU32::new(room(line.capacity(limit), &Queue::new(&line))),
             modes: Modes::new(),
             refused: RefusedTally::new(),
             ended: EndedTally::new(),
@@ -179,6 +179,7 @@ impl Core {
             }
             // Nobody makes way for a call that needs no place in line.
             if locked.queue.would_be_passed_by(level) && core.slots.take_for_front(core.need(cost), cost) {
+                locked.queue.handed_on(now, cost);
                 return Ok(Turn::Now(Standing::Real));
             }
             if u32::from(level) >= core.room(locked) {
@@ -225,7 +226,7 @@ impl Core {
     /// What became of a call in line: its answer, once, or that it still waits. A refusal was counted when it was
     /// decided.
     pub(crate) fn poll_turn(&self, ticket: Ticket, arrival: Arrival, mut waker: Waker) -> Entry {
-        let verdict = self.lock().get_or_insert_default().queue.fetch(ticket, &mut waker);
+        let verdict = self.opened(&mut self.lock()).queue.fetch(ticket, &mut waker);
         match verdict {
             Some(verdict) => verdict.map(|place| self.held(arrival, place)).into(),
             None => Entry::Waiting(ticket),
@@ -415,7 +416,7 @@ impl Core {
     /// In a full line, whoever is least important makes way for a call that the line takes nevertheless.
     fn make_room(&self, locked: &mut Locked) {
         if is_full(self.line.capacity(self.slots.limit()), &locked.queue) {
-            if let Some((ticket, _)) = locked.queue.back() {
+            if let Some(ticket) = locked.queue.back() {
                 self.decide(locked, ticket, Err(Reason::Displaced));
             }
         }
@@ -425,8 +426,7 @@ impl Core {
 /// Up to which level of priority a line takes calls: all of them while it is not full, then only those that are more
 /// important than somebody in it.
 fn room(capacity: u32, queue: &Queue) -> u32 {
-    let least = queue.back().map_or(0, |(_, level)| level);
-    u32::from(if is_full(capacity, queue) { least } else { Priority::COUNT })
+    u32::from(if is_full(capacity, queue) { queue.makes_way_for() } else { Priority::COUNT })
 }
 
 fn is_full(capacity: u32, queue: &Queue) -> bool {

@@ -6,10 +6,13 @@ use std::{
     time::Instant,
 };
 
-use crate::{line::queue::Queue, rejected::Reason, snapshot::DryRun};
+use crate::{
+    line::{Line, queue::Queue},
+    rejected::Reason,
+    snapshot::DryRun,
+};
 
 /// Allocated when the lock is first taken: a gauge that never has a line needs none of it.
-#[derive(Default)]
 pub(crate) struct Locked {
     pub(crate) queue: Queue,
     pub(crate) drains: Drains,
@@ -25,6 +28,18 @@ pub(crate) struct Locked {
 }
 
 impl Locked {
+    pub(crate) fn new(line: &Line) -> Box<Self> {
+        Box::new(Locked {
+            queue: Queue::new(line),
+            drains: Drains::default(),
+            rehearsal: None,
+            alarm: None,
+            faults: 0,
+            moved: 0,
+            wakes: Wakes::default(),
+        })
+    }
+
     pub(crate) fn rehearsal(&mut self) -> &mut Rehearsal {
         self.rehearsal.get_or_insert_default()
     }

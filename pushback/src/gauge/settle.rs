@@ -36,7 +36,9 @@ impl Core {
             self.refused.widen();
             self.modes.set(Mode::WIDE);
         }
-        let answer = change(self, guard.get_or_insert_default(), now);
+        let locked = self.opened(&mut guard);
+        locked.queue.look(now, self.slots.limit());
+        let answer = change(self, locked, now);
         while !self.settle(guard, now) {
             guard = self.lock();
         }
@@ -50,7 +52,7 @@ impl Core {
             // shows in the snapshot: better than a service that refuses everything from then on.
             Err(poisoned) => {
                 let mut guard = poisoned.into_inner();
-                guard.get_or_insert_default().faults += 1;
+                self.opened(&mut guard).faults += 1;
                 #[cfg(not(pushback_loom))]
                 self.locked.clear_poison();
                 guard
@@ -59,12 +61,16 @@ impl Core {
     }
 
     pub(crate) fn count_faults(&self, faults: u64) {
-        self.lock().get_or_insert_default().faults += faults;
+        self.opened(&mut self.lock()).faults += faults;
+    }
+
+    pub(super) fn opened<'a>(&self, guard: &'a mut MutexGuard<'_, Option<Box<Locked>>>) -> &'a mut Locked {
+        guard.get_or_insert_with(|| Locked::new(&self.line))
     }
 
     /// Whether nothing more follows. If much does, others have the lock in between.
     fn settle(self: &Arc<Self>, mut guard: MutexGuard<'_, Option<Box<Locked>>>, now: Instant) -> bool {
-        let locked = guard.get_or_insert_default();
+        let locked = self.opened(&mut guard);
         let is_settled = if self.modes.is(Mode::CLOSED) {
             self.end_line(locked, AT_ONCE)
         } else {
@@ -88,10 +94,10 @@ impl Core {
     pub(super) fn serve(&self, locked: &mut Locked, now: Instant) -> bool {
         self.refuse_expired(locked, now, AT_ONCE)
             && self.refuse_impossible(locked, AT_ONCE)
-            && self.serve_line(locked, AT_ONCE)
+            && self.serve_line(locked, now, AT_ONCE)
     }
 
-    fn serve_line(&self, locked: &mut Locked, at_most: usize) -> bool {
+    fn serve_line(&self, locked: &mut Locked, now: Instant, at_most: usize) -> bool {
         if !locked.queue.is_empty() {
             self.slots.shut_gate();
         }
@@ -101,7 +107,9 @@ impl Core {
                 return true;
             };
             if self.slots.take_for_front(self.need(cost), cost) {
+                locked.queue.handed_on(now, cost);
                 self.decide(locked, ticket, Ok(Standing::Real));
+                locked.queue.look(now, self.slots.limit());
             } else if self.modes.is(Mode::DRY_RUN) {
                 // It was in line when the dry run began, so it is not one that would have waited: it did.
                 locked.rehearsal().begin_phantom(None);

@@ -6,12 +6,17 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     task::Waker,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
+use super::{
+    Line,
+    discipline::{Discipline, Moment, Next},
+    pace::Pace,
+};
 use crate::{arrival::Priority, outcome::Standing, rejected::Reason};
 
-/// A place in line: whoever is more important comes first, and among equals whoever came first.
+/// A place in line, in the order of importance, and among equals of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ticket {
     level: u8,
@@ -33,9 +38,13 @@ pub(crate) struct Waiter {
 /// What became of a call in line.
 pub(crate) type Verdict = Result<Standing, Reason>;
 
-#[derive(Debug, Default)]
+type Waiting = BTreeMap<Ticket, Waiter>;
+
+#[derive(Debug)]
 pub(crate) struct Queue {
-    waiting: BTreeMap<Ticket, Waiter>,
+    discipline: Box<dyn Discipline>,
+    pace: Pace,
+    waiting: Waiting,
     /// The waiting that have an expiry, soonest first.
     expiries: BTreeSet<(Instant, Ticket)>,
     /// The waiting that cost more than one place, by cost.
@@ -46,8 +55,30 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
+    pub(crate) fn new(line: &Line) -> Self {
+        Queue {
+            discipline: line.discipline.start(),
+            pace: Pace::default(),
+            waiting: BTreeMap::new(),
+            expiries: BTreeSet::new(),
+            dear: BTreeSet::new(),
+            decided: BTreeMap::new(),
+            handed_out: 0,
+            left: 0,
+        }
+    }
+
+    /// Before anything is asked of it: what has changed since by time alone.
+    pub(crate) fn look(&mut self, now: Instant, limit: u32) {
+        let Queue { discipline, pace, waiting, .. } = self;
+        discipline.look(&Look { now, limit, pace, waiting });
+    }
+
     pub(crate) fn push(&mut self, waiter: Waiter) -> Ticket {
         let ticket = Ticket { level: waiter.level, number: self.handed_out };
+        if self.waiting.is_empty() {
+            self.pace.line_begins(waiter.since);
+        }
         self.handed_out += 1;
         if let Some((when, _)) = waiter.expiry {
             self.expiries.insert((when, ticket));
@@ -61,17 +92,38 @@ impl Queue {
 
     /// Whether a call of this level would be next, before others that wait.
     pub(crate) fn would_be_passed_by(&self, level: u8) -> bool {
-        self.waiting.first_key_value().is_some_and(|(front, _)| level < front.level)
+        self.waiting.first_key_value().is_some_and(|(first, _)| level < first.level)
     }
 
     /// Who is next.
     pub(crate) fn front(&self) -> Option<(Ticket, u32)> {
-        self.waiting.first_key_value().map(|(ticket, waiter)| (*ticket, waiter.cost))
+        let (first, _) = self.waiting.first_key_value()?;
+        let (ticket, waiter) = match self.discipline.next() {
+            Next::Oldest => self.waiting.first_key_value(),
+            Next::Newest => self.waiting.range(..=Ticket { number: u64::MAX, ..*first }).next_back(),
+        }?;
+        Some((*ticket, waiter.cost))
     }
 
-    /// Who goes first when somebody has to, and how important that call is.
-    pub(crate) fn back(&self) -> Option<(Ticket, u8)> {
-        self.waiting.last_key_value().map(|(ticket, _)| (*ticket, ticket.level))
+    /// Who goes first when somebody has to: of the least important, whoever would be served last.
+    pub(crate) fn back(&self) -> Option<Ticket> {
+        let (last, _) = self.waiting.last_key_value()?;
+        match self.discipline.next() {
+            Next::Oldest => Some(*last),
+            Next::Newest => oldest_of(&self.waiting, last.level).map(|(ticket, _)| ticket),
+        }
+    }
+
+    /// Up to which level of importance, counted from the most important, somebody would make way for a call.
+    pub(crate) fn makes_way_for(&self) -> u8 {
+        let Some((last, _)) = self.waiting.last_key_value() else { return 0 };
+        // Where the newest is next, it is before all of its own level.
+        last.level + u8::from(self.discipline.next() == Next::Newest)
+    }
+
+    /// A place was handed on, past the line or to whoever was next in it.
+    pub(crate) fn handed_on(&mut self, now: Instant, places: u32) {
+        self.pace.handed_on(now, places);
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -83,8 +135,14 @@ impl Queue {
     }
 
     pub(crate) fn oldest(&self) -> Option<Instant> {
-        let first_of = |level| self.waiting.range(Ticket { level, number: 0 }..).next();
-        (0..Priority::COUNT).filter_map(first_of).map(|(_, waiter)| waiter.since).min()
+        oldest(&self.waiting).map(|(_, since)| since)
+    }
+
+    /// Whoever has waited for longest, and until when it may do so at present.
+    fn overdue(&self) -> Option<(Ticket, Instant)> {
+        let wait_max: Duration = self.discipline.wait_max()?;
+        let (ticket, since) = oldest(&self.waiting)?;
+        since.checked_add(wait_max).map(|until| (ticket, until))
     }
 
     /// How many left before their turn.
@@ -93,12 +151,16 @@ impl Queue {
     }
 
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.expiries.first().map(|(when, _)| *when)
+        let own = self.expiries.first().map(|(when, _)| *when);
+        [own, self.overdue().map(|(_, until)| until)].into_iter().flatten().min()
     }
 
     /// The first waiter whose time is up, and why it is refused.
     pub(crate) fn expired(&self, now: Instant) -> Option<(Ticket, Reason)> {
-        let (when, ticket) = self.expiries.first().filter(|(when, _)| *when <= now)?;
+        let Some((when, ticket)) = self.expiries.first().filter(|(when, _)| *when <= now) else {
+            let (ticket, _) = self.overdue().filter(|(_, until)| *until <= now)?;
+            return Some((ticket, Reason::WaitedTooLong));
+        };
         let expiry = self.waiting.get(ticket).and_then(|waiter| waiter.expiry);
         debug_assert_eq!(expiry.map(|(when, _)| when), Some(*when), "expiries are those of the waiting");
         expiry.map(|(_, reason)| (*ticket, reason))
@@ -147,4 +209,35 @@ impl Queue {
         }
         Some(waiter)
     }
+}
+
+/// The line at a moment, as its discipline sees it.
+struct Look<'a> {
+    now: Instant,
+    limit: u32,
+    pace: &'a Pace,
+    waiting: &'a Waiting,
+}
+
+impl Moment for Look<'_> {
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn usual_wait(&self) -> Option<Duration> {
+        self.pace.usual_wait(self.limit)
+    }
+
+    fn oldest_wait(&self) -> Option<Duration> {
+        oldest(self.waiting).map(|(_, since)| self.now.saturating_duration_since(since))
+    }
+}
+
+fn oldest(waiting: &Waiting) -> Option<(Ticket, Instant)> {
+    (0..Priority::COUNT).filter_map(|level| oldest_of(waiting, level)).min_by_key(|(_, since)| *since)
+}
+
+fn oldest_of(waiting: &Waiting, level: u8) -> Option<(Ticket, Instant)> {
+    let of_level = Ticket { level, number: 0 }..=Ticket { level, number: u64::MAX };
+    waiting.range(of_level).next().map(|(ticket, waiter)| (*ticket, waiter.since))
 }

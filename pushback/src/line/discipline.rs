@@ -1,0 +1,65 @@
+//! Who of equally important calls is next, and how long anybody may wait at present.
+//!
+//! A discipline has no clock. It is told when a line begins, at each turn, and when the line ends.
+
+mod adaptive_lifo;
+mod codel;
+mod fifo;
+mod lifo;
+
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+use self::{adaptive_lifo::AdaptiveLifo, codel::Codel, fifo::Fifo, lifo::Lifo};
+
+/// From which end of the line the next call is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    Oldest,
+    Newest,
+}
+
+/// What a discipline may ask of the moment; what it does not ask costs nothing.
+pub(super) trait Moment {
+    fn now(&self) -> Instant;
+    /// How long a call waits that comes to a short line, if that is known: see `pace.rs`.
+    fn usual_wait(&self) -> Option<Duration>;
+    /// How long the call has waited that waits for longest, if any does.
+    fn oldest_wait(&self) -> Option<Duration>;
+}
+
+/// Decides who is next.
+pub(super) trait Discipline: fmt::Debug + Send {
+    /// Who of equally important calls is next.
+    fn next(&self) -> Next;
+
+    /// How long anybody may wait at present, beside the line's own bound.
+    fn wait_max(&self) -> Option<Duration> {
+        None
+    }
+
+    /// The line is looked at: to serve somebody, or because somebody comes or goes.
+    fn look(&mut self, _moment: &dyn Moment) {}
+}
+
+/// The disciplines, as a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Fifo,
+    Lifo,
+    Codel,
+    AdaptiveLifo,
+}
+
+impl Kind {
+    pub(super) fn start(self) -> Box<dyn Discipline> {
+        match self {
+            Kind::Fifo => Box::new(Fifo),
+            Kind::Lifo => Box::new(Lifo),
+            Kind::Codel => Box::new(Codel::default()),
+            Kind::AdaptiveLifo => Box::new(AdaptiveLifo::default()),
+        }
+    }
+}

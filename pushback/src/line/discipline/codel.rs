@@ -1,0 +1,63 @@
+//! Whoever came first is next, and nobody waits for long in a line that stands.
+//!
+//! A line is good while it takes a burst, and bad once it stands: then it makes everybody late and serves nobody more. CoDel
+//! tells them apart by the *shortest* wait of an interval, which a burst lets fall and a standing line does not (Nichols and
+//! Jacobson, "Controlling Queue Delay", ACM Queue 2012; RFC 8289).
+//!
+//! What it does about a standing line is folly's rule and not the RFC's: while the shortest wait of the last interval was above the
+//! target, nobody waits for more than twice the target (folly/executors/Codel.cpp). Packets that are dropped make their senders
+//! slower; requests that are refused do not, so dropping one after the other ever faster, as the RFC does, comes too late.
+
+use std::time::{Duration, Instant};
+
+use super::{Discipline, Moment, Next};
+
+/// The target, in waits of a short line.
+const TARGET: u32 = 1;
+/// The interval, in targets.
+const INTERVAL: u32 = 4;
+/// How long anybody may wait in a line that stands, in targets.
+const SLOUGH: u32 = 2;
+
+#[derive(Debug, Default)]
+pub(super) struct Codel {
+    /// The interval that runs, while anybody waits.
+    interval: Option<Interval>,
+    wait_max: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Interval {
+    ends: Instant,
+    /// The shortest wait in it: of whoever had waited for longest, each time when the line was looked at.
+    shortest: Duration,
+}
+
+impl Discipline for Codel {
+    fn next(&self) -> Next {
+        Next::Oldest
+    }
+
+    fn wait_max(&self) -> Option<Duration> {
+        self.wait_max
+    }
+
+    fn look(&mut self, moment: &dyn Moment) {
+        let (Some(wait), Some(usual)) = (moment.oldest_wait(), moment.usual_wait()) else {
+            // Nobody waits, so the shortest wait is none at all.
+            *self = Codel::default();
+            return;
+        };
+        let target = TARGET * usual;
+        let next = || Interval { ends: moment.now() + INTERVAL * target, shortest: wait };
+        match &mut self.interval {
+            None => self.interval = Some(next()),
+            Some(interval) if moment.now() >= interval.ends => {
+                let stands = interval.shortest.min(wait) > target;
+                self.wait_max = stands.then(|| SLOUGH * target);
+                self.interval = Some(next());
+            }
+            Some(interval) => interval.shortest = interval.shortest.min(wait),
+        }
+    }
+}
