@@ -74,17 +74,7 @@ pub(crate) fn quantity(text: &str, allowed: RangeInclusive<f64>) -> Result<f64, 
 
 /// A duration in a range.
 pub(crate) fn duration(text: &str, allowed: RangeInclusive<Duration>) -> Result<Duration, String> {
-    let said = || {
-        let (shortest, longest) = (in_words(*allowed.start()), in_words(*allowed.end()));
-        format!("allowed: {shortest} to {longest}, for example 150ms or 2s")
-    };
-    humantime::parse_duration(text).ok().filter(|duration| allowed.contains(duration)).ok_or_else(said)
-}
-
-/// As help and manual say it: a day is 24h, where humantime has "1day".
-fn in_words(time: Duration) -> String {
-    const DAY: Duration = Duration::from_secs(24 * 3600);
-    if time == DAY { "24h".to_owned() } else { humantime::format_duration(time).to_string() }
+    pushback_lab::time(text, allowed)
 }
 
 /// A file to be written that has this ending.
@@ -127,17 +117,6 @@ mod tests {
         assert_eq!(quantity("100000", 0.1..=100_000.0), Ok(100_000.0));
         for wrong in ["0", "-1", "100000.1", "inf", "NaN", "many", "1,5", ""] {
             assert_eq!(quantity(wrong, 0.1..=100_000.0), Err("allowed: 0.1 to 100000".to_owned()), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_duration_stays_in_its_range() {
-        let allowed = Duration::ZERO..=Duration::from_secs(3600);
-        assert_eq!(duration("1500ms", allowed.clone()), Ok(Duration::from_millis(1500)));
-        assert_eq!(duration("0s", allowed.clone()), Ok(Duration::ZERO));
-        for wrong in ["2h", "-1s", "2", "soon", ""] {
-            let error = duration(wrong, allowed.clone()).unwrap_err();
-            assert_eq!(error, "allowed: 0s to 1h, for example 150ms or 2s", "{wrong}");
         }
     }
 

@@ -117,6 +117,8 @@ fn a_wrong_file_is_one_line_that_names_the_line_the_key_and_what_is_allowed() {
         ("rate = 300", "rate = -5", ["line 12", "rate = -5", "0 to 1000000"]),
         ("rate = 300", "rate = \"many\"", ["line 12", "many", "0 to 1000000"]),
         ("\"20ms\"", "\"soon\"", ["line 8", "soon", "1ns to 24h"]),
+        ("\"20ms\"", "20", ["line 8", "time.exponential = 20", "no unit; write \"20ms\" or \"20s\""]),
+        ("\"20ms\"", "\"1.5\"", ["line 8", "no unit", "write \"1.5ms\" or \"1.5s\""]),
         ("rate = 300", "", ["line 10", "[[phase]]", "a rate or callers"]),
         ("rate = 300", "rate = 300\ncallers = 5", ["line 10", "[[phase]]", "a rate or callers"]),
         ("rate = 300", "rate = 300\nchange.other.speed = 1", ["line 13", "'other'", "workers"]),
@@ -138,7 +140,8 @@ fn a_wrong_file_is_one_line_that_names_the_line_the_key_and_what_is_allowed() {
 
 #[test]
 fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
-    let cases: [(&[&str], &[&str]); 10] = [
+    let cases: [(&[&str], &[&str]); 11] = [
+        (&["--limit", "late:2"], &["'late:2'", "no unit; write \"2ms\" or \"2s\""]),
         (&["--limit", "vegsa"], &["'vegsa'", "--limit", "vegas", "fixed:N"]),
         (&["--limit", "fixed:0"], &["'fixed:0'", "fixed:1 to fixed:2000"]),
         (&["--initial", "0"], &["'0'", "1 to 2000"]),
@@ -212,5 +215,5 @@ fn what_is_wrong_about_scenarios_at_random_is_said() {
     fails(&["--random", "5", "--full"], &["--random", "--full"]);
     fails(&["--seed", "5"], &["--random"]);
     fails(&["--random", "5", "--seed", "-1"], &["'-1'", "0 to 4294967295"]);
-    fails(&["--random", "5", "--limit", "late:x"], &["'late:x'", "late:0s to late:1h"]);
+    fails(&["--random", "5", "--limit", "late:x"], &["'late:x'", "in late:TIME, allowed: 0s to 1h"]);
 }

@@ -310,13 +310,14 @@ fn a_picture_that_cannot_be_written_is_named_with_its_flag() {
 
 #[test]
 fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
-    let cases: [(&[&str], &[&str]); 17] = [
+    let cases: [(&[&str], &[&str]); 18] = [
         (&["demo", "--limit", "-5"], &["'-5'", "--limit", "0 to 4294967295"]),
         (&["demo", "--limit", "4294967296"], &["'4294967296'", "0 to 4294967295"]),
         (&["demo", "--limit", "ten"], &["'ten'", "0 to 4294967295"]),
         (&["demo", "--listen", "nonsense"], &["'nonsense'", "HOST:PORT"]),
         (&["demo", "--listen", "127.0.0.1:99999"], &["'127.0.0.1:99999'", "HOST:PORT"]),
         (&["demo", "--work", "soon"], &["'soon'", "0s to 1h"]),
+        (&["demo", "--work", "2"], &["'2'", "--work", "it has no unit; write \"2ms\" or \"2s\""]),
         (&["demo", "--patience", "0s"], &["'0s'", "--patience", "1ms to 24h"]),
         (&["demo", "--beyond", "stack"], &["'stack'", "--beyond", "share, queue"]),
         (&["load", "https://localhost/"], &["'https://localhost/'", "http://HOST"]),

@@ -299,7 +299,7 @@ mod tests {
                 "[gauges.db]\ntime_max = \"2s\"\nlimit = \"vegas\"",
                 "gauges.db.time_max is \"2s\"; allowed: only with the limit auto, and it is vegas",
             ),
-            ("timeout = 60", "allowed: 10ms to 1h"),
+            ("timeout = 60", "it has no unit; write \"60ms\" or \"60s\"; allowed: 10ms to 1h"),
             ("keep_alive = \"0s\"", "allowed: 100ms to 1h"),
             ("connection_age = \"900ms\"", "allowed: 1s to 24h"),
             ("exempt = [\"health\"]", "begins with '/'"),
