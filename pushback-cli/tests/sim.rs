@@ -129,6 +129,14 @@ fn a_wrong_file_is_one_line_that_names_the_line_the_key_and_what_is_allowed() {
         ("lasts = \"5s\"", "lasts = \"3h\"", ["line 11", "longer", "2h"]),
         ("# A short one.\n", "", ["line 1", "comment", "shows"]),
         ("deadline", "deadlin", ["line 2", "deadlin", "deadline"]),
+        (
+            "deadline = \"200ms\"\n",
+            "",
+            ["short.toml, at the top", "missing field `deadline`", "before all tables"],
+        ),
+        ("lasts = \"5s\"\n", "", ["line 10: `[[phase]]`", "missing field", "`lasts`"]),
+        ("warmup = \"1s\"", "warmup = \"5s\"", ["line 3", "warmup is 5s", "last 5s, so nothing would count"]),
+        ("warmup = \"1s\"\n", "", ["warmup is 5s (5s, if none is given)", "last 5s", "longer phases"]),
         ("[[phase]]", "[[phase", ["line 10", "[[phase", "]"]),
     ];
     for (right, wrong, words) in cases {
@@ -136,6 +144,17 @@ fn a_wrong_file_is_one_line_that_names_the_line_the_key_and_what_is_allowed() {
         let file = folder.with(&SCENARIO.replacen(right, wrong, 1));
         fails(&[file.to_str().unwrap()], &words);
     }
+}
+
+#[test]
+fn a_fault_is_told_of_the_phase_that_has_it() {
+    let folder = Folder::new();
+    let second = "\n# callers\n[[phase]]\nlasts = \"5s\"\ncallers = 5\n";
+    let file =
+        folder.with(&format!("# Also callers.{}{second}", SCENARIO.trim_start_matches("# A short one.")));
+    fails(&[file.to_str().unwrap()], &["line 17: `callers = 5`", "a time to think"]);
+    let file = folder.with(&format!("{SCENARIO}\n[[phase]]\nlasts = \"5s\"\n"));
+    fails(&[file.to_str().unwrap()], &["line 14: `[[phase]]`", "a rate or callers"]);
 }
 
 #[test]
