@@ -27,6 +27,7 @@ use std::{
 };
 
 use pushback::http::Connections;
+use pushback_lab::count;
 use sd_notify::NotifyState;
 
 use self::{
@@ -129,7 +130,7 @@ async fn serve(file: Option<PathBuf>, settings: Settings) -> Result<(), Failure>
     }
     let upgraded = match sites.upgraded() {
         0 => String::new(),
-        open => format!(" and {open} upgraded connections open"),
+        open => format!(" and {} open", count(open, "upgraded connection")),
     };
     let in_flight = sites.in_flight();
     say(&format!("{signal}: draining, {in_flight} in flight{upgraded}. Another signal ends at once."));
@@ -152,7 +153,7 @@ async fn serve(file: Option<PathBuf>, settings: Settings) -> Result<(), Failure>
 
 fn introduce(address: SocketAddr, served: &Served, settings: &Settings) {
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
-    say(&format!("pushback proxy on {scheme}://{address}\n{} workers.", settings.workers));
+    say(&format!("pushback proxy on {scheme}://{address}\n{}.", count(settings.workers as u64, "worker")));
     for route in &settings.routes {
         let gauge = settings.gauges.iter().find(|gauge| gauge.name == route.gauge);
         let does = gauge.map(GaugeSettings::does).unwrap_or_default();
@@ -182,7 +183,7 @@ impl GaugeSettings {
     /// What becomes of requests.
     fn does(&self) -> String {
         let limit = match &self.limit {
-            LimitChoice::Fixed(places) => format!("at most {places} requests at once"),
+            LimitChoice::Fixed(places) => format!("at most {} at once", count(u64::from(*places), "request")),
             LimitChoice::Moving(name) => format!("as many requests at once as '{name}' finds right"),
         };
         match self.line {

@@ -2,6 +2,7 @@
 //! their services, and all together those of probes.
 
 use metrics::{describe_gauge, gauge};
+use pushback_lab::count;
 use tracing::{info, warn};
 
 use super::settings::Settings;
@@ -44,7 +45,8 @@ impl Shares {
         let workers = settings.workers;
         let counts = Counts::of(files, workers as u64, settings.clients.connections).map_err(|least| {
             Failure::run(format!(
-                "{files} open files are too few for {workers} workers, which need {least}; raise the hard limit (ulimit -n)"
+                "{files} open files are too few for {}: {least} are needed; raise the hard limit (ulimit -n)",
+                count(workers as u64, "worker")
             ))
         })?;
         Ok(Shares {

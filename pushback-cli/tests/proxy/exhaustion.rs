@@ -69,7 +69,7 @@ fn with_too_few_files_it_does_not_start_and_says_how_many_would_do() {
     let ended = command.output().unwrap();
     let said = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(1), "{said}");
-    let wanted = "48 open files are too few for 1 workers, which need 53";
+    let wanted = "48 open files are too few for 1 worker: 53 are needed";
     assert!(said.contains(wanted), "{said}");
 }
 
