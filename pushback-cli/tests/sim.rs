@@ -147,6 +147,23 @@ fn a_wrong_file_is_one_line_that_names_the_line_the_key_and_what_is_allowed() {
 }
 
 #[test]
+fn what_comes_otherwise_than_expected_is_said_and_exit_code_1() {
+    let folder = Folder::new();
+    let with = |expect: &str| {
+        let file = folder.with(&format!("{SCENARIO}\n[expect]\n\"fixed:8\" = {expect}\n"));
+        sim(&[file.to_str().unwrap(), "--limit", "fixed:8", "--seeds", "1"])
+    };
+    let missed = with("[0, 10]");
+    let said = text(&missed.stderr);
+    assert_eq!((missed.status.code(), said.lines().count()), (Some(1), 1), "{said}");
+    assert!(said.starts_with("error: not as [expect] says: short: fixed:8 came to "), "{said}");
+    assert!(said.ends_with(" % at worst, and 0 to 10 % were expected\n"), "{said}");
+    let table = text(&missed.stdout);
+    assert!(table.starts_with("1 scenario, from the limits 1, 20, 1000, 1 seed; "), "{table}");
+    assert!(with("[50, 110]").status.success());
+}
+
+#[test]
 fn a_fault_is_told_of_the_phase_that_has_it() {
     let folder = Folder::new();
     let second = "\n# callers\n[[phase]]\nlasts = \"5s\"\ncallers = 5\n";
