@@ -268,6 +268,7 @@ fn a_run_whose_service_went_away_is_invalid() {
     });
     let output = pushback(&["load", "-n", "10", "-c", "1", &url]).output().unwrap();
     serving.join().unwrap();
+    assert!(!text(&output.stdout).contains("nobody to connect to"), "once is enough");
     fails(&output, 1, &["the run is invalid: 9 of 10 requests found nobody to connect to", "refused"]);
 }
 
@@ -310,7 +311,7 @@ fn a_picture_that_cannot_be_written_is_named_with_its_flag() {
 
 #[test]
 fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
-    let cases: [(&[&str], &[&str]); 18] = [
+    let cases: [(&[&str], &[&str]); 20] = [
         (&["demo", "--limit", "-5"], &["'-5'", "--limit", "0 to 4294967295"]),
         (&["demo", "--limit", "4294967296"], &["'4294967296'", "0 to 4294967295"]),
         (&["demo", "--limit", "ten"], &["'ten'", "0 to 4294967295"]),
@@ -327,6 +328,8 @@ fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
         (&["load", "http://localhost:99999/"], &["'99999'", "0 to 65535"]),
         (&["load", "http://localhost/", "-n", "0"], &["'0'", "1 to 1000000"]),
         (&["load", "http://localhost/", "-c", "-1"], &["'-1'", "1 to 10000"]),
+        (&["load", "http://localhost/", "--rate", "5", "-n", "9"], &["--requests", "use --duration TIME"]),
+        (&["load", "http://localhost/", "--rate", "5", "-c", "9"], &["--concurrency", "so leave it out"]),
         (&["load", "http://localhost/", "--plot", "run.bmp"], &["'run.bmp'", ".svg"]),
         (&["load"], &["<URL>"]),
     ];
