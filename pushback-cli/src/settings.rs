@@ -15,6 +15,11 @@ use std::{
 /// An address to listen on: a number or a name, and a port.
 pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     let allowed = "allowed: HOST:PORT, for example 127.0.0.1:8080";
+    if let Ok(port) = text.trim_start_matches(':').parse::<u16>() {
+        return Err(format!(
+            "it has no host; write \"127.0.0.1:{port}\", or \"0.0.0.0:{port}\" for others to reach it too"
+        ));
+    }
     let mut addresses = text.to_socket_addrs().map_err(|error| format!("{error}; {allowed}"))?;
     addresses.next().ok_or_else(|| format!("the name has no address; {allowed}"))
 }
@@ -124,8 +129,12 @@ mod tests {
     fn an_address_has_a_port() {
         assert_eq!(address("127.0.0.1:80").unwrap().port(), 80);
         assert!(address("localhost:80").unwrap().ip().is_loopback());
-        for wrong in ["127.0.0.1", "127.0.0.1:99999", "", "no such name:80"] {
+        for wrong in ["127.0.0.1", "127.0.0.1:99999", "99999", "", "no such name:80"] {
             assert!(address(wrong).unwrap_err().ends_with("for example 127.0.0.1:8080"), "{wrong}");
+        }
+        for port in ["8057", ":8057"] {
+            let error = address(port).unwrap_err();
+            assert!(error.starts_with("it has no host; write \"127.0.0.1:8057\", or "), "{port}: {error}");
         }
     }
 }
