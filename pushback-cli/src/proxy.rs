@@ -108,7 +108,7 @@ async fn serve(file: Option<PathBuf>, settings: Settings) -> Result<(), Failure>
     let sites = Sites::new(settings.clone(), &stood, shares.services.clone()).map_err(Failure::wrong)?;
     let sites = Arc::new(sites);
     let served = admin::serve(&settings.admin, said, &sites, metrics, shares.visitors)?;
-    shares.tell(&settings);
+    shares.tell(&settings, said);
     settings.tell_remarks();
     let connections = Connections::at_most(shares.clients).map_err(Failure::wrong)?;
     let connections = connections.idle(settings.clients.idle).map_err(Failure::wrong)?;
@@ -161,8 +161,10 @@ fn introduce(address: SocketAddr, served: &Served, settings: &Settings) {
     }
     if let Some(admin) = served.admin {
         let scheme = if settings.admin.tls.is_some() { "https" } else { "http" };
+        // Without a token nobody gets in there.
+        let api = if settings.admin.token.is_some() { ", /api/gauges" } else { "" };
         say(&format!(
-            "Live page, health and metrics on {scheme}://{admin}: /, /healthz, /readyz, /metrics, /api/gauges"
+            "Live page, health and metrics on {scheme}://{admin}: /, /healthz, /readyz, /metrics{api}"
         ));
     }
     if let Some(probes) = served.probes {
@@ -190,7 +192,9 @@ impl GaugeSettings {
             0 => format!("{limit}; the rest is refused at once"),
             places => {
                 let wait = humantime::format_duration(self.line_wait);
-                format!("{limit}; up to {places} wait for at most {wait}, the rest is refused at once")
+                format!(
+                    "{limit}; up to {places} more may wait, for at most {wait}; the rest is refused at once"
+                )
             }
         }
     }

@@ -403,6 +403,7 @@ fn gauges_are_shown_and_changed_with_the_token_alone() {
         assert_eq!(ask("PATCH", path, token, body).status, status, "{path}");
     }
     let without = Proxy::start(&service.url(), &[]);
+    assert!(proxy.pages.contains("/api/gauges") && !without.pages.contains("/api/gauges"));
     assert_eq!(get(&without.admin, "/api/gauges").status, 403);
 }
 
