@@ -352,7 +352,7 @@ fn what_is_not_known_is_told_the_nearest_that_there_is() {
         (&["proxy", "--port=9000"], &["'--port'", "--listen HOST:PORT"]),
         (&["proxy", "--upstream", "http://127.0.0.1:1"], &["'--upstream'", "--to URL"]),
         (&["proxy", "http://127.0.0.1:1"], &["'http://127.0.0.1:1'", "--to URL"]),
-        (&["check", "pushback.toml"], &["'pushback.toml'", "--config FILE"]),
+        (&["proxy", "pushback.toml"], &["'pushback.toml'", "--config FILE"]),
     ];
     for (arguments, words) in cases {
         fails(&pushback(arguments).output().unwrap(), 2, words);
