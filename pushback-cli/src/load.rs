@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use pushback_lab::{Arrivals, Closed, Load, Open, Summary, Target, draw};
+use pushback_lab::{Arrivals, Closed, Load, Open, Summary, Target, count, draw};
 
 use crate::{failure::Failure, files, output, settings, shutdown::Shutdown};
 
@@ -104,7 +104,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Shutdown::catch().map_err(|error| Failure::run(format!("cannot catch signals: {error}")))?;
     // What cannot be sent for want of files makes the run invalid, which says it.
     let _ = files::raise_limit();
-    let stopped = |signal, count| Failure::run(format!("{signal} after {count} of {requests} requests"));
+    let stopped =
+        |signal, sent| Failure::run(format!("{signal} after {sent} of {}", count(requests, "request")));
     tokio::select! {
         reached = load.target().reach() => reached.map_err(Failure::run)?,
         signal = shutdown.next() => return Err(stopped(signal, 0)),

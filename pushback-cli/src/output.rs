@@ -39,6 +39,11 @@ pub(crate) fn say(text: &str) {
     OUT.get_or_init(|| Lines::to(stdout())).say(text);
 }
 
+/// Says something beside an answer, on standard error.
+pub(crate) fn tell(text: &str) {
+    errors().say(text);
+}
+
 /// Standard error, for whole lines.
 pub(crate) fn log() -> impl Write {
     errors()

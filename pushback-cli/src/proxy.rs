@@ -27,6 +27,7 @@ use std::{
 };
 
 use pushback::http::Connections;
+use pushback_lab::count;
 use sd_notify::NotifyState;
 
 use self::{
@@ -44,41 +45,66 @@ use crate::{
     failure::Failure,
     files::Share,
     listen::{cannot_listen, listen},
-    output::{print, say},
+    output::{print, say, tell},
     settings::LimitChoice,
     shutdown::{Hangups, Shutdown},
 };
 
 /// Check a settings file of the proxy: print all settings that hold, or all that is wrong.
 ///
-/// The settings are printed as a settings file that has each of them. Its last comments name
-/// settings without effect. Mistakes are printed on standard error, each with its line, key, value
-/// and what is allowed; the exit code is then 2.
+/// The settings are printed as a settings file that has each of them. Standard error has the
+/// mistakes, each with its line, key, value and what is allowed, and remarks, which name settings
+/// without effect; its last line is how many there are. The exit code is 2 if there is a mistake.
 #[derive(clap::Args)]
 pub(crate) struct CheckArguments {
     /// The settings file
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "config")]
+    file: Option<PathBuf>,
+    /// The same, as the proxy is given it
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    config: Option<PathBuf>,
 }
 
 pub(crate) fn check(arguments: &CheckArguments) -> Result<(), Failure> {
-    let settings = read(&arguments.config)?;
-    // What only shows when it is made: certificates that the system lacks.
-    Sites::new(settings.clone(), &Stood::new(), Share::of_all())
-        .map_err(|problem| Failure::wrong(format!("{}: {problem}", arguments.config.display())))?;
-    // Beside the settings, and no failure: a proxy serves without it.
+    let file = arguments.file.as_ref().or(arguments.config.as_ref());
+    let file = file.ok_or_else(|| Failure::wrong("FILE is needed"))?;
+    let made = settings::read(file).and_then(|settings| {
+        // What only shows when it is made: certificates that the system lacks.
+        Sites::new(settings.clone(), &Stood::new(), Share::of_all())
+            .map_err(|problem| vec![format!("{}: {problem}", file.display())])?;
+        Ok(settings)
+    });
+    let settings = made.map_err(|mut problems| {
+        let errors = count(problems.len() as u64, "error");
+        if let Some(last) = problems.last_mut() {
+            *last += &format!("\n{errors}");
+        }
+        wrong(&problems)
+    })?;
+    let mut remarks = settings.remarks();
+    // A proxy serves without it.
     let state = match settings.state.as_deref().map(state::check) {
-        None => String::new(),
-        Some(Ok(())) => "\n# state: its folder can be written".to_owned(),
-        Some(Err(problem)) => format!("\n# state: {problem}"),
+        None => "",
+        Some(Ok(())) => "\n# state: its folder can be written",
+        Some(Err(problem)) => {
+            remarks.push(format!("state: {problem}"));
+            ""
+        }
     };
-    // The same is true of these.
-    let remarks: String = settings.remarks().iter().map(|remark| format!("\n# {remark}")).collect();
-    print(&format!("{settings}{state}{remarks}"))
+    print(&format!("{settings}{state}"))?;
+    for remark in &remarks {
+        tell(&format!("remark: {remark}"));
+    }
+    tell(&format!("no errors, {}", count(remarks.len() as u64, "remark")));
+    Ok(())
 }
 
 fn read(file: &Path) -> Result<Settings, Failure> {
-    settings::read(file).map_err(|problems| Failure::wrong(problems.join("\nerror: ")))
+    settings::read(file).map_err(|problems| wrong(&problems))
+}
+
+fn wrong(problems: &[String]) -> Failure {
+    Failure::wrong(problems.join("\nerror: "))
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -107,7 +133,7 @@ async fn serve(file: Option<PathBuf>, settings: Settings) -> Result<(), Failure>
     let sites = Sites::new(settings.clone(), &stood, shares.services.clone()).map_err(Failure::wrong)?;
     let sites = Arc::new(sites);
     let served = admin::serve(&settings.admin, said, &sites, metrics, shares.visitors)?;
-    shares.tell(&settings);
+    shares.tell(&settings, said);
     settings.tell_remarks();
     let connections = Connections::at_most(shares.clients).map_err(Failure::wrong)?;
     let connections = connections.idle(settings.clients.idle).map_err(Failure::wrong)?;
@@ -129,7 +155,7 @@ async fn serve(file: Option<PathBuf>, settings: Settings) -> Result<(), Failure>
     }
     let upgraded = match sites.upgraded() {
         0 => String::new(),
-        open => format!(" and {open} upgraded connections open"),
+        open => format!(" and {} open", count(open, "upgraded connection")),
     };
     let in_flight = sites.in_flight();
     say(&format!("{signal}: draining, {in_flight} in flight{upgraded}. Another signal ends at once."));
@@ -152,7 +178,7 @@ async fn serve(file: Option<PathBuf>, settings: Settings) -> Result<(), Failure>
 
 fn introduce(address: SocketAddr, served: &Served, settings: &Settings) {
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
-    say(&format!("pushback proxy on {scheme}://{address}\n{} workers.", settings.workers));
+    say(&format!("pushback proxy on {scheme}://{address}\n{}.", count(settings.workers as u64, "worker")));
     for route in &settings.routes {
         let gauge = settings.gauges.iter().find(|gauge| gauge.name == route.gauge);
         let does = gauge.map(GaugeSettings::does).unwrap_or_default();
@@ -160,8 +186,10 @@ fn introduce(address: SocketAddr, served: &Served, settings: &Settings) {
     }
     if let Some(admin) = served.admin {
         let scheme = if settings.admin.tls.is_some() { "https" } else { "http" };
+        // Without a token nobody gets in there.
+        let api = if settings.admin.token.is_some() { ", /api/gauges" } else { "" };
         say(&format!(
-            "Live page, health and metrics on {scheme}://{admin}: /, /healthz, /readyz, /metrics, /api/gauges"
+            "Live page, health and metrics on {scheme}://{admin}: /, /healthz, /readyz, /metrics{api}"
         ));
     }
     if let Some(probes) = served.probes {
@@ -182,14 +210,16 @@ impl GaugeSettings {
     /// What becomes of requests.
     fn does(&self) -> String {
         let limit = match &self.limit {
-            LimitChoice::Fixed(places) => format!("at most {places} requests at once"),
+            LimitChoice::Fixed(places) => format!("at most {} at once", count(u64::from(*places), "request")),
             LimitChoice::Moving(name) => format!("as many requests at once as '{name}' finds right"),
         };
         match self.line {
             0 => format!("{limit}; the rest is refused at once"),
             places => {
                 let wait = humantime::format_duration(self.line_wait);
-                format!("{limit}; up to {places} wait for at most {wait}, the rest is refused at once")
+                format!(
+                    "{limit}; up to {places} more may wait, for at most {wait}; the rest is refused at once"
+                )
             }
         }
     }

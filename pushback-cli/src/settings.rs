@@ -15,6 +15,11 @@ use std::{
 /// An address to listen on: a number or a name, and a port.
 pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     let allowed = "allowed: HOST:PORT, for example 127.0.0.1:8080";
+    if let Ok(port) = text.trim_start_matches(':').parse::<u16>() {
+        return Err(format!(
+            "it has no host; write \"127.0.0.1:{port}\", or \"0.0.0.0:{port}\" for others to reach it too"
+        ));
+    }
     let mut addresses = text.to_socket_addrs().map_err(|error| format!("{error}; {allowed}"))?;
     addresses.next().ok_or_else(|| format!("the name has no address; {allowed}"))
 }
@@ -74,17 +79,7 @@ pub(crate) fn quantity(text: &str, allowed: RangeInclusive<f64>) -> Result<f64, 
 
 /// A duration in a range.
 pub(crate) fn duration(text: &str, allowed: RangeInclusive<Duration>) -> Result<Duration, String> {
-    let said = || {
-        let (shortest, longest) = (in_words(*allowed.start()), in_words(*allowed.end()));
-        format!("allowed: {shortest} to {longest}, for example 150ms or 2s")
-    };
-    humantime::parse_duration(text).ok().filter(|duration| allowed.contains(duration)).ok_or_else(said)
-}
-
-/// As help and manual say it: a day is 24h, where humantime has "1day".
-fn in_words(time: Duration) -> String {
-    const DAY: Duration = Duration::from_secs(24 * 3600);
-    if time == DAY { "24h".to_owned() } else { humantime::format_duration(time).to_string() }
+    pushback_lab::time(text, allowed)
 }
 
 /// A file to be written that has this ending.
@@ -131,22 +126,15 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_stays_in_its_range() {
-        let allowed = Duration::ZERO..=Duration::from_secs(3600);
-        assert_eq!(duration("1500ms", allowed.clone()), Ok(Duration::from_millis(1500)));
-        assert_eq!(duration("0s", allowed.clone()), Ok(Duration::ZERO));
-        for wrong in ["2h", "-1s", "2", "soon", ""] {
-            let error = duration(wrong, allowed.clone()).unwrap_err();
-            assert_eq!(error, "allowed: 0s to 1h, for example 150ms or 2s", "{wrong}");
-        }
-    }
-
-    #[test]
     fn an_address_has_a_port() {
         assert_eq!(address("127.0.0.1:80").unwrap().port(), 80);
         assert!(address("localhost:80").unwrap().ip().is_loopback());
-        for wrong in ["127.0.0.1", "127.0.0.1:99999", "", "no such name:80"] {
+        for wrong in ["127.0.0.1", "127.0.0.1:99999", "99999", "", "no such name:80"] {
             assert!(address(wrong).unwrap_err().ends_with("for example 127.0.0.1:8080"), "{wrong}");
+        }
+        for port in ["8057", ":8057"] {
+            let error = address(port).unwrap_err();
+            assert!(error.starts_with("it has no host; write \"127.0.0.1:8057\", or "), "{port}: {error}");
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use pushback_lab::{
     limits::Contender,
-    sim::{Contest, INITIALS, Scenario, plot, random_text, report, table},
+    sim::{Contest, INITIALS, Scenario, ScenarioStandings, Standings, plot, random_text, report, table},
 };
 
 use crate::{failure::Failure, output, settings};
@@ -23,6 +23,8 @@ const SEED_MAX: u64 = u32::MAX as u64;
 /// The oracle has the best fixed limit for each phase of a scenario. The gauge is the one that
 /// production runs; only the time is not real. Each limit begins at several wrong places and runs
 /// with several seeds. The same seeds give the same result.
+///
+/// The exit code is 1 if a limit does better or worse than the [expect] of its scenario says.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Scenarios to run [default: the short ones that come with the program]
@@ -117,7 +119,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let (Some(file), Some(scenario)) = (&arguments.plot, standings.scenarios.first()) {
         write("--plot", file, &plot(&standings, scenario).map_err(Failure::run)?)?;
     }
-    Ok(())
+    as_expected(&standings)
+}
+
+/// Said last, when all that was asked for is written.
+fn as_expected(standings: &Standings) -> Result<(), Failure> {
+    let of = |scenario: &ScenarioStandings| {
+        let told = scenario.unexpected.iter().map(|line| format!("{}: {line}", scenario.name));
+        told.collect::<Vec<_>>()
+    };
+    let unexpected: Vec<_> = standings.scenarios.iter().flat_map(of).collect();
+    if unexpected.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::run(format!("not as [expect] says: {}", unexpected.join("; "))))
 }
 
 fn write_random(folder: &Path, seed: u64, count: u32) -> Result<(), Failure> {

@@ -23,13 +23,17 @@ use crate::{failure::Failure, output::print, proxy::Token, shutdown::Shutdown};
 /// How long until a server that is gone is asked again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// Where a proxy's live page is if nothing else is said, and a demo's.
+const PROXY: &str = "http://127.0.0.1:9900";
+const DEMO: &str = "http://127.0.0.1:8000";
+
 /// Watch the gauges of a proxy, a demo or a service with pushback's dashboard, live.
 ///
 /// Arrow keys choose a gauge, q ends. If the server goes away, it waits until the server is back.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Where the live page is: http://HOST[:PORT][/PATH] or https://HOST[:PORT][/PATH]
-    #[arg(value_name = "URL", default_value = "http://127.0.0.1:9900", value_parser = Source::parse)]
+    #[arg(value_name = "URL", default_value = PROXY, value_parser = Source::parse)]
     source: Source,
     /// A file with the token, if the page needs one
     #[arg(long, value_name = "FILE")]
@@ -60,7 +64,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         return Err(Failure::wrong("standard output is no terminal; use --once to print text"));
     }
     // Where nothing ever was, waiting for its return helps nobody.
-    let mut frames = source.open().await.map_err(Failure::run)?;
+    let mut frames = source
+        .open()
+        .await
+        .map_err(|problem| Failure::run(format!("{problem}{}", elsewhere(&source.to_string()))))?;
     let first = frames.next().await.map_err(Failure::run)?;
     let mut screen = Screen::new(source.to_string());
     screen.add(first);
@@ -87,6 +94,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     ratatui::restore();
     reader.abort();
     shown.map_err(|error| Failure::run(format!("cannot write to the terminal: {error}")))
+}
+
+/// Where else a page may be, for whoever said nothing and meant a demo.
+fn elsewhere(asked: &str) -> String {
+    if asked == PROXY { format!("; for a demo: pushback top {DEMO}") } else { String::new() }
 }
 
 async fn show(
@@ -151,5 +163,17 @@ async fn follow(source: Source, mut frames: stream::Frames, happens: mpsc::Sende
                 Err(reason) => lost = reason,
             }
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_said_no_url_hears_where_a_demo_is() {
+        let usual = Source::parse(PROXY).unwrap().to_string();
+        assert_eq!(elsewhere(&usual), "; for a demo: pushback top http://127.0.0.1:8000");
+        assert_eq!(elsewhere("http://127.0.0.1:1"), "");
     }
 }

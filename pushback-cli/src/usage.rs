@@ -19,9 +19,20 @@ pub(crate) fn explain(wrong: &clap::Error, program: &Command) -> String {
     let text = wrong.to_string();
     let problem = text.split("\n\n").next().unwrap_or(&text).trim_start_matches("error: ");
     let problem = problem.split_whitespace().collect::<Vec<_>>().join(" ");
-    let meant = meant(wrong, program).or_else(|| nearest(&text));
+    let meant = meant(wrong, program).or_else(|| instead(wrong, &problem)).or_else(|| nearest(&text));
     let meant = meant.map(|meant| format!("; {meant}")).unwrap_or_default();
     format!("{problem}{meant} (--help tells more)")
+}
+
+/// What stands for a flag of `load` that does not go with another one.
+fn instead(wrong: &clap::Error, problem: &str) -> Option<String> {
+    const WITH_RATE: [(&str, &str); 2] = [
+        ("--requests", "with --rate, use --duration TIME to say how long to send"),
+        ("--concurrency", "with --rate, requests wait for no others, so leave it out"),
+    ];
+    let is_conflict = wrong.kind() == ErrorKind::ArgumentConflict && problem.contains("--rate");
+    let (_, said) = WITH_RATE.iter().find(|(flag, _)| is_conflict && problem.contains(flag))?;
+    Some((*said).to_owned())
 }
 
 /// What clap finds near to what was said. That it may be a value that looks like a flag is hardly ever meant.

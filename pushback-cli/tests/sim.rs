@@ -117,6 +117,8 @@ fn a_wrong_file_is_one_line_that_names_the_line_the_key_and_what_is_allowed() {
         ("rate = 300", "rate = -5", ["line 12", "rate = -5", "0 to 1000000"]),
         ("rate = 300", "rate = \"many\"", ["line 12", "many", "0 to 1000000"]),
         ("\"20ms\"", "\"soon\"", ["line 8", "soon", "1ns to 24h"]),
+        ("\"20ms\"", "20", ["line 8", "time.exponential = 20", "no unit; write \"20ms\" or \"20s\""]),
+        ("\"20ms\"", "\"1.5\"", ["line 8", "no unit", "write \"1.5ms\" or \"1.5s\""]),
         ("rate = 300", "", ["line 10", "[[phase]]", "a rate or callers"]),
         ("rate = 300", "rate = 300\ncallers = 5", ["line 10", "[[phase]]", "a rate or callers"]),
         ("rate = 300", "rate = 300\nchange.other.speed = 1", ["line 13", "'other'", "workers"]),
@@ -127,6 +129,14 @@ fn a_wrong_file_is_one_line_that_names_the_line_the_key_and_what_is_allowed() {
         ("lasts = \"5s\"", "lasts = \"3h\"", ["line 11", "longer", "2h"]),
         ("# A short one.\n", "", ["line 1", "comment", "shows"]),
         ("deadline", "deadlin", ["line 2", "deadlin", "deadline"]),
+        (
+            "deadline = \"200ms\"\n",
+            "",
+            ["short.toml, at the top", "missing field `deadline`", "before all tables"],
+        ),
+        ("lasts = \"5s\"\n", "", ["line 10: `[[phase]]`", "missing field", "`lasts`"]),
+        ("warmup = \"1s\"", "warmup = \"5s\"", ["line 3", "warmup is 5s", "last 5s, so nothing would count"]),
+        ("warmup = \"1s\"\n", "", ["warmup is 5s (5s, if none is given)", "last 5s", "longer phases"]),
         ("[[phase]]", "[[phase", ["line 10", "[[phase", "]"]),
     ];
     for (right, wrong, words) in cases {
@@ -137,8 +147,37 @@ fn a_wrong_file_is_one_line_that_names_the_line_the_key_and_what_is_allowed() {
 }
 
 #[test]
+fn what_comes_otherwise_than_expected_is_said_and_exit_code_1() {
+    let folder = Folder::new();
+    let with = |expect: &str| {
+        let file = folder.with(&format!("{SCENARIO}\n[expect]\n\"fixed:8\" = {expect}\n"));
+        sim(&[file.to_str().unwrap(), "--limit", "fixed:8", "--seeds", "1"])
+    };
+    let missed = with("[0, 10]");
+    let said = text(&missed.stderr);
+    assert_eq!((missed.status.code(), said.lines().count()), (Some(1), 1), "{said}");
+    assert!(said.starts_with("error: not as [expect] says: short: fixed:8 came to "), "{said}");
+    assert!(said.ends_with(" % at worst, and 0 to 10 % were expected\n"), "{said}");
+    let table = text(&missed.stdout);
+    assert!(table.starts_with("1 scenario, from the limits 1, 20, 1000, 1 seed; "), "{table}");
+    assert!(with("[50, 110]").status.success());
+}
+
+#[test]
+fn a_fault_is_told_of_the_phase_that_has_it() {
+    let folder = Folder::new();
+    let second = "\n# callers\n[[phase]]\nlasts = \"5s\"\ncallers = 5\n";
+    let file =
+        folder.with(&format!("# Also callers.{}{second}", SCENARIO.trim_start_matches("# A short one.")));
+    fails(&[file.to_str().unwrap()], &["line 17: `callers = 5`", "a time to think"]);
+    let file = folder.with(&format!("{SCENARIO}\n[[phase]]\nlasts = \"5s\"\n"));
+    fails(&[file.to_str().unwrap()], &["line 14: `[[phase]]`", "a rate or callers"]);
+}
+
+#[test]
 fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
-    let cases: [(&[&str], &[&str]); 10] = [
+    let cases: [(&[&str], &[&str]); 11] = [
+        (&["--limit", "late:2"], &["'late:2'", "no unit; write \"2ms\" or \"2s\""]),
         (&["--limit", "vegsa"], &["'vegsa'", "--limit", "vegas", "fixed:N"]),
         (&["--limit", "fixed:0"], &["'fixed:0'", "fixed:1 to fixed:2000"]),
         (&["--initial", "0"], &["'0'", "1 to 2000"]),
@@ -212,5 +251,5 @@ fn what_is_wrong_about_scenarios_at_random_is_said() {
     fails(&["--random", "5", "--full"], &["--random", "--full"]);
     fails(&["--seed", "5"], &["--random"]);
     fails(&["--random", "5", "--seed", "-1"], &["'-1'", "0 to 4294967295"]);
-    fails(&["--random", "5", "--limit", "late:x"], &["'late:x'", "late:0s to late:1h"]);
+    fails(&["--random", "5", "--limit", "late:x"], &["'late:x'", "in late:TIME, allowed: 0s to 1h"]);
 }

@@ -7,6 +7,8 @@ use rand_xoshiro::{
     rand_core::{Rng, SeedableRng},
 };
 
+use crate::words;
+
 /// How requests come, at a mean rate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Arrivals {
@@ -48,12 +50,16 @@ impl Arrivals {
     /// Says what is allowed.
     pub fn parse(text: &str) -> Result<Self, String> {
         let number = |text: &str| text.parse().ok().filter(|number| NUMBERS.contains(number));
-        let time = |text: &str| humantime::parse_duration(text).ok().filter(|time| BURSTS.contains(time));
+        let time = |part: &str, text: &str| {
+            words::time(text, BURSTS).map_err(|problem| format!("{part} is '{text}': {problem}"))
+        };
         let arrivals = match text.split_once(':') {
             None if text == "poisson" => Some(Arrivals::Poisson),
             None if text == "steady" => Some(Arrivals::Steady),
-            Some(("bursts", times)) => (times.split_once('/'))
-                .and_then(|(on, off)| Some(Arrivals::Bursts { on: time(on)?, off: time(off)? })),
+            Some(("bursts", times)) => match times.split_once('/') {
+                Some((on, off)) => Some(Arrivals::Bursts { on: time("ON", on)?, off: time("OFF", off)? }),
+                None => None,
+            },
             Some(("batches", size)) => number(size).map(|size| Arrivals::Batches { size }),
             Some(("clumps", variation)) => number(variation).map(|variation| Arrivals::Clumps { variation }),
             _ => None,
@@ -186,10 +192,6 @@ mod tests {
             "steady:",
             "bursts",
             "bursts:1s",
-            "bursts:1s/",
-            "bursts:0s/1s",
-            "bursts:1s/2h",
-            "bursts:1/3",
             "batches:0",
             "batches:-1",
             "batches:1.5",
@@ -198,6 +200,15 @@ mod tests {
         ] {
             let error = Arrivals::parse(wrong).unwrap_err();
             assert!(error.starts_with("allowed: poisson, steady, bursts:ON/OFF"), "{wrong}: {error}");
+        }
+        for (wrong, words) in [
+            ("bursts:1s/", "OFF is '': allowed: 1ms to 1h"),
+            ("bursts:0s/1s", "ON is '0s': allowed: 1ms to 1h"),
+            ("bursts:1s/2h", "OFF is '2h': allowed: 1ms to 1h"),
+            ("bursts:1/3", "ON is '1': it has no unit; write \"1ms\" or \"1s\""),
+        ] {
+            let error = Arrivals::parse(wrong).unwrap_err();
+            assert!(error.starts_with(words), "{wrong}: {error}");
         }
     }
 

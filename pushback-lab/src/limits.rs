@@ -28,6 +28,8 @@ pub use failsafe::Failsafe;
 pub use mutants::RandomWalk;
 pub use utilisation::Utilisation;
 
+use crate::words;
+
 use self::steering::Steering;
 
 /// A limit that takes part, by its name.
@@ -156,8 +158,8 @@ impl Contender {
             return Ok(Contender { name: name.to_owned(), is_fixed: true, is_mutant: false, make });
         }
         if let Some(late) = name.strip_prefix("late:") {
-            let late = humantime::parse_duration(late).ok().filter(|late| *late <= LATE_MAX);
-            let make = Make::Late(late.ok_or("allowed: late:0s to late:1h")?);
+            let late = words::time(late, Duration::ZERO..=LATE_MAX);
+            let make = Make::Late(late.map_err(|problem| format!("in late:TIME, {problem}"))?);
             return Ok(Contender { name: name.to_owned(), is_fixed: false, is_mutant: false, make });
         }
         let mut knows = [(PATIENT, Make::AutoPatient), (TOLD, Make::AutoTold)].into_iter();

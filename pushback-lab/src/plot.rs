@@ -4,7 +4,10 @@ use std::{error::Error, fmt, path::Path};
 
 use plotters::prelude::*;
 
-use crate::load::{Call, End, Load, Run};
+use crate::{
+    load::{Call, End, Load, Run},
+    words,
+};
 
 const SIZE: (u32, u32) = (900, 600);
 /// Title and legend above, below them the requests, and the rest shows how many were in flight.
@@ -65,7 +68,7 @@ fn draw_title(run: &Run, area: &Area<'_>) -> Result<(), Box<dyn Error>> {
         Load::Closed(closed) => format!("{} at a time", closed.callers),
         Load::Open(open) => format!("{} a second", open.rate),
     };
-    let title = format!("{} requests, {how}{thinned}", run.calls.len());
+    let title = format!("{}, {how}{thinned}", words::count(run.calls.len() as u64, "request"));
     area.draw(&Text::new(title, (72, 14), (FONT, 20)))?;
     let mut left = 460;
     for (label, colour, kind) in KINDS {

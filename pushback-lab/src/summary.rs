@@ -139,12 +139,17 @@ fn why_invalid(run: &Run, pace: Option<&Pace>) -> Option<String> {
     let mut reasons: Vec<_> = pace.and_then(Pace::why_invalid).into_iter().collect();
     let (unsent, cause) = of(End::NotSent);
     if unsent > 0 {
-        reasons.push(format!("{unsent} of {all} requests were not sent: {cause}"));
+        let fewer = if pace.is_some() { "--rate" } else { "--concurrency" };
+        reasons.push(format!(
+            "{unsent} of {all} requests were not sent: {cause}; lower {fewer}, or allow more files and ports"
+        ));
     }
     // A few are what a service may do to its callers; more than half, and there was hardly a service.
     let (unconnected, cause) = of(End::NotConnected);
     if unconnected > all / 2 {
-        reasons.push(format!("{unconnected} of {all} requests found nobody to connect to: {cause}"));
+        reasons.push(format!(
+            "{unconnected} of {all} requests found nobody to connect to: {cause}; see whether the service still runs"
+        ));
     }
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }
@@ -281,8 +286,10 @@ mod tests {
             assert_eq!(summary.valid, valid, "{lag_ms} ms, SLO {slo_ms:?}: {why:?}");
         }
         let summary = Summary::of(&late([Duration::from_millis(6); 8]), Some(SECOND / 2));
-        let reason = "requests were sent late: lag p99 6.00 ms, allowed 5.00 ms";
-        assert!(summary.to_string().contains(&format!("\nINVALID: {reason}\n")), "{summary}");
+        assert!(summary.to_string().contains("\nINVALID: the figures "), "{summary}");
+        let reason =
+            "requests were sent late, with a lag of p99 6.00 ms where 5.00 ms are allowed: lower --rate, or";
+        assert!(summary.invalid_because.unwrap().starts_with(reason));
     }
 
     #[test]
@@ -299,7 +306,8 @@ mod tests {
         run.causes = [(End::NotSent, "10 were in flight".to_owned())].into();
         let summary = Summary::of(&run, None);
         assert_eq!((summary.requests, summary.errors["not sent"].count), (2, 1));
-        assert_eq!(summary.invalid_because.unwrap(), "1 of 2 requests were not sent: 10 were in flight");
+        let reason = "1 of 2 requests were not sent: 10 were in flight; lower --rate, or allow";
+        assert!(summary.invalid_because.unwrap().starts_with(reason));
         let pace = summary.pace.unwrap();
         assert_eq!((pace.offered_per_second, pace.sent_per_second, pace.lag.count), (2.0, 0.25, 1));
     }
@@ -313,14 +321,30 @@ mod tests {
             Summary::of(&run, None)
         };
         let unsent = with(End::NotSent, 1);
-        assert_eq!(
-            unsent.invalid_because.as_deref(),
-            Some("1 of 10 requests were not sent: too many open files")
-        );
-        assert!(!unsent.valid && unsent.to_string().contains("\nINVALID: 1 of 10"), "{unsent}");
+        assert!(!unsent.valid && unsent.to_string().contains("\nINVALID: "), "{unsent}");
+        let reason = "1 of 10 requests were not sent: too many open files; lower --concurrency, or allow";
+        assert!(unsent.invalid_because.unwrap().starts_with(reason));
         assert!(with(End::NotConnected, 5).valid && with(End::Broken, 9).valid);
         let why = with(End::NotConnected, 6).invalid_because.unwrap();
         assert!(why.starts_with("6 of 10 requests found nobody to connect to: "), "{why}");
+    }
+
+    /// As of a wrong path, whose answers come fast.
+    #[test]
+    fn answers_that_are_mostly_errors_are_said_first() {
+        let first_line = |statuses: &[u16]| {
+            let calls = statuses.iter().map(|status| call(1, End::Status(*status))).collect();
+            Summary::of(&closed(calls), None).to_string().lines().next().unwrap().to_owned()
+        };
+        for (statuses, words) in [
+            (&[404, 404, 200][..], "in 2.00 s: 2 answered with 404; 1.5 answers a second"),
+            (&[404, 500, 429], "in 2.00 s: 1 answered with 404, 1 with 500; 1.5 answers a second"),
+            (&[404, 200], "in 2.00 s: 1.0 answers a second"),
+            (&[429, 503, 200], "in 2.00 s: 1.5 answers a second"),
+        ] {
+            assert!(first_line(statuses).ends_with(words), "{statuses:?}: {}", first_line(statuses));
+        }
+        assert!(first_line(&[200]).starts_with("1 request to "));
     }
 
     #[test]
@@ -330,7 +354,10 @@ mod tests {
         let summary = Summary::of(&run, None);
         assert_eq!(summary.goodput.unwrap().per_second, 2.0);
         assert_eq!(summary.pace.as_ref().unwrap().offered_per_second, 2.0);
-        assert!(summary.to_string().contains("INTERRUPTED: 3 requests were in flight"), "{summary}");
+        assert!(
+            summary.to_string().contains("INTERRUPTED: not counted are 3 requests in flight"),
+            "{summary}"
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod file;
 mod itself;
+mod nearest;
 mod origin;
 mod remarks;
 mod section;

@@ -2,9 +2,10 @@
 //! their services, and all together those of probes.
 
 use metrics::{describe_gauge, gauge};
+use pushback_lab::count;
 use tracing::{info, warn};
 
-use super::settings::Settings;
+use super::settings::{Said, Settings};
 use crate::{
     failure::Failure,
     files::{Share, raise_limit},
@@ -44,7 +45,8 @@ impl Shares {
         let workers = settings.workers;
         let counts = Counts::of(files, workers as u64, settings.clients.connections).map_err(|least| {
             Failure::run(format!(
-                "{files} open files are too few for {workers} workers, which need {least}; raise the hard limit (ulimit -n)"
+                "{files} open files are too few for {}: {least} are needed; raise the hard limit (ulimit -n)",
+                count(workers as u64, "worker")
             ))
         })?;
         Ok(Shares {
@@ -56,17 +58,16 @@ impl Shares {
     }
 
     /// Says how many files there are, and whether that is enough.
-    pub(super) fn tell(&self, settings: &Settings) {
+    pub(super) fn tell(&self, settings: &Settings, said: Said<'_>) {
         describe_gauge!("process_max_fds", "How many files the process may have open.");
         gauge!("process_max_fds").set(self.files as f64);
         let (files, connections, wanted) = (self.files, self.clients, settings.clients.connections);
-        info!(files, "limit of open files");
+        info!("this process may have {files} files open");
         if connections < wanted {
+            let setting = said.name("--connections", "clients.connections");
             warn!(
-                files,
-                wanted,
-                connections,
-                "too few open files for the connections wanted: raise the hard limit (ulimit -n), or want fewer"
+                "clients get {connections} connections instead of the {wanted} of {setting}, because {files} open files \
+                 are too few for more: raise the hard limit (ulimit -n), or ask for fewer"
             );
         }
     }

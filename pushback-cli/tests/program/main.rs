@@ -268,6 +268,7 @@ fn a_run_whose_service_went_away_is_invalid() {
     });
     let output = pushback(&["load", "-n", "10", "-c", "1", &url]).output().unwrap();
     serving.join().unwrap();
+    assert!(!text(&output.stdout).contains("nobody to connect to"), "once is enough");
     fails(&output, 1, &["the run is invalid: 9 of 10 requests found nobody to connect to", "refused"]);
 }
 
@@ -310,13 +311,15 @@ fn a_picture_that_cannot_be_written_is_named_with_its_flag() {
 
 #[test]
 fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
-    let cases: [(&[&str], &[&str]); 17] = [
+    let cases: [(&[&str], &[&str]); 21] = [
         (&["demo", "--limit", "-5"], &["'-5'", "--limit", "0 to 4294967295"]),
         (&["demo", "--limit", "4294967296"], &["'4294967296'", "0 to 4294967295"]),
         (&["demo", "--limit", "ten"], &["'ten'", "0 to 4294967295"]),
         (&["demo", "--listen", "nonsense"], &["'nonsense'", "HOST:PORT"]),
+        (&["demo", "--listen", "8057"], &["'8057'", "it has no host; write \"127.0.0.1:8057\""]),
         (&["demo", "--listen", "127.0.0.1:99999"], &["'127.0.0.1:99999'", "HOST:PORT"]),
         (&["demo", "--work", "soon"], &["'soon'", "0s to 1h"]),
+        (&["demo", "--work", "2"], &["'2'", "--work", "it has no unit; write \"2ms\" or \"2s\""]),
         (&["demo", "--patience", "0s"], &["'0s'", "--patience", "1ms to 24h"]),
         (&["demo", "--beyond", "stack"], &["'stack'", "--beyond", "share, queue"]),
         (&["load", "https://localhost/"], &["'https://localhost/'", "http://HOST"]),
@@ -325,6 +328,8 @@ fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
         (&["load", "http://localhost/", "--plot", "/tmp/../dev/null"], &[".svg"]),
         (&["load", "http://localhost:99999/"], &["'99999'", "0 to 65535"]),
         (&["load", "http://localhost/", "-n", "0"], &["'0'", "1 to 1000000"]),
+        (&["load", "http://localhost/", "--rate", "5", "-n", "9"], &["--requests", "use --duration TIME"]),
+        (&["load", "http://localhost/", "--rate", "5", "-c", "9"], &["--concurrency", "so leave it out"]),
         (&["load", "http://localhost/", "-c", "-1"], &["'-1'", "1 to 10000"]),
         (&["load", "http://localhost/", "--plot", "run.bmp"], &["'run.bmp'", ".svg"]),
         (&["load"], &["<URL>"]),
@@ -347,7 +352,7 @@ fn what_is_not_known_is_told_the_nearest_that_there_is() {
         (&["proxy", "--port=9000"], &["'--port'", "--listen HOST:PORT"]),
         (&["proxy", "--upstream", "http://127.0.0.1:1"], &["'--upstream'", "--to URL"]),
         (&["proxy", "http://127.0.0.1:1"], &["'http://127.0.0.1:1'", "--to URL"]),
-        (&["check", "pushback.toml"], &["'pushback.toml'", "--config FILE"]),
+        (&["proxy", "pushback.toml"], &["'pushback.toml'", "--config FILE"]),
     ];
     for (arguments, words) in cases {
         fails(&pushback(arguments).output().unwrap(), 2, words);

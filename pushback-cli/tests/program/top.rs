@@ -27,6 +27,8 @@ fn what_is_no_live_page_is_said_in_one_line() {
         1,
         &["127.0.0.1:1", "refused"],
     );
+    let other = pushback(&["top", "--once", "http://127.0.0.1:1"]).output().unwrap();
+    assert!(!text(&other.stderr).contains("demo"), "{}", text(&other.stderr));
     fails(&pushback(&["top", "127.0.0.1:9900"]).output().unwrap(), 2, &["'127.0.0.1:9900'", "http://"]);
     let token = pushback(&["top", "--once", "--token", "/nowhere", &demo.address]).output().unwrap();
     fails(&token, 2, &["--token is \"/nowhere\"; No such file", "readable file"]);

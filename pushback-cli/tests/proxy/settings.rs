@@ -86,11 +86,21 @@ fn what_is_said_in_vain_is_no_mistake_and_told_by_check_and_at_the_start() {
     let in_vain =
         ["routes.api: no request comes here: routes.all takes them all", "gauges.spare: no route uses it"];
     let program = env!("CARGO_BIN_EXE_pushback");
-    let check = Command::new(program).args(["check", "--config", settings.file().to_str().unwrap()]).output();
-    let check = check.unwrap();
-    let said = String::from_utf8(check.stdout).unwrap();
-    assert!(check.status.success() && check.stderr.is_empty(), "{said}");
-    assert!(said.ends_with(&format!("# {}\n# {}\n", in_vain[0], in_vain[1])), "{said}");
+    let file = settings.file();
+    for arguments in [&["check", file.to_str().unwrap()][..], &["check", "--config", file.to_str().unwrap()]]
+    {
+        let check = Command::new(program).args(arguments).output().unwrap();
+        let [shown, said] = [check.stdout, check.stderr].map(|text| String::from_utf8(text).unwrap());
+        let [one, other] = in_vain;
+        assert_eq!(said, format!("remark: {one}\nremark: {other}\nno errors, 2 remarks\n"));
+        assert!(check.status.success() && shown.ends_with("hold = \"body\"\n"), "{shown}");
+    }
+    let wrong = Settings::new("workers = 0\n[[routes]]\nname = \"all\"\nto = \"ftp://a\"\n");
+    let check = Command::new(program).args(["check", wrong.file().to_str().unwrap()]).output().unwrap();
+    let said = String::from_utf8(check.stderr).unwrap();
+    assert_eq!((check.status.code(), check.stdout.is_empty()), (Some(2), true), "{said}");
+    let is_error = |line: &&str| line.starts_with("error: ");
+    assert!(said.lines().filter(is_error).count() == 2 && said.ends_with("\n2 errors\n"), "{said}");
     let mut proxy = settings.start();
     let mut log = proxy.log().lines().map(Result::unwrap);
     for remark in in_vain {
@@ -212,7 +222,7 @@ fn sighup_under_load_loses_no_call_and_what_stays_the_same_keeps_its_places() {
     // A bad file changes nothing, and says why.
     settings.write(&route(60, "colour = \"red\"\n"));
     proxy.signal("-HUP");
-    says("there is no routes.all.colour");
+    says("routes.all: unknown key `colour`");
     says("the settings are wrong and stay as they were");
     assert!((proxy.metric("pushback_limit{") - 50.0).abs() < 0.5);
     // A change of the file needs no signal.
@@ -403,6 +413,7 @@ fn gauges_are_shown_and_changed_with_the_token_alone() {
         assert_eq!(ask("PATCH", path, token, body).status, status, "{path}");
     }
     let without = Proxy::start(&service.url(), &[]);
+    assert!(proxy.pages.contains("/api/gauges") && !without.pages.contains("/api/gauges"));
     assert_eq!(get(&without.admin, "/api/gauges").status, 403);
 }
 

@@ -206,7 +206,7 @@ fn wrong_arguments_are_one_line_that_names_the_value_and_what_is_allowed() {
         ),
         (&["--to", "http://127.0.0.1:7", "--listen", "0.0.0.0:7"], 2, &["--listen is 0.0.0.0:7, so"]),
         (&["--to", "http://127.0.0.1:9900"], 2, &["--admin is 127.0.0.1:9900, so this is the proxy"]),
-        (&["--config", "/nowhere.toml"], 2, &["--config /nowhere.toml", "No such file"]),
+        (&["--config", "/nowhere.toml"], 2, &["the settings file /nowhere.toml", "No such file"]),
         (
             &[to[0], to[1], "--listen", &taken, "--admin", "off"],
             1,

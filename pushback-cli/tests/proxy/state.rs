@@ -194,7 +194,7 @@ fn check_says_whether_the_folder_can_be_written() {
     let gone = folder.path("gone");
     for (state, words) in [
         ("state.json", "# state: its folder can be written".to_owned()),
-        ("gone/state.json", format!("# state: {} cannot be written: ", gone.display())),
+        ("gone/state.json", format!("remark: state: {} cannot be written: ", gone.display())),
     ] {
         let file = folder.path("pushback.toml");
         let routes = "[[routes]]\nname = \"all\"\nto = \"http://127.0.0.1:1\"\n";
@@ -203,7 +203,7 @@ fn check_says_whether_the_folder_can_be_written() {
             .args(["check", "--config", text(&file)])
             .output()
             .unwrap();
-        let said = String::from_utf8(output.stdout).unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         assert!(output.status.success() && said.contains(&words), "{said}");
         assert!(said.contains(&format!("state = \"{}\"", text(&folder.path(state)))), "{said}");
         assert!(!folder.path(state).exists(), "it is only tried");

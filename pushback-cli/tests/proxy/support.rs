@@ -56,6 +56,8 @@ pub(crate) struct Proxy {
     out: Option<BufReader<ChildStdout>>,
     pub(crate) address: String,
     pub(crate) admin: String,
+    /// What it says that is there.
+    pub(crate) pages: String,
 }
 
 impl Proxy {
@@ -81,19 +83,21 @@ impl Proxy {
     pub(crate) fn start_by(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
         let out = child.stdout.take().map(BufReader::new);
-        let mut proxy = Proxy { child, out, address: String::new(), admin: String::new() };
+        let mut proxy =
+            Proxy { child, out, address: String::new(), admin: String::new(), pages: String::new() };
         let address = |said: &str| {
             let address = said.split("://").nth(1).map(|rest| rest.split(": ").next().unwrap_or(rest));
             address.expect("its address").trim().to_owned()
         };
         proxy.address = address(&proxy.says("pushback proxy on "));
-        proxy.admin = address(&proxy.says("metrics on "));
+        proxy.pages = proxy.says("metrics on ");
+        proxy.admin = address(&proxy.pages);
         proxy
     }
 
     /// One that nobody hears, at the address that it was told; comes back when it serves.
     pub(crate) fn unheard(child: Child, address: String) -> Self {
-        let proxy = Proxy { child, out: None, address, admin: String::new() };
+        let proxy = Proxy { child, out: None, address, admin: String::new(), pages: String::new() };
         while TcpStream::connect(&proxy.address).is_err() {}
         proxy
     }

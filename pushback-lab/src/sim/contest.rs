@@ -229,7 +229,8 @@ fn unexpected(scenario: &Scenario, limits: &BTreeMap<String, Standing>) -> Vec<S
         .filter_map(|(name, [Percent(low), Percent(high)], standing)| {
             let worst = standing.worst_percent_of_oracle;
             let is_expected = (*low..=*high).contains(&worst);
-            (!is_expected).then(|| format!("{name} at worst {worst:.1} %, expected {low} to {high} %"))
+            (!is_expected)
+                .then(|| format!("{name} came to {worst:.1} % at worst, and {low} to {high} % were expected"))
         })
         .collect()
 }

@@ -8,6 +8,7 @@ use super::{
     record::{Record, STEP, StepRecord},
     table::best_first,
 };
+use crate::words;
 
 /// The page could not be drawn.
 #[derive(Debug)]
@@ -69,11 +70,12 @@ impl Page {
         self.add(&format!("<style>{STYLE}</style><h1>Limits against the oracle</h1>"));
         let initials: Vec<_> = standings.initials.iter().map(ToString::to_string).collect();
         self.add(&format!(
-            "<p>{} scenarios, each with {} seeds and from {} as the first limit. The oracle is the best fixed limit of each \
+            "<p>{}, {}with {} and from {} as the first limit. The oracle is the best fixed limit of each \
              phase. Numbers are goodput, requests answered in time, in percent of the oracle’s: the worst run, that below which \
              one in twenty and one in four are (p5, p25), and the mean of all.</p>",
-            standings.scenarios.len(),
-            standings.seeds,
+            words::count(standings.scenarios.len() as u64, "scenario"),
+            if standings.scenarios.len() == 1 { "" } else { "each " },
+            words::count(standings.seeds, "seed"),
             list(&initials)
         ));
         self.summary(standings);
@@ -193,7 +195,12 @@ impl Page {
             causes.sort_by_key(|(_, count)| Reverse(**count));
             let causes: Vec<_> =
                 causes.iter().map(|(cause, count)| format!("{} {count}", escaped(cause))).collect();
-            self.add(&format!("<tr><td>{}<td>{all} moves<td>{}", escaped(name), causes.join("; ")));
+            self.add(&format!(
+                "<tr><td>{}<td>{}<td>{}",
+                escaped(name),
+                words::count(all, "move"),
+                causes.join("; ")
+            ));
         }
         self.add("</table></details>");
     }

@@ -1,6 +1,7 @@
 //! A scenario: a service, what comes at it, and what a good limit makes of it. One TOML file each; docs/limits.md shows
 //! the form.
 
+mod place;
 mod read;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
@@ -45,13 +46,13 @@ pub struct Scenario {
     #[serde(default)]
     pub client: Client,
     /// What a call passes through, in this order.
-    #[serde(rename = "station")]
+    #[serde(default, rename = "station")]
     pub stations: Vec<Station>,
     /// Kinds of calls; one kind, if nothing is said.
     #[serde(default, rename = "route")]
     pub routes: Vec<Route>,
     /// What happens, one after the other.
-    #[serde(rename = "phase")]
+    #[serde(default, rename = "phase")]
     pub phases: Vec<Phase>,
     /// Within which bounds a limit's worst run is expected, in percent of the oracle, of those that begin at
     /// [`INITIALS`](super::INITIALS).

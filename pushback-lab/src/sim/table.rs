@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{contest::Standings, score::Summary};
+use crate::words::count;
 
 /// Each limit over all scenarios, the best first, and then each scenario.
 pub fn table(standings: &Standings) -> String {
@@ -15,10 +16,12 @@ fn write_table(text: &mut String, standings: &Standings) -> std::fmt::Result {
     let order = best_first(standings);
     writeln!(
         text,
-        "{} scenarios, each from the limits {}, {} seeds; goodput in % of the oracle's\n",
-        standings.scenarios.len(),
+        "{}, {}from the {} {}, {}; goodput in % of the oracle's\n",
+        count(standings.scenarios.len() as u64, "scenario"),
+        if standings.scenarios.len() == 1 { "" } else { "each " },
+        if standings.initials.len() == 1 { "limit" } else { "limits" },
         standings.initials.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-        standings.seeds
+        count(standings.seeds, "seed")
     )?;
     writeln!(
         text,
@@ -58,11 +61,6 @@ fn write_table(text: &mut String, standings: &Standings) -> std::fmt::Result {
             write!(text, "{cell:>width$}")?;
         }
         writeln!(text)?;
-    }
-    for scenario in &standings.scenarios {
-        for line in &scenario.unexpected {
-            writeln!(text, "\nnot as expected: {}: {line}", scenario.name)?;
-        }
     }
     Ok(())
 }

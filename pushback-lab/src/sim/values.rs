@@ -4,6 +4,8 @@ use std::{fmt, ops::RangeInclusive, time::Duration};
 
 use serde::{Deserialize, Deserializer, de};
 
+use crate::words;
+
 /// A time as people write it: `20ms`, `1.5s` is `1s 500ms`.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Time(pub Duration);
@@ -12,12 +14,8 @@ const TIMES: RangeInclusive<Duration> = Duration::from_nanos(1)..=Duration::from
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        humantime::parse_duration(&text)
-            .ok()
-            .filter(|time| TIMES.contains(time))
-            .map(Time)
-            .ok_or_else(|| de::Error::custom("allowed: 1ns to 24h, for example \"150ms\" or \"2s\""))
+        let text = deserializer.deserialize_any(Written)?;
+        words::time(&text, TIMES).map(Time).map_err(de::Error::custom)
     }
 }
 
@@ -90,6 +88,29 @@ struct Whole(RangeInclusive<f64>);
 impl Whole {
     fn contains(&self, number: &f64) -> bool {
         self.0.contains(number) && number.fract() == 0.0
+    }
+}
+
+/// A text, or a number as it would be one: whoever forgets the unit of a time mostly forgets the quotes too.
+struct Written;
+
+impl de::Visitor<'_> for Written {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a time, for example \"150ms\" or \"2s\"")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<String, E> {
+        Ok(number.to_string())
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<String, E> {
+        Ok(number.to_string())
     }
 }
 

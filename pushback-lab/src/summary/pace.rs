@@ -56,6 +56,6 @@ impl Pace {
     pub(super) fn why_invalid(&self) -> Option<String> {
         let (lag, allowed) = (self.lag.p99_ms, self.lag_max_ms);
         (lag > allowed)
-            .then(|| format!("requests were sent late: lag p99 {lag:.2} ms, allowed {allowed:.2} ms"))
+            .then(|| format!("requests were sent late, with a lag of p99 {lag:.2} ms where {allowed:.2} ms are allowed: lower --rate, or use a quieter machine"))
     }
 }

@@ -3,17 +3,19 @@
 use std::fmt;
 
 use super::{Goodput, Pace, Summary};
+use crate::{load::End, words::count};
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} requests to {}", self.requests, self.url)?;
+        write!(f, "{} to {}", count(self.requests, "request"), self.url)?;
         if let Some(callers) = self.concurrency {
             write!(f, ", {callers} at a time")?;
         }
         if let Some(Pace { arrivals, rate, seed, duration, .. }) = &self.pace {
             write!(f, ", {arrivals} at {rate} a second for {duration} s with seed {seed}")?;
         }
-        writeln!(f, ", in {:.2} s: {:.1} answers a second", self.seconds, self.per_second)?;
+        let (seconds, rate, errors) = (self.seconds, self.per_second, self.errors_in_words());
+        writeln!(f, ", in {seconds:.2} s: {errors}{rate:.1} answers a second")?;
         if let Some(pace) = &self.pace {
             write_pace(pace, f)?;
         }
@@ -21,10 +23,11 @@ impl fmt::Display for Summary {
             write_goodput(goodput, f)?;
         }
         if let Some(unfinished) = self.unfinished {
-            writeln!(f, "INTERRUPTED: {unfinished} requests were in flight and are not counted")?;
+            writeln!(f, "INTERRUPTED: not counted are {} in flight", count(unfinished, "request"))?;
         }
-        if let Some(reason) = &self.invalid_because {
-            writeln!(f, "INVALID: {reason}")?;
+        // Why, and what to do about it, is for whoever reports the failure.
+        if !self.valid {
+            writeln!(f, "INVALID: the figures do not tell what the service can do")?;
         }
         self.write_table(f)
     }
@@ -49,6 +52,17 @@ fn write_goodput(goodput: &Goodput, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 impl Summary {
+    /// The errors among the answers, if they are most of all that came of the requests: refusals are none.
+    fn errors_in_words(&self) -> String {
+        let is_error = |status: u16| End::Status(status).is_admitted() && !End::Status(status).is_good();
+        let errors = self.statuses.iter().filter(|(status, _)| is_error(**status));
+        if 2 * errors.clone().map(|(_, times)| times.count).sum::<u64>() <= self.requests {
+            return String::new();
+        }
+        let each: Vec<_> = errors.map(|(status, times)| format!("{} with {status}", times.count)).collect();
+        format!("{}; ", each.join(", ").replacen(" with", " answered with", 1))
+    }
+
     fn write_table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f)?;
         write!(f, "{:<14}{:>8}{:>11}{:>11}{:>11}{:>11}", "answer", "count", "p50", "p90", "p99", "max")?;

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use pushback_lab::count;
 use tokio::time::timeout;
 
 use super::{draining::Stage, site::Sites, worker::Workers};
@@ -26,8 +27,7 @@ pub(in crate::proxy) async fn run(sites: &Sites, workers: Workers, bound: Durati
     // WebSockets outlive most drains, and their clients connect anew: they are told, and are no failure.
     match sites.upgraded() {
         0 => (),
-        1 => say(&format!("Cut after {bound}: 1 upgraded connection.")),
-        open => say(&format!("Cut after {bound}: {open} upgraded connections.")),
+        open => say(&format!("Cut after {bound}: {}.", count(open, "upgraded connection"))),
     }
     match sites.in_flight() {
         // Connections may be left, but nobody on them waits for anything.

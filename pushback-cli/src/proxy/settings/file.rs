@@ -22,7 +22,7 @@ use crate::{proxy::tls, settings};
 /// Reads a file of settings; if anything is wrong with it, says all of it, a line each.
 pub(in crate::proxy) fn read(file: &Path) -> Result<Settings, Vec<String>> {
     let text = fs::read_to_string(file)
-        .map_err(|error| vec![format!("cannot read the settings in --config {}: {error}", file.display())])?;
+        .map_err(|error| vec![format!("cannot read the settings file {}: {error}", file.display())])?;
     parse(&text, file)
 }
 
@@ -38,20 +38,24 @@ fn parse(text: &str, file: &Path) -> Result<Settings, Vec<String>> {
 
 /// What is missing or wrong is told to the reading, and stands here as if nothing had been said.
 fn all(mut root: Section<'_, '_>, folder: &Path) -> Settings {
-    let listen = root.read("listen", settings::address).unwrap_or_else(|| fixed(LISTEN));
+    // Nobody is where a wrong one would be, so that no other mistake follows from it.
+    let listen = root.read("listen", settings::address);
+    let listen = listen.unwrap_or_else(|| fixed(if root.had("listen") { NOWHERE } else { LISTEN }));
     let admin = root.section("admin").map_or_else(Admin::default, |section| admin(section, folder));
     let listeners = Listeners::of(["listen", "admin.listen", "admin.probes"], listen, &admin);
     let mut gauges: Vec<_> =
         root.named("gauges").into_iter().map(|(name, section)| shared_gauge(name, section)).collect();
     let sections = root.each("routes");
-    if sections.is_empty() {
+    if sections.is_empty() && root.lacks("routes") {
         root.wrong("there are no routes; allowed: one or more [[routes]], each with a name and a to");
     }
     let shared: Vec<_> = gauges.iter().map(|gauge| gauge.name.clone()).collect();
+    // If their section is misspelt, nobody knows their names.
+    let shared = (root.had("gauges") || root.lacks("gauges")).then_some(&shared[..]);
     let mut names = Vec::new();
     let routes = sections
         .into_iter()
-        .filter_map(|section| route(section, folder, &listeners, &shared, &mut gauges, &mut names));
+        .filter_map(|section| route(section, folder, &listeners, shared, &mut gauges, &mut names));
     let routes = routes.collect();
     let settings = Settings {
         listen,
@@ -74,6 +78,9 @@ fn all(mut root: Section<'_, '_>, folder: &Path) -> Settings {
     settings
 }
 
+/// A port that no listener has.
+const NOWHERE: &str = "127.0.0.1:0";
+
 fn fixed(address: &str) -> std::net::SocketAddr {
     address.parse().expect("an address of ours")
 }
@@ -87,8 +94,7 @@ impl Default for Admin {
 fn identity(mut section: Section<'_, '_>, folder: &Path) -> Option<Identity> {
     let certificate = section.read("certificate", |text| beside(folder, text, tls::certificates));
     let key = section.read("key", |text| beside(folder, text, tls::key));
-    let has_both = section.had("certificate") && section.had("key");
-    if !has_both {
+    if section.lacks("certificate") || section.lacks("key") {
         section.wrong("it needs both a certificate and a key, each a file in PEM");
     }
     let identity = certificate.zip(key).map(|(certificate, key)| Identity { certificate, key });
@@ -128,13 +134,16 @@ fn admin(mut section: Section<'_, '_>, folder: &Path) -> Admin {
     let probes = section.read("probes", address_or_off);
     let token = section.read("token", |text| beside(folder, text, Token::read));
     let tls = section.section("tls").and_then(|section| identity(section, folder));
+    // Whether others may get at it depends on these, and nobody knows it if one of them is wrong.
+    let is_known = section.had("token") == token.is_some() && section.had("tls") == tls.is_some();
+    let unsaid = if section.had("listen") { None } else { usual.listen };
     let admin = Admin {
-        listen: listen.map_or(usual.listen, |Somewhere(address)| address),
+        listen: listen.map_or(unsaid, |Somewhere(address)| address),
         probes: probes.and_then(|Somewhere(address)| address),
         token,
         tls,
     };
-    if let Err(problem) = admin.check() {
+    if let (true, Err(problem)) = (is_known, admin.check()) {
         section.wrong(&problem);
     }
     section.end();
@@ -259,16 +268,43 @@ mod tests {
                     [[routes]]\nname = \"a\"\nto = [1]\n[admin]\nlisten = \"0.0.0.0:1\"\n";
         let problems = read(text).unwrap_err();
         let said = [
-            (1, "workers is \"0\"; allowed: 1 to 1024"),
-            (2, "there is no colour; allowed: access_log, admin"),
+            (1, "workers is 0; allowed: 1 to 1024"),
+            (2, "unknown key `colour`; allowed: access_log, admin"),
             (5, "routes.a.to is \"ftp://x\""),
-            (6, "routes.a.limit is \"-1\"; allowed: 0 to 4294967295"),
-            (9, "routes[1].to is a array; allowed: a text or a number"),
+            (6, "routes.a.limit is -1; allowed: 0 to 4294967295"),
+            (9, "the 2nd route: to is an array; allowed: a text or a number"),
             (10, "admin: listen is 0.0.0.0:1, which is no loopback address"),
         ];
         for (line, words) in said {
             let begin = format!("p.toml, line {line}: {words}");
             assert!(problems.iter().any(|problem| problem.starts_with(&begin)), "{begin}: {problems:#?}");
+        }
+    }
+
+    #[test]
+    fn one_mistake_is_told_once_and_what_follows_from_it_is_not() {
+        let token = "[admin]\ntoken = \"none\"\nlisten = \"0.0.0.0:9900\"";
+        for (text, said) in [
+            (
+                format!("acess_log = true\n{SHORTEST}"),
+                "line 1: unknown key `acess_log`, did you mean `access_log`?",
+            ),
+            (
+                SHORTEST.replace("name", "nmae"),
+                "line 2: the 1st route: unknown key `nmae`, did you mean `name`?",
+            ),
+            (SHORTEST.replace("to =", "too ="), "line 3: routes.all: unknown key `too`, did you mean `to`?"),
+            (SHORTEST.replace("routes", "route"), "line 1: unknown key `route`, did you mean `routes`?"),
+            (
+                format!("{SHORTEST}gauge = \"g\"\n[gauge.g]\n"),
+                "line 5: unknown key `gauge`, did you mean `gauges`?",
+            ),
+            (format!("listen = 9900\n{SHORTEST}"), "line 1: listen is 9900; it has no host; write "),
+            (format!("{SHORTEST}{token}"), "line 5: admin.token is \"none\"; "),
+        ] {
+            let problems = read(&text).unwrap_err();
+            let is_it = |problem: &String| problem.starts_with(&format!("p.toml, {said}"));
+            assert!(problems.len() == 1 && is_it(&problems[0]), "{said}: {problems:#?}");
         }
     }
 
@@ -299,7 +335,7 @@ mod tests {
                 "[gauges.db]\ntime_max = \"2s\"\nlimit = \"vegas\"",
                 "gauges.db.time_max is \"2s\"; allowed: only with the limit auto, and it is vegas",
             ),
-            ("timeout = 60", "allowed: 10ms to 1h"),
+            ("timeout = 60", "it has no unit; write \"60ms\" or \"60s\"; allowed: 10ms to 1h"),
             ("keep_alive = \"0s\"", "allowed: 100ms to 1h"),
             ("connection_age = \"900ms\"", "allowed: 1s to 24h"),
             ("exempt = [\"health\"]", "begins with '/'"),

@@ -7,6 +7,8 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
+use super::nearest::{are_near, nearest};
+
 /// What is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Problem {
@@ -55,7 +57,7 @@ impl<'a> Reading<'a> {
 /// A part of the file whose keys are taken out one by one; what is left at the end is unknown.
 pub(super) struct Section<'a, 'r> {
     reading: &'r Reading<'a>,
-    /// What leads to it, with a point at its end: `routes.api.`; nothing for the whole.
+    /// What leads to it, with a point at its end: `routes.api.`; `the 2nd route: ` without a name; nothing for the whole.
     path: String,
     at: usize,
     table: DeTable<'a>,
@@ -72,9 +74,13 @@ impl<'a, 'r> Section<'a, 'r> {
 
     /// Something is wrong with the section itself.
     pub(super) fn wrong(&self, problem: &str) {
-        let name = self.path.trim_end_matches('.');
+        self.wrong_at(self.at, problem);
+    }
+
+    fn wrong_at(&self, at: usize, problem: &str) {
+        let name = self.path.trim_end_matches(['.', ':', ' ']);
         let name = if name.is_empty() { String::new() } else { format!("{name}: ") };
-        self.reading.wrong(self.at, format!("{name}{problem}"));
+        self.reading.wrong(at, format!("{name}{problem}"));
     }
 
     /// Something is wrong with this key's value.
@@ -97,6 +103,11 @@ impl<'a, 'r> Section<'a, 'r> {
     /// Whether the key was there, right or wrong.
     pub(super) fn had(&self, key: &str) -> bool {
         self.found.contains(key)
+    }
+
+    /// Whether the key is not there, nor another one that may be meant for it: that is told already, and is the one mistake.
+    pub(super) fn lacks(&self, key: &str) -> bool {
+        !self.had(key) && !self.table.keys().any(|said| are_near(said.get_ref(), key))
     }
 
     /// A value, by the very function that reads it from the command line.
@@ -123,11 +134,14 @@ impl<'a, 'r> Section<'a, 'r> {
             DeValue::Boolean(true) => "true",
             DeValue::Boolean(false) => "false",
             other => {
-                self.wrong_value(key, at, &format!("a {}", other.type_str()), "allowed: a text or a number");
+                self.wrong_value(key, at, type_of(other), "allowed: a text or a number");
                 return None;
             }
         };
-        parse(text).map_err(|problem| self.wrong_value(key, at, &format!("{text:?}"), &problem)).ok()
+        // As it is written.
+        let is_text = matches!(value.get_ref(), DeValue::String(_));
+        let shown = || if is_text { format!("{text:?}") } else { text.to_owned() };
+        parse(text).map_err(|problem| self.wrong_value(key, at, &shown(), &problem)).ok()
     }
 
     /// Several values; one alone may stand without brackets.
@@ -156,7 +170,7 @@ impl<'a, 'r> Section<'a, 'r> {
         match value.into_inner() {
             DeValue::Table(table) => Some(Section::new(self.reading, path, at, table)),
             other => {
-                self.wrong_value(key, at, &format!("a {}", other.type_str()), "allowed: a section");
+                self.wrong_value(key, at, type_of(&other), "allowed: a section");
                 None
             }
         }
@@ -174,7 +188,7 @@ impl<'a, 'r> Section<'a, 'r> {
                     Some((name.clone(), Section::new(reading, format!("{path}{name}."), at, table)))
                 }
                 other => {
-                    let problem = format!("{path}{name} is a {}; allowed: a section", other.type_str());
+                    let problem = format!("{path}{name} is {}; allowed: a section", type_of(&other));
                     reading.wrong(at, problem);
                     None
                 }
@@ -193,11 +207,16 @@ impl<'a, 'r> Section<'a, 'r> {
         };
         let mut sections = Vec::new();
         for (index, value) in values.into_iter().enumerate() {
-            let (at, path) = (value.span().start, format!("{}{key}[{index}].", self.path));
+            // Until it is known by its name. Nobody counts routes from 0.
+            let path = format!("the {} {}: ", ordinal(index + 1), key.trim_end_matches('s'));
+            let at = value.span().start;
             if let DeValue::Table(table) = value.into_inner() {
                 sections.push(Section::new(self.reading, path, at, table));
             } else {
-                self.reading.wrong(at, format!("{path} allowed: a section"));
+                self.reading.wrong(
+                    at,
+                    format!("{path}it is no section; allowed: sections that begin with [[{key}]]"),
+                );
             }
         }
         sections
@@ -212,9 +231,46 @@ impl<'a, 'r> Section<'a, 'r> {
     pub(super) fn end(self) {
         for key in self.table.keys() {
             let known: Vec<_> = self.known.iter().copied().collect();
-            let problem =
-                format!("there is no {}{}; allowed: {}", self.path, key.get_ref(), known.join(", "));
-            self.reading.wrong(key.span().start, problem);
+            let said = key.get_ref();
+            let meant = match nearest(said, known.iter().copied()) {
+                Some(name) => format!(", did you mean `{name}`?"),
+                None => format!("; allowed: {}", known.join(", ")),
+            };
+            self.wrong_at(key.span().start, &format!("unknown key `{said}`{meant}"));
         }
+    }
+}
+
+fn type_of(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) | DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "an array",
+        DeValue::Table(_) => "a section",
+    }
+}
+
+/// 1st, 2nd, 3rd, 4th.
+fn ordinal(number: usize) -> String {
+    let ending = match (number % 10, number % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_said_in_their_order() {
+        let said = [1, 2, 3, 4, 11, 12, 13, 21, 102, 111].map(ordinal);
+        assert_eq!(said, ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th"]);
     }
 }

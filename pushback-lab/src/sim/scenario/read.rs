@@ -4,7 +4,10 @@ use std::{fmt, fs, path::Path, time::Duration};
 
 use include_dir::{Dir, include_dir};
 
-use super::{Coming, Recording, Scenario};
+use super::{
+    Coming, Recording, Scenario,
+    place::{Fault, Place, in_line},
+};
 
 /// A scenario that cannot be read, in one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,8 +55,14 @@ impl Scenario {
     /// As for a file.
     pub fn parse(name: &str, text: &str) -> Result<Self, ScenarioError> {
         let mut scenario: Scenario = toml::from_str(text).map_err(|error| {
-            let at = error.span().map_or(0, |span| span.start);
-            ScenarioError(in_line(text, at, error.message()))
+            let (problem, at) = (error.message(), error.span().map_or(0, |span| span.start));
+            // What the file itself lacks stands on no line of it.
+            let is_of_the_file = at == 0 && problem.starts_with("missing field");
+            ScenarioError(if is_of_the_file {
+                format!("at the top: {problem}, which stands before all tables")
+            } else {
+                in_line(text, text[..at.min(text.len())].matches('\n').count(), problem)
+            })
         })?;
         scenario.name = name.to_owned();
         scenario.shows = text
@@ -62,9 +71,11 @@ impl Scenario {
             .map(str::trim)
             .collect::<Vec<_>>()
             .join(" ");
-        scenario.check().map_err(|(key, problem)| {
-            let at = text.find(&key).unwrap_or(0);
-            ScenarioError(in_line(text, at, &problem))
+        scenario.check().map_err(|Fault { place, problem }| {
+            ScenarioError(match place.line(text) {
+                Some(index) => in_line(text, index, &problem),
+                None => format!("as a whole: {problem}"),
+            })
         })?;
         Ok(scenario)
     }
@@ -97,59 +108,55 @@ impl Scenario {
         self.phases.iter().map(|phase| phase.lasts.0).sum()
     }
 
-    /// What must hold between several keys; names the text near which the fault stands, and the fault.
-    fn check(&self) -> Result<(), (String, String)> {
-        let wrong = |key: &str, problem: String| Err((key.to_owned(), problem));
+    /// What must hold between several keys.
+    fn check(&self) -> Result<(), Fault> {
+        let wrong = |place: Place, problem: &str| Err(Fault { place, problem: problem.to_owned() });
         if self.shows.is_empty() {
-            return wrong(
-                "",
-                "the first line must be a comment that says what the scenario shows".to_owned(),
-            );
+            let problem = "the first line must be a comment that says what the scenario shows";
+            return wrong(Place::FirstLine, problem);
         }
         if self.stations.is_empty() || self.phases.is_empty() {
-            return wrong("", "allowed: at least one [[station]] and one [[phase]]".to_owned());
+            return wrong(Place::Whole, "allowed: at least one [[station]] and one [[phase]]");
         }
         if self.lasts() > LASTS_MAX {
-            return wrong("lasts", "all phases together last longer than is allowed: 2h".to_owned());
+            let problem = "all phases together last longer than is allowed: 2h";
+            return wrong(Place::Line("lasts"), problem);
+        }
+        if self.warmup.0 >= self.lasts() {
+            // Every limit would have 100 %, for none would have been asked anything.
+            let [warmup, lasts] = [self.warmup.0, self.lasts()].map(humantime::format_duration);
+            let problem = format!(
+                "warmup is {warmup} (5s, if none is given), and all phases together last {lasts}, so nothing would \
+                 count; allowed: a shorter warmup, or longer phases"
+            );
+            return wrong(Place::Line("warmup"), &problem);
         }
         if self.pause.is_some_and(|pause| pause.every.0 < PAUSE_EVERY_MIN || pause.lasts >= pause.every) {
             let problem = "allowed: at least 1ms from one pause to the next, and shorter pauses than that";
-            return wrong("pause", problem.to_owned());
+            return wrong(Place::Line("pause"), problem);
         }
-        for phase in &self.phases {
+        for (index, phase) in self.phases.iter().enumerate() {
+            let wrong = |key: &str, problem: &str| wrong(Place::InPhase(index, key.to_owned()), problem);
             if phase.rate.is_some() == phase.callers.is_some() {
-                return wrong("[[phase]]", "a phase has either a rate or callers".to_owned());
+                return wrong("[[phase]]", "a phase has either a rate or callers");
             }
             if phase.callers.is_some() && phase.think.is_none() {
                 // Whoever is refused at once would ask again at the same moment, for ever.
-                return wrong("callers", "callers have a time to think".to_owned());
+                return wrong("callers", "callers have a time to think");
             }
             if phase.arrivals != Coming::Poisson && phase.rate.is_none() {
-                return wrong("arrivals", "only a phase with a rate has arrivals".to_owned());
+                return wrong("arrivals", "only a phase with a rate has arrivals");
             }
             for name in phase.change.keys() {
                 if !self.stations.iter().any(|station| station.name == *name) {
                     let known: Vec<_> = self.stations.iter().map(|station| station.name.as_str()).collect();
                     let problem =
                         format!("there is no station '{name}' to change; allowed: {}", known.join(", "));
-                    return wrong(name, problem);
+                    return wrong(name, &problem);
                 }
             }
         }
         Ok(())
-    }
-}
-
-/// The line of the text in which a fault stands, with the fault.
-fn in_line(text: &str, at: usize, problem: &str) -> String {
-    let before = &text[..at.min(text.len())];
-    let number = before.matches('\n').count() + 1;
-    let line = text.lines().nth(number - 1).unwrap_or_default().trim();
-    let problem = problem.replace('\n', " ");
-    if line.is_empty() {
-        format!("line {number}: {problem}")
-    } else {
-        format!("line {number}: `{line}`: {problem}")
     }
 }
 

@@ -51,7 +51,7 @@ pub(super) fn route(
     mut section: Section<'_, '_>,
     folder: &Path,
     listeners: &Listeners,
-    shared: &[String],
+    shared: Option<&[String]>,
     gauges: &mut Vec<GaugeSettings>,
     names: &mut Vec<String>,
 ) -> Option<RouteSettings> {
@@ -66,14 +66,14 @@ pub(super) fn route(
     if let Some(name) = &name {
         section.rename(format!("routes.{name}."));
         names.push(name.clone());
-    } else if !section.had("name") {
+    } else if section.lacks("name") {
         section.wrong("a route needs a name");
     }
     let origin = section.read("to", |text| {
         let origin = Origin::parse(text)?;
         listeners.are_not(&origin).map(|()| origin)
     });
-    if !section.had("to") {
+    if section.lacks("to") {
         section.wrong("a route needs the URL of its service: to = \"http://HOST:PORT\"");
     }
     let own = name.clone().unwrap_or_default();
@@ -122,14 +122,15 @@ pub(super) fn route(
 fn gauge_of(
     name: &str,
     section: &mut Section<'_, '_>,
-    known: &[String],
+    known: Option<&[String]>,
     gauges: &mut Vec<GaugeSettings>,
 ) -> String {
     let own: Vec<_> = GAUGE_KEYS.into_iter().filter(|key| section.has(key)).collect();
-    let shared = section.read("gauge", |text| match known.iter().find(|name| *name == text) {
-        Some(name) => Ok(name.clone()),
-        None if known.is_empty() => Err("there are no [gauges.NAME]".to_owned()),
-        None => Err(format!("allowed: {}", known.join(", "))),
+    let is_known = |text: &str| known.is_none_or(|known| known.iter().any(|name| name == text));
+    let shared = section.read("gauge", |text| match known {
+        _ if is_known(text) => Ok(text.to_owned()),
+        Some([]) | None => Err("there are no [gauges.NAME]".to_owned()),
+        Some(known) => Err(format!("allowed: {}", known.join(", "))),
     });
     if section.had("gauge") {
         if !own.is_empty() {
@@ -142,7 +143,7 @@ fn gauge_of(
         return shared.unwrap_or_default();
     }
     let gauge = gauge(name.to_owned(), section);
-    if !name.is_empty() && known.iter().any(|known| known == name) {
+    if !name.is_empty() && known.is_some() && is_known(name) {
         section.wrong(&format!("there is a gauge of this name too; say gauge = {name:?} if it is meant"));
     }
     gauges.push(gauge);
