@@ -98,8 +98,8 @@ def press(browser, folder):
         labels = page.locator("figure:has(.places) .axis span").all_inner_texts()
         assert labels == ["0", "5", "10", "15"], f"from 0 to above the limit: {labels}"
         expect(page.locator("#refusals tbody tr").first.locator("td")).to_have_text(
-            [re.compile(" s ago"), "GET /request", "40", "demo", "no free slot"])
-        expect(page.locator(".reasons")).to_contain_text("Refused: no free slot")
+            [re.compile(" s ago"), "GET /request", "40", "demo", "no free place"])
+        expect(page.locator(".reasons")).to_contain_text("Refused: no free place")
         expect(page.locator(".times")).to_have_text(re.compile(r"p50\s\d+\sms, p95\s\d+\sms, p99\s\d+\sms"))
         expect(page.locator(".why")).to_have_text("Why the limit is 10: it is fixed, and only an operator changes it")
         label = page.locator("svg.places").get_attribute("aria-label")
