@@ -98,7 +98,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     introduce(address, &limit, work, patience);
 
     let (stop, stopped) = oneshot::channel::<()>();
-    let callers = Callers::of(address, work.capacity(), patience);
+    let callers = Callers::of(address, &gauge, work.capacity(), patience);
     let presence = Presence::default();
     tokio::spawn(stop_when_left(callers.watch_rate(), presence.watch(), {
         let callers = Arc::clone(&callers);

@@ -76,6 +76,11 @@ impl Board {
         row.episode = Some(Episode::new(self.episode, is_stream, now));
     }
 
+    /// Whether somebody waits for an answer.
+    pub(super) fn has_waiting(&self) -> bool {
+        self.waiting > 0
+    }
+
     /// One more call, if there is room for it.
     pub(super) fn begin(&mut self) -> Option<Waiting> {
         if self.waiting >= CALLERS_MAX {

@@ -36,6 +36,8 @@
     if (document.activeElement !== slider) slider.value = demo.rate;
     write(find("#demo-rate-shown"), String(demo.rate));
     find("#demo-on").checked = demo.backpressure;
+    find("#demo-send").disabled = demo.busy !== null;
+    write(find("#demo-hint"), demo.busy ?? "");
     while (calls.childElementCount > demo.calls.length) calls.lastElementChild.remove();
     const counts = {};
     [...demo.calls].forEach((letter, index) => {

@@ -90,6 +90,8 @@ def press(browser, folder):
         expect(page.locator("#demo-service")).to_contain_text("it can do 20 a second")
         button = page.get_by_role("button", name="Send 50 requests at once")
         button.click()
+        expect(button).to_be_disabled()
+        expect(page.locator("#demo-hint")).to_contain_text("a press begins with an empty service")
         wait_for(page, f"{cell('answered', WITH)} === '10' && {cell('refused', WITH)} === '40'", "ten are answered and forty refused")
         wait_for(page, f"{count('r')} === 40 && {count('a')} === 10", "each of them is seen")
         assert figures(page, WITH) == ["10", "40", "0"] and figures(page, WITHOUT) == ["–"] * 3
@@ -107,6 +109,7 @@ def press(browser, folder):
         page.screenshot(path=f"{folder}/pressed.png")
         page.get_by_role("switch").click()
         expect(page.locator(".badge.dry")).to_be_visible()
+        # The driver waits until it is enabled, as people do.
         button.click()
         wait_for(page, f"{cell('gave_up', WITHOUT)} === '50'", "all of them give up")
         assert figures(page, WITHOUT) == ["0", "0", "50"], "nobody is answered in time"
