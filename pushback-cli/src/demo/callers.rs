@@ -40,6 +40,7 @@ pub(super) struct Callers {
     pub(super) rate_max: u32,
     /// Calls a second.
     rate: watch::Sender<u32>,
+    has_backpressure: watch::Sender<bool>,
     board: Mutex<Board>,
 }
 
@@ -93,6 +94,7 @@ impl Callers {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is clamped")]
             rate_max: most.ceil() as u32,
             rate: watch::Sender::new(0),
+            has_backpressure: watch::Sender::new(true),
             board: Mutex::new(Board::new(SystemClock.now())),
         });
         tokio::spawn(Arc::clone(&callers).come());
@@ -107,6 +109,10 @@ impl Callers {
         self.rate.subscribe()
     }
 
+    pub(super) fn watch_backpressure(&self) -> watch::Receiver<bool> {
+        self.has_backpressure.subscribe()
+    }
+
     pub(super) fn set_rate(&self, rate: u32) {
         if self.rate.send_replace(rate) != rate {
             let mut board = self.locked();
@@ -117,8 +123,10 @@ impl Callers {
 
     /// Without backpressure, all are admitted, whatever the limit.
     pub(super) fn set_backpressure(&self, is_on: bool) {
-        self.gauge.set_dry_run(if is_on { DryRunMode::Off } else { DryRunMode::On });
-        self.locked().begin_anew(SystemClock.now(), is_on, self.rate() > 0);
+        if self.has_backpressure.send_replace(is_on) != is_on {
+            self.gauge.set_dry_run(if is_on { DryRunMode::Off } else { DryRunMode::On });
+            self.locked().begin_anew(SystemClock.now(), is_on, self.rate() > 0);
+        }
     }
 
     pub(super) fn seen(&self) -> Seen {

@@ -101,7 +101,7 @@ fn without_backpressure_hardly_anybody_is_answered_in_time() {
 }
 
 #[test]
-fn a_rate_ends_with_the_last_page() {
+fn a_rate_ends_with_the_last_page_and_backpressure_is_on_again() {
     let (_demo, url) = Server::demo(&["--work", "1ms"]);
     sees("leaves", &url, &[]);
 }

@@ -142,20 +142,23 @@ def switch(browser, folder):
 
 
 def leaves(browser, folder):
-    """The rate that somebody has set ends with their page."""
+    """The rate that somebody has set ends with their page, and what they have switched off is on again."""
     with browser.page() as page:
         page.get_by_role("slider").focus()
         page.keyboard.press("ArrowRight")
         wait_for(page, f"{count('a')} > 0", "somebody is answered")
-        assert rate(page.context) == 1
+        page.get_by_role("switch").click()
+        expect(page.locator(".badge.dry")).to_be_visible()
+        assert left_on(page.context) == (1, False)
     context = browser.browser.new_context(base_url=browser.origin)
     end = time.monotonic() + PATIENCE / 1000
-    while rate(context) != 0:
-        assert time.monotonic() < end, "the rate goes on though nobody looks"
+    while left_on(context) != (0, True):
+        assert time.monotonic() < end, f"{left_on(context)} though nobody looks"
 
 
-def rate(context):
-    return context.request.get("/demo").json()["rate"]
+def left_on(context):
+    demo = context.request.get("/demo").json()
+    return demo["rate"], demo["backpressure"]
 
 
 def change(browser, folder, token):

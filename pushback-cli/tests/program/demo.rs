@@ -77,3 +77,17 @@ fn a_press_waits_for_other_callers_and_for_the_end_of_the_rate() {
     let (status, said) = wants(&demo, &json!({"send": 50}));
     assert!(status == 409 && said.contains("slider"), "{said}");
 }
+
+/// Or whoever runs `load` next hears no 429, and does not see why.
+#[test]
+fn backpressure_is_on_again_soon_after_nobody_looks_any_more() {
+    let demo = Demo::start(&["--work", "1ms"]);
+    let mut page = send(&demo, "/events");
+    let mut first = [0; 1];
+    page.read_exact(&mut first).unwrap();
+    let (status, said) = wants(&demo, &json!({"backpressure": false}));
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((status, &said["backpressure"]), (200, &false.into()));
+    drop(page);
+    until(&demo, |state| state["backpressure"] == true);
+}
