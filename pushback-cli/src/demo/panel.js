@@ -3,6 +3,10 @@
   const NAMES = { w: "waiting", a: "answered", r: "refused", g: "gave up", f: "failed" };
   const calls = find("#demo-calls");
   const slider = find("#demo-rate");
+  // What operators call a dry run is the switch here.
+  const badge = find(".badge.dry", find("#gauge").content);
+  write(badge, "backpressure off");
+  badge.title = "Nobody is refused, and who would be is counted.";
   // How many answers were asked for: one that was asked for before a change must not undo it on the page.
   let asked = 0;
 
