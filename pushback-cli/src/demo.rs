@@ -5,6 +5,7 @@ mod callers;
 mod controls;
 mod figures;
 mod presence;
+mod press;
 mod service;
 mod sharing;
 

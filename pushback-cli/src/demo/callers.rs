@@ -23,6 +23,7 @@ use tokio::{
 use super::{
     board::{Board, Waiting},
     figures::{End, Figures},
+    press::Pressed,
 };
 
 /// The highest rate, as a multiple of what the service can do, and at all.
@@ -66,7 +67,9 @@ impl Busy {
 pub(super) struct Seen {
     /// Why a press has to wait, if it has to.
     pub(super) busy: Option<Busy>,
-    /// The last calls, a letter each.
+    /// The last presses, the newest first.
+    pub(super) presses: Vec<Pressed>,
+    /// The last calls of those who come all the time, a letter each.
     pub(super) letters: String,
     pub(super) with: Option<Figures>,
     pub(super) without: Option<Figures>,
@@ -95,7 +98,7 @@ impl Callers {
             rate_max: most.ceil() as u32,
             rate: watch::Sender::new(0),
             has_backpressure: watch::Sender::new(true),
-            board: Mutex::new(Board::new(SystemClock.now())),
+            board: Mutex::new(Board::new()),
         });
         tokio::spawn(Arc::clone(&callers).come());
         callers
@@ -132,7 +135,7 @@ impl Callers {
     pub(super) fn seen(&self) -> Seen {
         let board = self.locked();
         let [with, without] = board.figures(SystemClock.now());
-        Seen { busy: self.busy(&board), letters: board.letters(), with, without }
+        Seen { busy: self.busy(&board), presses: board.presses(), letters: board.letters(), with, without }
     }
 
     /// So many calls at once, to an empty service.
@@ -143,9 +146,7 @@ impl Callers {
             if let Some(busy) = self.busy(&board) {
                 return Err(busy);
             }
-            let has_backpressure = board.has_backpressure();
-            board.begin_anew(SystemClock.now(), has_backpressure, false);
-            (0..count).filter_map(|_| board.begin()).collect()
+            board.press(count as usize).collect()
         };
         press.into_iter().for_each(|waiting| self.send(waiting));
         Ok(())

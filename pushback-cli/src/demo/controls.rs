@@ -148,8 +148,10 @@ impl Controls {
             "in_flight": now.in_flight,
             // Why the button is not to be pressed now.
             "busy": seen.busy.map(Busy::as_str),
+            // The last presses, the newest first.
+            "presses": seen.presses,
+            // Those who come at the rate: the last of them, and what they got last, a second, each way.
             "calls": seen.letters,
-            // What callers got last, each way.
             "with": seen.with,
             "without": seen.without,
         })

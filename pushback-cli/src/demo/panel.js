@@ -1,7 +1,6 @@
 // The demo's controls, and what its callers see.
 {
   const NAMES = { w: "waiting", a: "answered", r: "refused", g: "gave up", f: "failed" };
-  const calls = find("#demo-calls");
   const slider = find("#demo-rate");
   // What operators call a dry run is the switch here.
   const badge = find(".badge.dry", find("#gauge").content);
@@ -42,16 +41,49 @@
     find("#demo-on").checked = demo.backpressure;
     find("#demo-send").disabled = demo.busy !== null;
     write(find("#demo-hint"), demo.busy ?? "");
-    while (calls.childElementCount > demo.calls.length) calls.lastElementChild.remove();
-    const counts = {};
-    [...demo.calls].forEach((letter, index) => {
-      const dot = calls.children[index] ?? calls.appendChild(document.createElement("i"));
-      if (dot.className !== letter) dot.className = letter;
-      counts[letter] = (counts[letter] ?? 0) + 1;
-    });
-    const said = Object.entries(counts).map(([letter, count]) => `${count} ${NAMES[letter]}`).join(", ");
-    calls.setAttribute("aria-label", said ? `the last requests: ${said}` : "no requests yet");
+    showPresses(demo.presses);
+    show(find("#demo-stream"), demo.calls !== "");
+    dots(find("#demo-calls"), demo.calls);
+    find("#demo-calls").setAttribute("aria-label", counted(demo.calls));
     compare(demo);
+  }
+
+  // A square for each call.
+  function dots(element, letters) {
+    while (element.childElementCount > letters.length) element.lastElementChild.remove();
+    [...letters].forEach((letter, index) => {
+      const dot = element.children[index] ?? element.appendChild(document.createElement("i"));
+      if (dot.className !== letter) dot.className = letter;
+    });
+  }
+
+  function counted(letters) {
+    const counts = {};
+    for (const letter of letters) counts[letter] = (counts[letter] ?? 0) + 1;
+    return Object.entries(counts).map(([letter, count]) => `${count} ${NAMES[letter]}`).join(", ");
+  }
+
+  // A row for each press, so that those with backpressure stand beside those without; the newest first.
+  function showPresses(presses) {
+    const rows = find("#demo-presses");
+    while (rows.childElementCount > presses.length) rows.lastElementChild.remove();
+    presses.forEach((press, index) => {
+      const row = rows.children[index] ?? rows.appendChild(find("#demo-press").content.firstElementChild.cloneNode(true));
+      write(find("b", row), `${press.backpressure ? "with" : "without"} backpressure:`);
+      write(find("span", row), became(press));
+      dots(find(".dots", row), press.calls);
+    });
+  }
+
+  // What became of a press, by counts of its callers.
+  function became({ waiting, answered, refused, gave_up, failed, p50_seconds }) {
+    const said = [];
+    // That nobody was answered is only known at the end.
+    if (answered || !waiting) said.push(`${answered} in time${answered ? ` (p50 ${time(p50_seconds)})` : ""}`);
+    for (const [count, name] of [[refused, "refused"], [gave_up, "gave up"], [failed, "failed"], [waiting, "waiting"]]) {
+      if (count) said.push(`${count} ${name}`);
+    }
+    return said.join(", ");
   }
 
   function describe({ workers, work_seconds, capacity, beyond, patience_seconds }) {
@@ -62,12 +94,14 @@
       + `Callers wait ${time(patience_seconds)} for an answer, then give up.`);
   }
 
-  // What callers got last with backpressure and without it, beside each other; the server keeps both.
+  // What the slider's callers got last with backpressure and without it, beside each other; the server keeps both.
   function compare(demo) {
     const ways = [demo.with, demo.without];
+    show(find("#demo-figures"), ways.some((figures) => figures !== null));
     ways.forEach((figures, at) => {
-      const shown = (name) => (figures ? (figures.per_second ? `${figures[name].toFixed(1)}/s` : number(figures[name])) : "–");
-      for (const name of ["answered", "refused", "gave_up", "failed"]) write(find(`#demo-${name}`).cells[at + 1], shown(name));
+      for (const name of ["answered", "refused", "gave_up", "failed"]) {
+        write(find(`#demo-${name}`).cells[at + 1], figures ? `${figures[name].toFixed(1)}/s` : "–");
+      }
       write(find("#demo-p50").cells[at + 1], typeof figures?.p50_seconds === "number" ? time(figures.p50_seconds) : "–");
       find("#demo-figures thead tr").cells[at + 1].classList.toggle("now", demo.backpressure === (at === 0));
     });

@@ -43,10 +43,14 @@ fn until(demo: &Demo, is_so: impl Fn(&Value) -> bool) -> Value {
 fn a_press_begins_with_an_empty_service_and_nothing_is_sent_before() {
     let demo = Demo::start(&[]);
     let press = json!({"send": 50});
+    // What became of the last press, and whether that was with backpressure.
     let got = || {
         let state = until(&demo, |state| state["busy"].is_null());
-        ["answered", "refused", "gave_up"].map(|name| state["with"][name].clone())
+        let last = &state["presses"][0];
+        let counts = ["answered", "refused", "gave_up"].map(|name| last[name].clone());
+        (last["backpressure"].clone(), counts)
     };
+    let with_it = || (true.into(), [10, 40, 0].map(Value::from));
     assert_eq!(wants(&demo, &press).0, 200);
     let (status, said) = wants(&demo, &press);
     assert_eq!(
@@ -54,7 +58,7 @@ fn a_press_begins_with_an_empty_service_and_nothing_is_sent_before() {
         (409, "Not while requests still run: a press begins with an empty service.")
     );
     assert_eq!(state(&demo)["busy"], said, "the page says it too");
-    assert_eq!(got(), [10.0, 40.0, 0.0], "the first one's callers alone");
+    assert_eq!(got(), with_it(), "the first one's callers alone");
 
     assert_eq!(wants(&demo, &json!({"backpressure": false, "send": 50})).0, 200);
     until(&demo, |state| state["in_flight"] == 10);
@@ -62,7 +66,21 @@ fn a_press_begins_with_an_empty_service_and_nothing_is_sent_before() {
     assert_eq!(wants(&demo, &press).0, 409, "they were let in, and still run");
     until(&demo, |state| state["busy"].is_null());
     assert_eq!(wants(&demo, &press).0, 200);
-    assert_eq!(got(), [10.0, 40.0, 0.0], "all ten places were free again");
+    assert_eq!(got(), with_it(), "all ten places were free again");
+}
+
+/// A reader must not be led to compare ten requests with nine a second.
+#[test]
+fn what_a_press_got_never_stands_beside_a_rate() {
+    let demo = Demo::start(&["--work", "1ms"]);
+    let ways = |state: &Value| ["with", "without"].map(|way| state[way].clone());
+    assert_eq!(wants(&demo, &json!({"send": 50})).0, 200);
+    let pressed = until(&demo, |state| state["busy"].is_null());
+    assert_eq!(ways(&pressed), [Value::Null, Value::Null], "{pressed}");
+    assert_eq!(pressed["presses"].as_array().unwrap().len(), 1);
+    assert_eq!(wants(&demo, &json!({"rate": 100})).0, 200);
+    let streamed = until(&demo, |state| state["with"]["answered"].as_f64().is_some_and(|rate| rate > 0.0));
+    assert_eq!(streamed["presses"], pressed["presses"], "its callers are none of the press");
 }
 
 #[test]
