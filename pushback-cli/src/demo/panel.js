@@ -108,7 +108,11 @@
     show(find("#demo-failed"), ways.some((figures) => figures?.failed > 0));
   }
 
-  find("#demo-send").addEventListener("click", () => want({ send: 50 }));
+  find("#demo-send").addEventListener("click", (event) => {
+    // At once, for whoever presses twice; each answer says anew whether it rests.
+    event.target.disabled = true;
+    want({ send: 50 });
+  });
   find("#demo-on").addEventListener("change", (event) => want({ backpressure: event.target.checked }));
   slider.addEventListener("input", () => {
     write(find("#demo-rate-shown"), slider.value);
