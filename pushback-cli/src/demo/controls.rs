@@ -146,6 +146,7 @@ impl Controls {
             "patience_seconds": self.callers.patience.as_secs_f64(),
             "backpressure": now.dry_run.is_none_or(|dry_run| !dry_run.on),
             "in_flight": now.in_flight,
+            "limit": now.limit,
             // Why the button is not to be pressed now.
             "busy": seen.busy.map(Busy::as_str),
             // The last presses, the newest first.

@@ -1,6 +1,8 @@
 // The demo's controls, and what its callers see.
 {
   const NAMES = { w: "waiting", a: "answered", r: "refused", g: "gave up", f: "failed" };
+  // So many callers come by one press.
+  const SENT = 50;
   const slider = find("#demo-rate");
   // What operators call a dry run is the switch here.
   const badge = find(".badge.dry", find("#gauge").content);
@@ -40,12 +42,21 @@
     write(find("#demo-rate-shown"), String(demo.rate));
     find("#demo-on").checked = demo.backpressure;
     find("#demo-send").disabled = demo.busy !== null;
-    write(find("#demo-hint"), demo.busy ?? "");
+    write(find("#demo-hint"), demo.busy ?? hint(demo));
     showPresses(demo.presses);
     show(find("#demo-stream"), demo.calls !== "");
     dots(find("#demo-calls"), demo.calls);
     find("#demo-calls").setAttribute("aria-label", counted(demo.calls));
     compare(demo);
+  }
+
+  // What to do next, until there is a press with backpressure and one without it.
+  function hint({ backpressure, limit, presses }) {
+    const has = (way) => presses.some((press) => press.backpressure === way);
+    if (has(true) && has(false)) return "";
+    if (has(backpressure)) return `Now switch backpressure ${backpressure ? "off" : "on"}, and press again.`;
+    const fit = limit < 1 ? "none fits" : limit === 1 ? "1 fits" : limit < SENT ? `${limit} fit` : "all fit";
+    return `Press it: ${SENT} callers come at once, ${backpressure ? fit : "and all are let in"}.`;
   }
 
   // A square for each call.
@@ -111,7 +122,7 @@
   find("#demo-send").addEventListener("click", (event) => {
     // At once, for whoever presses twice; each answer says anew whether it rests.
     event.target.disabled = true;
-    want({ send: 50 });
+    want({ send: SENT });
   });
   find("#demo-on").addEventListener("change", (event) => want({ backpressure: event.target.checked }));
   slider.addEventListener("input", () => {

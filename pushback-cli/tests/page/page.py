@@ -91,11 +91,13 @@ def press(browser, folder):
         expect(page.locator("#demo-service")).to_contain_text("it can do 20 a second")
         button = page.get_by_role("button", name="Send 50 requests at once")
         presses = page.get_by_role("list", name="presses").get_by_role("listitem")
+        hint = page.locator("#demo-hint")
         expect(presses).to_have_count(0)
+        expect(hint).to_have_text("Press it: 50 callers come at once, 10 fit.")
         # Whoever presses twice has pressed once, and nothing went wrong.
         button.dblclick()
         expect(button).to_be_disabled()
-        expect(page.locator("#demo-hint")).to_contain_text("a press begins with an empty service")
+        expect(hint).to_contain_text("a press begins with an empty service")
         with_it = re.compile(r"with backpressure: 10 in time \(p50 \d+ ms\), 40 refused$")
         expect(presses).to_have_text([with_it])
         expect(page.locator("#demo-problem")).to_be_empty()
@@ -112,12 +114,15 @@ def press(browser, folder):
         label = page.locator("svg.places").get_attribute("aria-label")
         assert re.fullmatch(r"In flight \d+ of 10, queued 0; in the last minute at most 10 at once", label), label
         page.screenshot(path=f"{folder}/pressed.png")
+        expect(hint).to_have_text("Now switch backpressure off, and press again.")
         page.get_by_role("switch").click()
         expect(page.locator(".badge:visible")).to_have_text(["backpressure off"])
+        expect(hint).to_have_text("Press it: 50 callers come at once, and all are let in.")
         # The driver waits until it is enabled, as people do.
         button.click()
         without = "without backpressure: 0 in time, 50 gave up"
         expect(presses).to_have_text([without, with_it])
+        expect(hint).to_be_empty()
         page.get_by_role("switch").click()
         button.click()
         # All places are free again, though nobody waited here for that.
