@@ -11,7 +11,7 @@ use super::{
 };
 
 /// So many of the last presses are shown, so that one with backpressure stands beside one without.
-const PRESSES: usize = 4;
+const PRESSES: usize = 3;
 /// So many of the last calls of a stream are shown one by one.
 const SHOWN: usize = 100;
 /// So many callers may be there at once; a machine has ports for more.

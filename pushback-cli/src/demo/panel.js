@@ -99,10 +99,10 @@
 
   function describe({ workers, work_seconds, capacity, beyond, patience_seconds }) {
     const can = capacity === null ? "" : `: it can do ${number(capacity)} a second`;
-    const more = beyond === "share" ? "all get slower, for they share the workers" : "those who are let in wait for a worker";
+    const more = beyond === "share" ? "all get slower" : "those who are let in wait for a worker";
     write(find("#demo-service"),
-      `The service has ${workers} workers and works ${time(work_seconds)} for a request${can}. Beyond ${workers} at once, ${more}. `
-      + `Callers wait ${time(patience_seconds)} for an answer, then give up.`);
+      `The service has ${workers} workers and takes ${time(work_seconds)} for a request${can}. Beyond ${workers} at once, ${more}. `
+      + `Callers give up after ${time(patience_seconds)}.`);
   }
 
   // What the slider's callers got last with backpressure and without it, beside each other; the server keeps both.

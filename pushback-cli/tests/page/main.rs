@@ -112,6 +112,12 @@ fn the_page_is_seen_on_a_desk_in_the_dark_and_on_a_phone() {
     sees("looks", &url, &[]);
 }
 
+#[test]
+fn the_first_plot_is_in_sight_on_a_small_screen() {
+    let (_demo, url) = Server::demo(&[]);
+    sees("laptop", &url, &[]);
+}
+
 /// A scenario on the page of a proxy with this limit and this token.
 fn sees_with_token(scenario: &str, limit: &str) {
     const TOKEN: &str = "correct-horse-battery";

@@ -331,6 +331,22 @@ def send_and_wait(page):
     expect(button).to_be_enabled()
 
 
+def laptop(browser, folder):
+    """On a small screen, the first plot is in sight beside the controls, also once all was tried."""
+    with browser.page(viewport={"width": 1280, "height": 720}) as page:
+        plot = page.locator("svg.places")
+        expect(plot).to_be_in_viewport(ratio=1)
+        for is_on in (True, False, True):
+            ask_demo(page, {"backpressure": is_on})
+            send_and_wait(page)
+        ask_demo(page, {"rate": 40})
+        expect(page.locator("#demo-figures")).to_be_visible()
+        wait_for(page, "document.querySelectorAll('#demo-calls i').length === 100", "as many are shown as ever")
+        page.screenshot(path=f"{folder}/laptop.png")
+        expect(page.get_by_role("list", name="presses").get_by_role("listitem")).to_have_count(3)
+        expect(plot).to_be_in_viewport(ratio=1)
+
+
 def looks(browser, folder):
     """Light, dark, and on a small phone, with everything in sight and nothing beside the screen."""
     desk, phone = {"width": 1200, "height": 900}, {"width": 320, "height": 640}
