@@ -384,7 +384,7 @@ def looks(browser, folder):
 def picture(browser, folder):
     """Not a test: the README's picture. A press with backpressure and one without it; then twice what the service can do, with backpressure,
     without it, and with it again."""
-    with browser.page(viewport={"width": 1100, "height": 700}) as page:
+    with browser.page(viewport={"width": 1100, "height": 764}) as page:
         send_and_wait(page)
         ask_demo(page, {"backpressure": False})
         send_and_wait(page)
