@@ -5,6 +5,7 @@ mod callers;
 mod controls;
 mod figures;
 mod presence;
+mod press;
 mod service;
 mod sharing;
 
@@ -15,7 +16,7 @@ use tokio::{sync::oneshot, time::timeout};
 
 use self::{
     callers::Callers,
-    presence::{Presence, stop_when_left},
+    presence::{Presence, set_back_when_left},
     service::{Beyond, Work},
 };
 
@@ -41,7 +42,7 @@ const CONNECTIONS_GRACE: Duration = Duration::from_secs(1);
 
 /// Run a small service behind a gauge, and see it refuse what it cannot do.
 ///
-/// `/` is a page that shows it live, with a button that sends 50 requests, a slider that sends so many a second, and a switch that takes the gauge away: what callers get with backpressure and without it stands beside each other. `GET /request` works for a while inside the gauge and answers `200 done`; above the limit it answers 429 at once.
+/// `/` is a page that shows it live, with a button that sends 50 requests, a slider that sends so many a second, and a switch that takes the gauge away: what callers get with backpressure and without it stands beside each other. Three seconds after the last page is closed, the slider is at 0 and backpressure on again. `GET /request` works for a while inside the gauge and answers `200 done`; above the limit it answers 429 at once.
 /// Ctrl-C and SIGTERM drain: what runs is finished, nothing new is admitted.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -98,11 +99,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     introduce(address, &limit, work, patience);
 
     let (stop, stopped) = oneshot::channel::<()>();
-    let callers = Callers::of(address, work.capacity(), patience);
+    let callers = Callers::of(address, &gauge, work.capacity(), patience);
     let presence = Presence::default();
-    tokio::spawn(stop_when_left(callers.watch_rate(), presence.watch(), {
+    tokio::spawn(set_back_when_left(callers.watch_rate(), 0, presence.watch(), {
         let callers = Arc::clone(&callers);
         move || callers.set_rate(0)
+    }));
+    tokio::spawn(set_back_when_left(callers.watch_backpressure(), true, presence.watch(), {
+        let callers = Arc::clone(&callers);
+        move || callers.set_backpressure(true)
     }));
     let controls = controls::router(&gauge, &callers, work, &presence, address);
     let pages = service::router(&gauge, work).merge(controls);

@@ -10,10 +10,14 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use pushback::{DryRunMode, PressureGauge, dashboard::Dashboard};
+use pushback::{PressureGauge, dashboard::Dashboard};
 use serde_json::{Map, Value, json};
 
-use super::{callers::Callers, presence::Presence, service::Work};
+use super::{
+    callers::{Busy, Callers},
+    presence::Presence,
+    service::Work,
+};
 use crate::origin::{self, Reach};
 
 /// So many requests may be sent at once.
@@ -71,7 +75,7 @@ async fn control(
     let Json(wanted) = wanted.map_err(|error| (error.status(), error.body_text()))?;
     let wanted = Wanted::read(&wanted, controls.callers.rate_max);
     let wanted = wanted.map_err(|problem| (StatusCode::BAD_REQUEST, problem))?;
-    controls.make(&wanted);
+    controls.make(&wanted).map_err(|busy| (StatusCode::CONFLICT, busy.as_str().to_owned()))?;
     Ok(Json(controls.shown()))
 }
 
@@ -118,18 +122,15 @@ impl Wanted {
 }
 
 impl Controls {
-    fn make(&self, wanted: &Wanted) {
+    /// The press is the last, so that it is of what was set with it.
+    fn make(&self, wanted: &Wanted) -> Result<(), Busy> {
         if let Some(is_on) = wanted.backpressure {
-            // Without backpressure means: all are admitted, whatever the limit.
-            self.gauge.set_dry_run(if is_on { DryRunMode::Off } else { DryRunMode::On });
             self.callers.set_backpressure(is_on);
         }
         if let Some(rate) = wanted.rate {
             self.callers.set_rate(rate);
         }
-        if let Some(count) = wanted.send {
-            self.callers.send_at_once(count);
-        }
+        wanted.send.map_or(Ok(()), |count| self.callers.press(count))
     }
 
     fn shown(&self) -> Value {
@@ -145,8 +146,13 @@ impl Controls {
             "patience_seconds": self.callers.patience.as_secs_f64(),
             "backpressure": now.dry_run.is_none_or(|dry_run| !dry_run.on),
             "in_flight": now.in_flight,
+            "limit": now.limit,
+            // Why the button is not to be pressed now.
+            "busy": seen.busy.map(Busy::as_str),
+            // The last presses, the newest first.
+            "presses": seen.presses,
+            // Those who come at the rate: the last of them, and what they got last, a second, each way.
             "calls": seen.letters,
-            // What callers got last, each way.
             "with": seen.with,
             "without": seen.without,
         })

@@ -1,11 +1,11 @@
-//! What callers got between two changes, in figures that can be laid beside those of other times.
+//! What callers who come all the time got between two changes, in figures that can be laid beside those of other times.
 
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
-/// Figures of callers who come all the time are those of so long, which is soon enough to see a change come and go.
+/// Figures are those of so long, which is soon enough to see a change come and go.
 const WINDOW: Duration = Duration::from_secs(3);
 /// Of less time, figures a second would be chance.
 const WINDOW_MIN: Duration = Duration::from_secs(1);
@@ -20,11 +20,22 @@ pub(super) enum End {
     Failed,
 }
 
-/// What callers got.
+impl End {
+    /// For those who wait, too.
+    pub(super) fn letter(end: Option<End>) -> char {
+        match end {
+            None => 'w',
+            Some(End::Answered) => 'a',
+            Some(End::Refused) => 'r',
+            Some(End::GaveUp) => 'g',
+            Some(End::Failed) => 'f',
+        }
+    }
+}
+
+/// What callers got, a second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
 pub(super) struct Figures {
-    /// Whether the counts are a second, for callers who come all the time, or of all who were sent.
-    pub(super) per_second: bool,
     pub(super) answered: f64,
     pub(super) refused: f64,
     pub(super) gave_up: f64,
@@ -37,38 +48,34 @@ pub(super) struct Figures {
 #[derive(Debug)]
 pub(super) struct Episode {
     number: u64,
-    /// Whether calls come all the time, or were sent at once.
-    is_stream: bool,
     began: Instant,
-    /// When the next began.
+    /// When there was another change.
     ended: Option<Instant>,
-    /// When and how calls ended, and after how long: of a stream the last ones, else all of them.
+    /// When and how the last calls ended, and after how long.
     ends: VecDeque<(Instant, End, Duration)>,
 }
 
 impl Episode {
-    pub(super) fn new(number: u64, is_stream: bool, now: Instant) -> Self {
-        Episode { number, is_stream, began: now, ended: None, ends: VecDeque::new() }
+    pub(super) fn new(number: u64, now: Instant) -> Self {
+        Episode { number, began: now, ended: None, ends: VecDeque::new() }
     }
 
     pub(super) fn number(&self) -> u64 {
         self.number
     }
 
-    /// Calls that began in it may still come to their end, but no others begin.
+    /// No other calls begin in it.
     pub(super) fn end(&mut self, now: Instant) {
         self.ended.get_or_insert(now);
     }
 
     pub(super) fn add(&mut self, now: Instant, end: End, took: Duration) {
-        if self.is_stream {
-            // What becomes of a stream's calls once no others come is not what it was like.
-            if self.ended.is_some() {
-                return;
-            }
-            while self.ends.front().is_some_and(|(at, ..)| *at + WINDOW < now) {
-                self.ends.pop_front();
-            }
+        // What becomes of the calls once no others come is not what it was like.
+        if self.ended.is_some() {
+            return;
+        }
+        while self.ends.front().is_some_and(|(at, ..)| *at + WINDOW < now) {
+            self.ends.pop_front();
         }
         self.ends.push_back((now, end, took));
     }
@@ -77,31 +84,29 @@ impl Episode {
     pub(super) fn figures(&self, now: Instant) -> Option<Figures> {
         let now = self.ended.unwrap_or(now);
         let passed = now.saturating_duration_since(self.began).min(WINDOW);
-        let is_enough = if self.is_stream { passed >= WINDOW_MIN } else { !self.ends.is_empty() };
-        if !is_enough {
+        if passed < WINDOW_MIN {
             return None;
         }
-        let counts = |at: &Instant| !self.is_stream || *at + passed > now;
         let of = |wanted: End| {
-            let ends = self.ends.iter().filter(move |(at, end, _)| *end == wanted && counts(at));
+            let ends = self.ends.iter().filter(move |(at, end, _)| *end == wanted && *at + passed > now);
             ends.map(|(.., took)| *took)
         };
-        let count = |end: End| {
-            let count = of(end).count() as f64;
-            if self.is_stream { count / passed.as_secs_f64() } else { count }
-        };
-        let mut answered: Vec<Duration> = of(End::Answered).collect();
-        answered.sort_unstable();
-        let half = answered.get(answered.len().saturating_sub(1) / 2);
+        let rate = |end: End| of(end).count() as f64 / passed.as_secs_f64();
         Some(Figures {
-            per_second: self.is_stream,
-            answered: count(End::Answered),
-            refused: count(End::Refused),
-            gave_up: count(End::GaveUp),
-            failed: count(End::Failed),
-            p50_seconds: half.map(Duration::as_secs_f64),
+            answered: rate(End::Answered),
+            refused: rate(End::Refused),
+            gave_up: rate(End::GaveUp),
+            failed: rate(End::Failed),
+            p50_seconds: half(of(End::Answered)),
         })
     }
+}
+
+/// So many seconds, which half of these times do not exceed.
+pub(super) fn half(times: impl Iterator<Item = Duration>) -> Option<f64> {
+    let mut times: Vec<Duration> = times.collect();
+    times.sort_unstable();
+    times.get(times.len().saturating_sub(1) / 2).map(Duration::as_secs_f64)
 }
 
 #[cfg(test)]
@@ -115,26 +120,9 @@ mod tests {
     }
 
     #[test]
-    fn of_calls_that_were_sent_at_once_all_count_whenever_they_end() {
+    fn only_the_last_seconds_count_and_none_behind_the_end() {
         let start = ManualClock::new().now();
-        let mut press = Episode::new(1, false, start);
-        assert_eq!(press.figures(start), None);
-        for _ in 0..40 {
-            press.add(start + millis(5), End::Refused, millis(5));
-        }
-        press.end(start + millis(100));
-        for late in 0..10 {
-            press.add(start + millis(500 + late), End::Answered, millis(500 + late));
-        }
-        let expected =
-            Figures { answered: 10.0, refused: 40.0, p50_seconds: Some(0.504), ..Figures::default() };
-        assert_eq!(press.figures(start + millis(60_000)), Some(expected));
-    }
-
-    #[test]
-    fn of_a_stream_only_the_last_seconds_count_and_none_behind_its_end() {
-        let start = ManualClock::new().now();
-        let mut stream = Episode::new(1, true, start);
+        let mut stream = Episode::new(1, start);
         // Twenty a second are answered for ten seconds, and then nobody.
         for tick in 1..=200 {
             stream.add(start + millis(50 * tick), End::Answered, millis(500));
@@ -142,7 +130,7 @@ mod tests {
         assert_eq!(stream.figures(start + millis(999)), None);
         let now = start + millis(10_000);
         let figures = stream.figures(now).unwrap();
-        assert_eq!((figures.per_second, figures.answered, figures.p50_seconds), (true, 20.0, Some(0.5)));
+        assert_eq!((figures.answered, figures.p50_seconds), (20.0, Some(0.5)));
         for tick in 1..=120 {
             stream.add(now + millis(25 * tick), End::GaveUp, millis(1_250));
         }

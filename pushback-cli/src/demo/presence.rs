@@ -1,4 +1,4 @@
-//! Whether anybody has the page open, and what ends when nobody has any more.
+//! Whether anybody has the page open, and what is as usual again when nobody has any more.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,7 +6,7 @@ use axum::{body::Body, response::Response};
 use http_body_util::BodyExt;
 use tokio::{sync::watch, time::sleep};
 
-/// How long nobody must look until the rate ends: long enough for a page to be loaded anew.
+/// How long nobody must look until all is as usual: long enough for a page to be loaded anew.
 const LEFT: Duration = Duration::from_secs(3);
 
 /// How many pages are open. A page holds its stream of events as long as it is, and so does `pushback top`.
@@ -47,19 +47,23 @@ impl Drop for Page {
     }
 }
 
-/// Stops the rate whenever it goes on and nobody looked for a while: a load that somebody has forgotten would keep a machine busy until it
-/// is found. Ends with whatever has the rate or the pages.
-pub(super) async fn stop_when_left(
-    mut rate: watch::Receiver<u32>,
+/// Sets something back whenever it is not as usual and nobody looked for a while. A load that somebody has forgotten would keep a machine
+/// busy until it is found, and backpressure that somebody has switched off would mislead whoever tries the service next. Ends with
+/// whatever has the setting or the pages.
+pub(super) async fn set_back_when_left<T: PartialEq>(
+    mut setting: watch::Receiver<T>,
+    usual: T,
     mut pages: watch::Receiver<usize>,
-    stop: impl Fn(),
+    set_back: impl Fn(),
 ) {
-    while rate.wait_for(|rate| *rate > 0).await.is_ok() && pages.wait_for(|pages| *pages == 0).await.is_ok() {
+    while setting.wait_for(|now| *now != usual).await.is_ok()
+        && pages.wait_for(|pages| *pages == 0).await.is_ok()
+    {
         tokio::select! {
-            () = sleep(LEFT) => stop(),
-            // Whoever looks, or sets the rate, is there.
+            () = sleep(LEFT) => set_back(),
+            // Whoever looks, or sets it, is there.
             _ = pages.wait_for(|pages| *pages > 0) => (),
-            _ = rate.changed() => (),
+            _ = setting.changed() => (),
         }
     }
 }
@@ -82,7 +86,7 @@ mod tests {
                 rate.send_replace(0);
             }
         };
-        tokio::spawn(stop_when_left(rate.subscribe(), presence.watch(), stop));
+        tokio::spawn(set_back_when_left(rate.subscribe(), 0, presence.watch(), stop));
         (seen, presence)
     }
 

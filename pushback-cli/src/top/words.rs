@@ -4,12 +4,12 @@ use std::{borrow::Cow, time::Duration};
 
 /// Why requests are refused, as people say it; the page has the same. Metrics and logs have the names.
 const REASONS: [(&str, &str); 7] = [
-    ("full", "no free slot"),
+    ("full", "no free place"),
     ("queue_full", "queue full"),
     ("queue_timeout", "waited too long in the queue"),
     ("deadline_passed", "its own deadline passed"),
     ("displaced", "made way for a more important one"),
-    ("cost_above_limit", "needs more slots than the limit has"),
+    ("cost_above_limit", "needs more places than the limit has"),
     ("closed", "shutting down"),
 ];
 

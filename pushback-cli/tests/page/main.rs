@@ -101,7 +101,7 @@ fn without_backpressure_hardly_anybody_is_answered_in_time() {
 }
 
 #[test]
-fn a_rate_ends_with_the_last_page() {
+fn a_rate_ends_with_the_last_page_and_backpressure_is_on_again() {
     let (_demo, url) = Server::demo(&["--work", "1ms"]);
     sees("leaves", &url, &[]);
 }
@@ -110,6 +110,12 @@ fn a_rate_ends_with_the_last_page() {
 fn the_page_is_seen_on_a_desk_in_the_dark_and_on_a_phone() {
     let (_demo, url) = Server::demo(&["--limit", "auto", "--work", "100ms"]);
     sees("looks", &url, &[]);
+}
+
+#[test]
+fn the_first_plot_is_in_sight_on_a_small_screen() {
+    let (_demo, url) = Server::demo(&[]);
+    sees("laptop", &url, &[]);
 }
 
 /// A scenario on the page of a proxy with this limit and this token.

@@ -1,5 +1,6 @@
 //! The program as its users run it: a process of its own, real clients, real signals.
 
+mod demo;
 mod open;
 mod outputs;
 #[path = "../proxy/stuck.rs"]
@@ -152,10 +153,14 @@ fn take_a_place(demo: &Demo) -> TcpStream {
     }
 }
 
+fn connect(demo: &Demo) -> (TcpStream, &str) {
+    let address = demo.address.strip_prefix("http://").unwrap();
+    (TcpStream::connect(address).unwrap(), address)
+}
+
 /// Sends a request whose connection ends with its answer.
 fn send(demo: &Demo, path: &str) -> TcpStream {
-    let address = demo.address.strip_prefix("http://").unwrap();
-    let mut connection = TcpStream::connect(address).unwrap();
+    let (mut connection, address) = connect(demo);
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     connection.write_all(request.as_bytes()).unwrap();
     connection

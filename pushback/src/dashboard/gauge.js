@@ -80,8 +80,9 @@ class GaugeCard {
   explain(gauge) {
     const { element, history } = this;
     write(find(".why", element), `Why the limit is ${gauge.limit.toLocaleString("en")}: ${why(gauge)}`);
+    // A reason for which nobody is refused any more is none of now.
     const rates = (prefix) => Object.keys(history.frames.at(-1).counts)
-      .filter((name) => name.startsWith(prefix))
+      .filter((name) => name.startsWith(prefix) && history.rate(name) > 0)
       .map((name) => `${words(name.slice(prefix.length))} ${rate(history.rate(name))}/s`)
       .join(", ");
     const [refused, would] = [rates("by "), gauge.dry_run?.on ? rates("would ") : ""];

@@ -40,12 +40,12 @@ function ago(seconds) {
 
 // Why requests are refused, as people say it; `pushback top` has the same. Metrics and logs have the names.
 const REASONS = {
-  full: "no free slot",
+  full: "no free place",
   queue_full: "queue full",
   queue_timeout: "waited too long in the queue",
   deadline_passed: "its own deadline passed",
   displaced: "made way for a more important one",
-  cost_above_limit: "needs more slots than the limit has",
+  cost_above_limit: "needs more places than the limit has",
   closed: "shutting down",
 };
 const words = (name) => REASONS[name] ?? name.replaceAll("_", " ");
