@@ -34,9 +34,10 @@ const WAIT_MAX: Duration = Duration::from_secs(1);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line {
-    capacity: Option<u32>,
-    wait_max: Duration,
+    capacity: u32,
+    is_as_long_as_the_limit: bool,
     discipline: Kind,
+    wait_max: Duration,
 }
 
 impl Line {
@@ -64,7 +65,7 @@ impl Line {
 
     /// A line that takes bursts and does not stand, of up to `capacity` calls, 0 to [`u32::MAX`].
     ///
-    /// Whoever came first is next. Once everybody has waited for longer than the *target* for four
+    /// Whoever came first is next. Once everybody has waited for longer than the *target* for three
     /// targets on end, nobody waits for more than two, and whoever does is refused with
     /// [`Reason::WaitedTooLong`]. The target is the time of ten turns, or that of a call if that is
     /// longer, and is measured while calls wait. So there is nothing to set.
@@ -91,13 +92,13 @@ impl Line {
     }
 
     const fn of(discipline: Kind, capacity: u32) -> Self {
-        Line { capacity: Some(capacity), wait_max: WAIT_MAX, discipline }
+        Line { capacity, is_as_long_as_the_limit: false, discipline, wait_max: WAIT_MAX }
     }
 
     /// A line as long as the limit is at the time, with a longest wait of 1 s: the default of every
     /// gauge.
     pub const fn as_long_as_the_limit() -> Self {
-        Line { capacity: None, wait_max: WAIT_MAX, discipline: Kind::Fifo }
+        Line { is_as_long_as_the_limit: true, ..Line::fifo(0) }
     }
 
     /// How long a call waits at most.
@@ -112,13 +113,13 @@ impl Line {
     }
 
     pub(crate) fn capacity(&self, limit: u32) -> u32 {
-        self.capacity.unwrap_or(limit)
+        if self.is_as_long_as_the_limit { limit } else { self.capacity }
     }
 
     /// Whether it was made so that nobody waits in it.
     #[cfg(feature = "tracing")]
     pub(crate) fn is_for_nobody(&self) -> bool {
-        self.capacity == Some(0)
+        !self.is_as_long_as_the_limit && self.capacity == 0
     }
 
     pub(crate) fn wait_max(&self) -> Duration {

@@ -63,3 +63,33 @@ impl Kind {
         }
     }
 }
+
+#[cfg(all(test, not(pushback_loom)))]
+mod testing {
+    use super::*;
+
+    pub(super) fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    /// A moment of a line that is not there.
+    pub(super) struct Seen {
+        pub(super) now: Instant,
+        pub(super) usual_wait: Option<Duration>,
+        pub(super) oldest_wait: Option<Duration>,
+    }
+
+    impl Moment for Seen {
+        fn now(&self) -> Instant {
+            self.now
+        }
+
+        fn usual_wait(&self) -> Option<Duration> {
+            self.usual_wait
+        }
+
+        fn oldest_wait(&self) -> Option<Duration> {
+            self.oldest_wait
+        }
+    }
+}

@@ -44,3 +44,38 @@ impl Pace {
         known.then(|| Duration::try_from_secs_f64(wait).unwrap_or(Duration::MAX))
     }
 }
+
+#[cfg(all(test, not(pushback_loom)))]
+mod tests {
+    use super::*;
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    /// So many turns, so long after each other.
+    fn paced(pace: &mut Pace, begin: Instant, turns: u64, apart: u64, places: u32) {
+        pace.line_begins(begin);
+        for turn in 1..=turns {
+            pace.handed_on(begin + ms(turn * apart), places);
+        }
+    }
+
+    #[test]
+    fn the_usual_wait_is_ten_turns_or_the_time_of_a_call() {
+        let (begin, mut pace) = (Instant::now(), Pace::default());
+        paced(&mut pace, begin, 7, 2, 1);
+        assert_eq!(pace.usual_wait(1), None, "too few turns to know");
+        paced(&mut pace, begin + ms(1000), 8, 2, 1);
+        // The time between the two lines is no turn.
+        assert_eq!(pace.usual_wait(1).map(|wait| wait.as_millis()), Some(20));
+        assert_eq!(pace.usual_wait(50).map(|wait| wait.as_millis()), Some(100));
+    }
+
+    #[test]
+    fn a_dear_call_takes_as_many_turns_as_places() {
+        let (begin, mut pace) = (Instant::now(), Pace::default());
+        paced(&mut pace, begin, 8, 40, 4);
+        assert_eq!(pace.usual_wait(4).map(|wait| wait.as_millis()), Some(100));
+    }
+}

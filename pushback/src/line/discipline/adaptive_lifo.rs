@@ -39,3 +39,31 @@ impl Discipline for AdaptiveLifo {
         self.wait_max = stands.then(|| WAIT_MAX * usual);
     }
 }
+
+#[cfg(all(test, not(pushback_loom)))]
+mod tests {
+    use super::*;
+    use crate::line::discipline::testing::{Seen, ms};
+
+    #[test]
+    fn the_newest_is_next_while_the_line_stands_and_the_oldest_otherwise() {
+        let (begin, mut line) = (Instant::now(), AdaptiveLifo::default());
+        let mut look = |at, wait: Option<u64>| {
+            line.look(&Seen { now: begin + ms(at), usual_wait: Some(ms(10)), oldest_wait: wait.map(ms) });
+            (line.next(), line.wait_max())
+        };
+        assert_eq!(look(0, Some(0)), (Next::Oldest, None));
+        assert_eq!(look(39, Some(1)), (Next::Oldest, None));
+        assert_eq!(look(40, Some(1)), (Next::Newest, Some(ms(20))), "it was not empty for four usual waits");
+        assert_eq!(look(90, Some(19)), (Next::Newest, Some(ms(20))));
+        assert_eq!(look(91, None), (Next::Oldest, None));
+        assert_eq!(look(92, Some(0)), (Next::Oldest, None));
+    }
+
+    #[test]
+    fn it_is_a_plain_line_until_it_is_known_what_is_long() {
+        let mut line = AdaptiveLifo::default();
+        line.look(&Seen { now: Instant::now(), usual_wait: None, oldest_wait: Some(ms(5000)) });
+        assert_eq!((line.next(), line.wait_max()), (Next::Oldest, None));
+    }
+}

@@ -15,7 +15,7 @@ use super::{Discipline, Moment, Next};
 /// The target, in waits of a short line.
 const TARGET: u32 = 1;
 /// The interval, in targets.
-const INTERVAL: u32 = 4;
+const INTERVAL: u32 = 3;
 /// How long anybody may wait in a line that stands, in targets.
 const SLOUGH: u32 = 2;
 
@@ -59,5 +59,46 @@ impl Discipline for Codel {
             }
             Some(interval) => interval.shortest = interval.shortest.min(wait),
         }
+    }
+}
+
+#[cfg(all(test, not(pushback_loom)))]
+mod tests {
+    use super::*;
+    use crate::line::discipline::testing::{Seen, ms};
+
+    /// The target is 10 ms here, an interval 30 ms.
+    fn looked_at(waits: &[(u64, Option<u64>)]) -> Codel {
+        let (begin, mut codel) = (Instant::now(), Codel::default());
+        for (at, wait) in waits {
+            codel.look(&Seen { now: begin + ms(*at), usual_wait: Some(ms(10)), oldest_wait: wait.map(ms) });
+        }
+        codel
+    }
+
+    #[test]
+    fn a_line_stands_once_the_shortest_wait_of_an_interval_is_above_the_target() {
+        let before = [(0, Some(11)), (20, Some(31)), (29, Some(40))];
+        assert_eq!(looked_at(&before).wait_max(), None, "the interval runs on");
+        let stands = [&before[..], &[(30, Some(41))]].concat();
+        assert_eq!(looked_at(&stands).wait_max(), Some(ms(20)));
+        let goes_on = [&stands[..], &[(50, Some(12)), (60, Some(20))]].concat();
+        assert_eq!(looked_at(&goes_on).wait_max(), Some(ms(20)), "the next was above it, too");
+    }
+
+    #[test]
+    fn one_short_wait_in_an_interval_is_a_burst() {
+        let burst = [(0, Some(30)), (20, Some(9)), (30, Some(30))];
+        assert_eq!(looked_at(&burst).wait_max(), None);
+        let over = [(0, Some(11)), (30, Some(41)), (50, Some(10)), (60, Some(20))];
+        assert_eq!(looked_at(&over).wait_max(), None, "exactly the target is not above it");
+    }
+
+    #[test]
+    fn an_empty_line_does_not_stand() {
+        let emptied = [(0, Some(11)), (30, Some(41)), (31, None)];
+        assert_eq!(looked_at(&emptied).wait_max(), None);
+        let begins_anew = [&emptied[..], &[(32, Some(30)), (61, Some(40))]].concat();
+        assert_eq!(looked_at(&begins_anew).wait_max(), None);
     }
 }
