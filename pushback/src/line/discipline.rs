@@ -67,6 +67,12 @@ impl Kind {
 #[cfg(all(test, not(pushback_loom)))]
 mod testing {
     use super::*;
+    use crate::clock::{Clock, ManualClock};
+
+    /// A beginning.
+    pub(super) fn now() -> Instant {
+        ManualClock::new().now()
+    }
 
     pub(super) fn ms(ms: u64) -> Duration {
         Duration::from_millis(ms)

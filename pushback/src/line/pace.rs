@@ -48,6 +48,7 @@ impl Pace {
 #[cfg(all(test, not(pushback_loom)))]
 mod tests {
     use super::*;
+    use crate::clock::{Clock, ManualClock};
 
     fn ms(ms: u64) -> Duration {
         Duration::from_millis(ms)
@@ -63,7 +64,7 @@ mod tests {
 
     #[test]
     fn the_usual_wait_is_ten_turns_or_the_time_of_a_call() {
-        let (begin, mut pace) = (Instant::now(), Pace::default());
+        let (begin, mut pace) = (ManualClock::new().now(), Pace::default());
         paced(&mut pace, begin, 7, 2, 1);
         assert_eq!(pace.usual_wait(1), None, "too few turns to know");
         paced(&mut pace, begin + ms(1000), 8, 2, 1);
@@ -74,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_dear_call_takes_as_many_turns_as_places() {
-        let (begin, mut pace) = (Instant::now(), Pace::default());
+        let (begin, mut pace) = (ManualClock::new().now(), Pace::default());
         paced(&mut pace, begin, 8, 40, 4);
         assert_eq!(pace.usual_wait(4).map(|wait| wait.as_millis()), Some(100));
     }

@@ -92,7 +92,12 @@ impl Queue {
 
     /// Whether a call of this level would be next, before others that wait.
     pub(crate) fn would_be_passed_by(&self, level: u8) -> bool {
-        self.waiting.first_key_value().is_some_and(|(first, _)| level < first.level)
+        self.waiting.first_key_value().is_some_and(|(first, _)| self.is_passed_by(level, first.level))
+    }
+
+    /// Whether a new call of the one level goes before those of the other.
+    fn is_passed_by(&self, level: u8, other: u8) -> bool {
+        level < other || level == other && self.discipline.next() == Next::Newest
     }
 
     /// Who is next.
@@ -117,8 +122,7 @@ impl Queue {
     /// Up to which level of importance, counted from the most important, somebody would make way for a call.
     pub(crate) fn makes_way_for(&self) -> u8 {
         let Some((last, _)) = self.waiting.last_key_value() else { return 0 };
-        // Where the newest is next, it is before all of its own level.
-        last.level + u8::from(self.discipline.next() == Next::Newest)
+        last.level + u8::from(self.is_passed_by(last.level, last.level))
     }
 
     /// A place was handed on, past the line or to whoever was next in it.

@@ -65,11 +65,14 @@ impl Run {
         let limit = random.u32(0..6);
         let capacity = random.bool().then(|| random.u32(0..8));
         let wait_max = Duration::from_millis(random.u64(1..30));
-        let line = capacity.map_or_else(Line::as_long_as_the_limit, Line::fifo).wait_at_most(wait_max);
+        let newest_first = capacity.is_some() && random.bool();
+        let of = if newest_first { Line::lifo } else { Line::fifo };
+        let line = capacity.map_or_else(Line::as_long_as_the_limit, of).wait_at_most(wait_max);
         let gauge = PressureGauge::builder().limit(limit).line(line).clock(clock.clone()).build().unwrap();
         let model = Model {
             limit,
             capacity,
+            newest_first,
             wait_max,
             in_flight: Vec::new(),
             line: VecDeque::new(),

@@ -28,6 +28,8 @@ pub(crate) struct Waiting {
 pub(crate) struct Model {
     pub(crate) limit: u32,
     pub(crate) capacity: Option<u32>,
+    /// Of equally important calls.
+    pub(crate) newest_first: bool,
     pub(crate) wait_max: Duration,
     pub(crate) in_flight: Vec<(u64, u32, Kind)>,
     pub(crate) line: VecDeque<Waiting>,
@@ -92,13 +94,15 @@ impl Model {
         match self.why_not(cost, deadline, now) {
             None => Some(self.admit(id, cost)),
             Some(Reason::Full) => {
-                let goes_first = self.line.front().is_some_and(|front| front.level > level);
+                let newest_first = self.newest_first;
+                let is_passed = |waiting: &Waiting| level < waiting.level + usize::from(newest_first);
+                let goes_first = self.line.front().is_some_and(is_passed);
                 if goes_first && self.fits(cost) {
                     return Some(self.admit(id, cost));
                 }
                 let capacity = self.capacity.unwrap_or(self.limit) as usize;
                 let is_full = self.line.len() >= capacity;
-                if is_full && self.line.back().is_none_or(|back| back.level <= level) {
+                if is_full && !self.line.back().is_some_and(is_passed) {
                     return Some(self.refuse(id, cost, Reason::LineFull));
                 }
                 if self.dry_run {
@@ -116,7 +120,7 @@ impl Model {
                     *self.refused.entry(Reason::Displaced.as_str()).or_default() += 1;
                     self.decided.insert(displaced.id, Err(Reason::Displaced));
                 }
-                let behind = self.line.iter().take_while(|waiting| waiting.level <= level).count();
+                let behind = self.line.iter().take_while(|waiting| !is_passed(waiting)).count();
                 self.line.insert(behind, Waiting { id, cost, level, since: now, expires, why });
                 None
             }

@@ -43,11 +43,11 @@ impl Discipline for AdaptiveLifo {
 #[cfg(all(test, not(pushback_loom)))]
 mod tests {
     use super::*;
-    use crate::line::discipline::testing::{Seen, ms};
+    use crate::line::discipline::testing::{Seen, ms, now};
 
     #[test]
     fn the_newest_is_next_while_the_line_stands_and_the_oldest_otherwise() {
-        let (begin, mut line) = (Instant::now(), AdaptiveLifo::default());
+        let (begin, mut line) = (now(), AdaptiveLifo::default());
         let mut look = |at, wait: Option<u64>| {
             line.look(&Seen { now: begin + ms(at), usual_wait: Some(ms(10)), oldest_wait: wait.map(ms) });
             (line.next(), line.wait_max())
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn it_is_a_plain_line_until_it_is_known_what_is_long() {
         let mut line = AdaptiveLifo::default();
-        line.look(&Seen { now: Instant::now(), usual_wait: None, oldest_wait: Some(ms(5000)) });
+        line.look(&Seen { now: now(), usual_wait: None, oldest_wait: Some(ms(5000)) });
         assert_eq!((line.next(), line.wait_max()), (Next::Oldest, None));
     }
 }

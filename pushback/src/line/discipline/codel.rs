@@ -65,11 +65,11 @@ impl Discipline for Codel {
 #[cfg(all(test, not(pushback_loom)))]
 mod tests {
     use super::*;
-    use crate::line::discipline::testing::{Seen, ms};
+    use crate::line::discipline::testing::{Seen, ms, now};
 
     /// The target is 10 ms here, an interval 30 ms.
     fn looked_at(waits: &[(u64, Option<u64>)]) -> Codel {
-        let (begin, mut codel) = (Instant::now(), Codel::default());
+        let (begin, mut codel) = (now(), Codel::default());
         for (at, wait) in waits {
             codel.look(&Seen { now: begin + ms(*at), usual_wait: Some(ms(10)), oldest_wait: wait.map(ms) });
         }
