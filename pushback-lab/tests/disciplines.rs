@@ -1,0 +1,105 @@
+//! What the disciplines of a line do before one worker: under twice the load that it can do, and at 93 % of it. Medians of seven
+//! seeds. The overload is the one of bohde's `codel` (github.com/bohde/codel): Poisson 1,000 a second into exponential 500 a second.
+
+use hdrhistogram::Histogram;
+use pushback_lab::sim::{Record, Scenario, Steering, run};
+
+const SEEDS: u64 = 7;
+
+struct Case {
+    /// What the worker takes, calls a second, and for how many seconds.
+    service: &'static str,
+    rate: u32,
+    lasts: u32,
+}
+
+const OVERLOADED: Case = Case { service: "2ms", rate: 1_000, lasts: 10 };
+/// A worker of 3.33 ms does 300 a second.
+const HEALTHY: Case = Case { service: "3333us", rate: 279, lasts: 60 };
+
+/// Medians of the seeds.
+struct Outcome {
+    p50_ms: f64,
+    p99_ms: f64,
+    good: u64,
+    refused_percent: f64,
+}
+
+impl Case {
+    fn with(&self, discipline: &str) -> Outcome {
+        let Case { service, rate, lasts } = self;
+        let text = format!(
+            "# A test.\ndeadline = \"1h\"\nwarmup = \"1ns\"\n\
+             line = {{ places = 100000, wait = \"1h\", discipline = \"{discipline}\" }}\n\
+             [[station]]\nname = \"worker\"\nworkers = 1\ntime.exponential = \"{service}\"\n\
+             [[phase]]\nlasts = \"{lasts}s\"\nrate = {rate}"
+        );
+        let scenario = Scenario::parse("test", &text).unwrap();
+        let records: Vec<Record> =
+            (1..=SEEDS).map(|seed| run(&scenario, Steering::by_phase(vec![1]), seed).unwrap()).collect();
+        let of = |percentile| {
+            median(records.iter().map(|record| times(record).value_at_quantile(percentile) as f64 / 1000.0))
+        };
+        let phases = || records.iter().map(|record| &record.phases[0]);
+        let refused = phases().map(|phase| 100.0 * phase.refused as f64 / phase.requests as f64);
+        Outcome {
+            p50_ms: of(0.5),
+            p99_ms: of(0.99),
+            good: median(phases().map(|phase| phase.good as f64)) as u64,
+            refused_percent: median(refused),
+        }
+    }
+}
+
+/// How long the admitted took from their arrival on, in microseconds.
+fn times(record: &Record) -> Histogram<u32> {
+    let phase = &record.phases[0];
+    let mut all = phase.settling.clone();
+    all.add(&phase.settled).unwrap();
+    all
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+#[test]
+#[ignore = "prints the table of docs/line.md"]
+fn all_disciplines_in_both_cases() {
+    for discipline in ["fifo", "codel", "adaptive-lifo", "lifo"] {
+        let (much, nearly) = (OVERLOADED.with(discipline), HEALTHY.with(discipline));
+        println!(
+            "| `{discipline}` | {:.1} ms | {:.0} ms | {:.1} % | {:.0} ms |",
+            much.p50_ms, much.p99_ms, nearly.refused_percent, nearly.p99_ms
+        );
+    }
+}
+
+#[test]
+fn a_plain_line_makes_everybody_late_and_codel_does_not() {
+    let (fifo, codel) = (OVERLOADED.with("fifo"), OVERLOADED.with("codel"));
+    println!(
+        "fifo {:.1} ms, codel {:.1} ms; {} and {} served",
+        fifo.p99_ms, codel.p99_ms, fifo.good, codel.good
+    );
+    assert!(fifo.p99_ms > 1_000.0);
+    assert!(codel.p99_ms <= 63.0, "{:.1} ms", codel.p99_ms);
+    assert!(codel.good as f64 >= 0.99 * fifo.good as f64, "{} and {}", codel.good, fifo.good);
+}
+
+#[test]
+fn codel_refuses_few_of_a_service_that_is_nearly_full() {
+    let codel = HEALTHY.with("codel");
+    println!("{:.2} % refused, p99 {:.1} ms", codel.refused_percent, codel.p99_ms);
+    assert!(codel.refused_percent <= 3.0, "{:.2} %", codel.refused_percent);
+}
+
+#[test]
+fn half_of_the_answers_come_at_once_where_the_newest_is_next_in_a_line_that_stands() {
+    let newest = OVERLOADED.with("adaptive-lifo");
+    println!("p50 {:.1} ms, p99 {:.1} ms, {} served", newest.p50_ms, newest.p99_ms, newest.good);
+    assert!(newest.p50_ms <= 10.0, "{:.1} ms", newest.p50_ms);
+    assert!(newest.p99_ms <= 100.0, "{:.1} ms", newest.p99_ms);
+}
