@@ -114,7 +114,7 @@ fn a_drain_leaves_upgraded_connections_alone_to_its_end() {
         waits_for(&proxy, 1.0);
         let begun = SystemClock.now();
         proxy.signal("-TERM");
-        proxy.says("draining, 0 in flight and 1 upgraded connections open");
+        proxy.says("draining, 0 in flight and 1 upgraded connection open");
         // Nobody new is let in any more by then.
         while TcpStream::connect(&proxy.address).is_ok() {
             std::thread::yield_now();
