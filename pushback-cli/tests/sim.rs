@@ -137,6 +137,11 @@ fn a_wrong_file_is_one_line_that_names_the_line_the_key_and_what_is_allowed() {
         ("lasts = \"5s\"\n", "", ["line 10: `[[phase]]`", "missing field", "`lasts`"]),
         ("warmup = \"1s\"", "warmup = \"5s\"", ["line 3", "warmup is 5s", "last 5s, so nothing would count"]),
         ("warmup = \"1s\"\n", "", ["warmup is 5s (5s, if none is given)", "last 5s", "longer phases"]),
+        (
+            "rate = 300",
+            "rate = 300\n[expect]\natuo = [1, 2]",
+            ["line 14: `atuo = [1, 2]`", "'atuo', which is no limit", "allowed: auto, "],
+        ),
         ("[[phase]]", "[[phase", ["line 10", "[[phase", "]"]),
     ];
     for (right, wrong, words) in cases {

@@ -12,7 +12,9 @@ pub(super) enum Place {
     FirstLine,
     /// The first line that has this.
     Line(&'static str),
-    /// The same within a phase, by its number from 0.
+    /// The line that sets this limit's expectation.
+    Expect(String),
+    /// The first line that has this within a phase, by its number from 0.
     InPhase(usize, String),
 }
 
@@ -30,6 +32,9 @@ impl Place {
             Place::Whole => None,
             Place::FirstLine => Some(0),
             Place::Line(key) => with(key).first().copied(),
+            Place::Expect(name) => {
+                with("[expect]").first().and_then(|begin| with(name).into_iter().find(|line| line > begin))
+            }
             Place::InPhase(phase, key) => {
                 let phases = with(PHASE);
                 let begin = *phases.get(*phase)?;

@@ -8,6 +8,7 @@ use super::{
     Coming, Recording, Scenario,
     place::{Fault, Place, in_line},
 };
+use crate::limits::Contender;
 
 /// A scenario that cannot be read, in one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,6 +135,12 @@ impl Scenario {
         if self.pause.is_some_and(|pause| pause.every.0 < PAUSE_EVERY_MIN || pause.lasts >= pause.every) {
             let problem = "allowed: at least 1ms from one pause to the next, and shorter pauses than that";
             return wrong(Place::Line("pause"), problem);
+        }
+        for name in self.expect.keys() {
+            if let Err(allowed) = Contender::parse(name) {
+                let problem = format!("[expect] has '{name}', which is no limit; {allowed}");
+                return wrong(Place::Expect(name.clone()), &problem);
+            }
         }
         for (index, phase) in self.phases.iter().enumerate() {
             let wrong = |key: &str, problem: &str| wrong(Place::InPhase(index, key.to_owned()), problem);
