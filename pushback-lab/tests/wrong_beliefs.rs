@@ -168,25 +168,6 @@ fn a_moment_in_which_nothing_is_done_is_no_reason_for_a_look_at_fewer() {
     .holds();
 }
 
-/// A load jumps to twice what can be done, while the limit is high above the calls in flight and nobody was refused yet. Past the knee
-/// hardly anything is done, so a limit that doubles for the first who are refused loses the service.
-#[test]
-fn whoever_is_refused_after_a_cohort_does_not_double_the_limit_that_it_did_not_fill() {
-    Belief {
-        head: "deadline = \"1442ms\"\n\
-               [client]\ntimeout = \"2874ms\"\nretries = 2\nretries-refused = false\nbackoff = \"118ms\"\nhang-up = \"begun\"",
-        text: "time.constant = \"254ms\"\n\
-               [[station]]\nname = \"b\"\ntime.pareto = { mean = \"65ms\", shape = 1.31 }\n\
-               cores = 60\ncontention = 0.00522\ncoherency = 0.000151\n\
-               [[phase]]\nlasts = \"23s\"\nrate = 316\nchange.b.speed = 1.136\n\
-               [[phase]]\nlasts = \"36s\"\nrate = 833\narrivals = { clumps = 2 }",
-        between: (40, 58),
-        can: 470.0,
-        least: 0.55,
-    }
-    .holds();
-}
-
 #[test]
 fn a_large_limit_of_slow_calls_comes_down_after_a_burst() {
     Belief {

@@ -117,10 +117,6 @@ impl Rule {
         let all = known + seen.calls;
         let error = ((known * self.start.error).powi(2) + (seen.calls * seen.error).powi(2)).sqrt() / all;
         self.start = Start { calls: self.start.calls + seen.calls, error, last: Some(level) };
-        // Whoever was refused came after a cohort that found places free, so it says nothing of how these were when all were taken.
-        if seen.is_full && seen.peak < FILLED * seen.limit {
-            return Some(because(seen.limit, "starting", "starting, not all places were taken yet: stays"));
-        }
         seen.is_full
             .then(|| self.decision(2.0 * seen.limit + 1.0, "starting", "starting, not slower yet: doubled"))
     }
