@@ -2,6 +2,7 @@
 
 mod adaptive;
 mod admit;
+mod disciplines;
 mod line;
 mod operate;
 mod others;
