@@ -21,6 +21,8 @@ const MANY_CALLS: f64 = 12.0;
 const MORE_IN_FLIGHT: f64 = 1.5;
 /// Where fewer than this part of the places were taken on average, they were being filled.
 const FILLED: f64 = 0.85;
+/// After so many rounds in which nobody was refused, a service has long begun.
+const CALM_ROUNDS: u32 = 20;
 /// The base is taken from no round that took longer than this.
 const NO_SLOWER: f64 = 1.3;
 /// Below the first, a queue is not ours; above the second, what was taken for the base time was a queue of ours.
@@ -68,11 +70,13 @@ pub(super) struct Start {
     error: f64,
     /// The last round, if there was one.
     last: Option<Level>,
+    /// In how many rounds nobody was refused.
+    calm: u32,
 }
 
 impl Start {
     pub(super) fn new() -> Self {
-        Start { calls: 0.0, error: 1.0, last: None }
+        Start { calls: 0.0, error: 1.0, last: None, calm: 0 }
     }
 }
 
@@ -116,7 +120,11 @@ impl Rule {
         self.is_base_sure |= does_more;
         let all = known + seen.calls;
         let error = ((known * self.start.error).powi(2) + (seen.calls * seen.error).powi(2)).sqrt() / all;
-        self.start = Start { calls: self.start.calls + seen.calls, error, last: Some(level) };
+        let calm = self.start.calm + u32::from(!seen.is_full);
+        self.start = Start { calls: self.start.calls + seen.calls, error, last: Some(level), calm };
+        if calm >= CALM_ROUNDS {
+            self.phase = Phase::Usual;
+        }
         seen.is_full
             .then(|| self.decision(2.0 * seen.limit + 1.0, "starting", "starting, not slower yet: doubled"))
     }
