@@ -17,7 +17,7 @@ mod values;
 pub use contest::{Contest, INITIALS, PhaseStandings, ScenarioStandings, Standings};
 pub use oracle::{Oracle, SWEEP};
 pub use random::random_text;
-pub use record::{PhaseRecord, Record, STEP, StepRecord};
+pub use record::{PhaseRecord, Record, RouteRecord, STEP, StepRecord};
 pub use report::{ReportError, plot, report};
 pub use run::run;
 pub use scenario::{Scenario, ScenarioError};

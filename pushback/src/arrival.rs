@@ -19,12 +19,13 @@ pub struct Arrival {
     deadline: Option<Instant>,
     wait_max: Option<Duration>,
     priority: Priority,
+    is_retry: bool,
 }
 
 impl Arrival {
     /// A call of normal priority that takes one place and has no deadline.
     pub const fn new() -> Self {
-        Arrival { cost: 1, deadline: None, wait_max: None, priority: Priority::Normal }
+        Arrival { cost: 1, deadline: None, wait_max: None, priority: Priority::Normal, is_retry: false }
     }
 
     /// How many places the call takes, 1 to [`u32::MAX`]. 0 counts as 1.
@@ -82,9 +83,19 @@ impl Arrival {
         self
     }
 
-    /// How important the call is. It counts in line, and only there: see [`Priority`].
+    /// How important the call is, compared with others: see [`Priority`].
     pub const fn priority(mut self, priority: Priority) -> Self {
         self.priority = priority;
+        self
+    }
+
+    /// Whether the caller has tried before and tries again. Default: `false`.
+    ///
+    /// Under pressure a retry comes after first attempts of its own [`Priority`], and before those
+    /// of the next lower one: work that is new goes before work that was refused once, so that
+    /// retries do not keep a service busy that is over its capacity.
+    pub const fn retry(mut self, is_retry: bool) -> Self {
+        self.is_retry = is_retry;
         self
     }
 
@@ -106,14 +117,9 @@ impl Arrival {
         self.priority
     }
 
-    /// Whether somebody said how important it is, and not that it is as all others.
-    #[cfg(feature = "tracing")]
-    pub(crate) const fn has_priority(&self) -> bool {
-        !matches!(self.priority, Priority::Normal)
-    }
-
-    pub(crate) const fn level(&self) -> u8 {
-        self.priority as u8
+    /// The place in the order of importance, 0 to below [`RANKS`]: by priority, and among equals first attempts before retries.
+    pub(crate) const fn rank(&self) -> u8 {
+        2 * self.priority as u8 + self.is_retry as u8
     }
 }
 
@@ -123,19 +129,27 @@ impl Default for Arrival {
     }
 }
 
-/// How important a call is, compared with others in line.
+/// How many ranks of calls there are.
+pub(crate) const RANKS: u8 = 2 * Priority::COUNT;
+
+/// How important a call is, compared with others.
 ///
-/// - In line, more important calls come first. Calls of one priority come in the order of their
-///   arrival.
+/// **Where nobody waits** (`try_acquire`, `process`, a line of 0), the less important calls leave
+/// places free for the more important ones. How many follows from the refusals: each time a call is
+/// refused, those below it leave more free; while nobody is, they leave fewer. So without pressure
+/// every call may have every place, and under pressure the least important are refused first, with
+/// [`Reason::Outranked`].
+///
+/// **In line**:
+///
+/// - More important calls come first. Calls of one priority come in the order of the line.
 /// - At a full line, a more important call displaces the least important one, of those the one that
 ///   came last. That one is refused with [`Reason::Displaced`].
 /// - The order is strict: while more important calls keep coming, others wait as long as the line
 ///   lets anybody wait, and are then refused.
 ///
-/// Without a line all calls are equal: a place is free or not. The first call with a priority that
-/// a gauge refuses there is a warning in the log (feature `tracing`).
-///
 /// [`Reason::Displaced`]: crate::Reason::Displaced
+/// [`Reason::Outranked`]: crate::Reason::Outranked
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Priority {

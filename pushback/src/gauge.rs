@@ -12,6 +12,7 @@ mod core;
 mod drain;
 #[cfg(all(test, not(pushback_loom)))]
 mod faults;
+mod head_room;
 mod held;
 #[cfg(feature = "metrics")]
 mod label;
@@ -28,10 +29,12 @@ mod permit;
 mod publish;
 #[cfg(feature = "metrics")]
 mod publishing;
+mod ranks;
 mod rest;
 mod sampling;
 mod settle;
 mod span;
+mod take;
 mod tally;
 mod thread_waker;
 mod turn;

@@ -48,6 +48,7 @@ mod progress;
 mod reading;
 mod refusal;
 mod reply;
+mod retries;
 mod room;
 mod sending;
 mod shared;

@@ -62,7 +62,7 @@ struct Documents;
 /// What is read, or made by its own functions, may grow: nobody outside can write it out, or take it apart without `..`.
 ///
 /// ```compile_fail
-/// let pushback::limit::Totals { admitted: _, refused: _, timed: _, unshown: _ } = pushback::limit::Totals::default();
+/// let pushback::limit::Totals { admitted: _, refused: _, outranked: _, timed: _, unshown: _ } = pushback::limit::Totals::default();
 /// ```
 /// ```compile_fail
 /// let _ = pushback::limit::Start { limit: 1, controller: None };

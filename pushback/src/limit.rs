@@ -121,6 +121,14 @@ pub trait Controller: Debug + Send {
         false
     }
 
+    /// Whether a look is at fewer calls of all priorities.
+    ///
+    /// If not, and calls of several priorities come, the gauge lets fewer of the less important ones
+    /// in, and the most important do not feel it. Fewer of those alone may be no fewer.
+    fn looks_at_all(&self) -> bool {
+        true
+    }
+
     /// The load ended in the middle of a look: nothing is in flight, and nobody came for a tenth of
     /// a second.
     ///
@@ -190,8 +198,11 @@ pub struct Sample {
 pub struct Totals {
     /// Calls that were admitted.
     pub admitted: u64,
-    /// Calls that were refused.
+    /// Calls that were refused, without the outranked.
     pub refused: u64,
+    /// Calls that were refused though places were free, which are kept for more important ones:
+    /// [`Reason::Outranked`](crate::Reason::Outranked). A higher limit is not what they need.
+    pub outranked: u64,
     /// Admitted calls that are timed: all, unless the controller needs fewer.
     pub timed: u64,
     /// Timed calls that ended and are not shown, because they say nothing about the load.

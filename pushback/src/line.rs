@@ -1,6 +1,7 @@
 //! The line: calls that wait for their turn.
 
 mod discipline;
+mod forecast;
 mod pace;
 pub(crate) mod queue;
 
@@ -117,7 +118,6 @@ impl Line {
     }
 
     /// Whether it was made so that nobody waits in it.
-    #[cfg(feature = "tracing")]
     pub(crate) fn is_for_nobody(&self) -> bool {
         !self.is_as_long_as_the_limit && self.capacity == 0
     }

@@ -22,6 +22,11 @@ pub enum Reason {
     CostAboveLimit,
     /// The gauge was closed: the service is going away.
     Closed,
+    /// The places that are free are kept for more important calls: see [`Priority`](crate::Priority).
+    Outranked,
+    /// The call would wait in line for longer than it may, by what stands before it and by how fast
+    /// places come back lately. So it is refused before it waits, or as soon as that is known.
+    TooLate,
 }
 
 impl Reason {
@@ -34,10 +39,13 @@ impl Reason {
         Reason::Displaced,
         Reason::CostAboveLimit,
         Reason::Closed,
+        Reason::Outranked,
+        Reason::TooLate,
     ];
 
     /// The reason as a word for logs, labels and headers: `full`, `queue_full`, `queue_timeout`, `deadline_passed`,
-    /// `displaced`, `cost_above_limit`, `closed`.
+    /// `displaced`, `cost_above_limit`, `closed`, `outranked`,
+    /// `too_late`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Reason::Full => "full",
@@ -47,6 +55,8 @@ impl Reason {
             Reason::Displaced => "displaced",
             Reason::CostAboveLimit => "cost_above_limit",
             Reason::Closed => "closed",
+            Reason::Outranked => "outranked",
+            Reason::TooLate => "too_late",
         }
     }
 
@@ -94,6 +104,8 @@ impl fmt::Display for Rejected {
             Reason::CostAboveLimit if *limit == 0 => write!(f, "its limit is 0, which admits nothing")?,
             Reason::CostAboveLimit => write!(f, "it costs more than the whole limit")?,
             Reason::Closed => write!(f, "the gauge is closed")?,
+            Reason::Outranked => write!(f, "what is free is kept for more important calls")?,
+            Reason::TooLate => write!(f, "its turn in line would come too late")?,
         }
         write!(f, " (in flight {in_flight} of {limit})")
     }

@@ -59,7 +59,6 @@ impl Slots {
     }
 
     /// Whether so many places could be taken now.
-    #[cfg(feature = "http")]
     pub(crate) fn has(&self, need: u32) -> bool {
         self.word.load(Ordering::Acquire) & (GATE | FREE) >= GATE | (BIAS + u64::from(need))
     }

@@ -22,15 +22,6 @@ pub(crate) fn refused(rejected: &Rejected) {
     let _ = rejected;
 }
 
-/// A call was refused whose priority could not count.
-#[cfg(feature = "tracing")]
-pub(crate) fn priority_ignored(gauge: &'static str) {
-    tracing::warn!(target: "pushback",
-        gauge,
-        "a call with a priority was refused where nobody waits, and priorities count only in line; this is said once"
-    );
-}
-
 pub(crate) fn limit_set(gauge: &'static str, before: u32, limit: u32) {
     #[cfg(feature = "tracing")]
     tracing::info!(target: "pushback", gauge, limit, limit_before = before, "limit set");

@@ -15,9 +15,7 @@ use http::Request;
 use http_body::Frame;
 use http_body_util::channel::Channel;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use pushback::{
-    Arrival, DryRunMode, Line, ManualClock, PressureGauge, Priority, http::BackpressureLayer, limit::Auto,
-};
+use pushback::{DryRunMode, Line, ManualClock, PressureGauge, http::BackpressureLayer, limit::Auto};
 use support::Task;
 use tower::ServiceExt;
 
@@ -175,41 +173,6 @@ fn logs_say_who_was_refused_and_why_and_what_operators_did() {
             "INFO pushback: closed gauge=\"db\"",
         ]
     );
-}
-
-#[test]
-fn a_priority_that_cannot_count_is_a_warning_once() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .without_time()
-        .with_writer(move || writer.clone())
-        .finish();
-    tracing::subscriber::with_default(subscriber, || {
-        let built = |name: &str, line: Line| {
-            let gauge = PressureGauge::builder().name(name).limit(1).line(line).build().unwrap();
-            let held = gauge.try_acquire().unwrap().into_owned();
-            (gauge, held)
-        };
-        let urgent = Arrival::new().priority(Priority::Critical);
-        let ((asks, _held), (no_line, _too)) =
-            (built("asks", Line::fifo(1)), built("no line", Line::fifo(0)));
-        for _ in 0..2 {
-            assert!(asks.try_acquire().is_err());
-            assert!(asks.try_acquire_for(urgent).is_err());
-            assert!(no_line.acquire_blocking_for(urgent).is_err());
-        }
-        let (waits, _held) = built("waits", Line::fifo(1));
-        let mut normal = Task::new(waits.acquire());
-        let mut critical = Task::new(waits.acquire_for(urgent));
-        assert!(normal.poll().is_pending() && critical.poll().is_pending());
-        assert!(waits.acquire_blocking_for(urgent).is_err(), "there it counts");
-    });
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    let warned: Vec<&str> = text.lines().filter_map(|line| line.split("this is said once ").nth(1)).collect();
-    assert_eq!(warned, ["gauge=\"asks\"", "gauge=\"no line\""], "{text}");
-    assert_eq!(text.lines().count(), 2, "{text}");
 }
 
 #[test]

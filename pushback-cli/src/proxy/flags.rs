@@ -6,7 +6,7 @@ use clap::{ArgMatches, parser::ValueSource};
 use pushback::http::Answered;
 
 use super::settings::{
-    self, Admin, Asked, CONNECT, Clients, GaugeSettings, Listeners, Lives, Log, OnLeave, Origin,
+    self, Admin, Asked, CONNECT, Clients, Discipline, GaugeSettings, Listeners, Lives, Log, OnLeave, Origin,
     RouteSettings, ServiceSettings, Settings, Somewhere, Trust, hears_of_times,
 };
 use crate::settings::{LimitChoice, address, limit_choice};
@@ -51,6 +51,11 @@ pub(crate) struct Arguments {
     /// How long a request waits in line at most, 1ms to 1m
     #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = settings::wait, allow_hyphen_values = true)]
     line_wait: Duration,
+    /// Who of those that wait is next: whoever came first (fifo) or last (lifo), or whoever came
+    /// first, and in a line that stands nobody waits for long (codel) or the last is next
+    /// (adaptive-lifo)
+    #[arg(long, value_name = "DISCIPLINE", default_value = "fifo")]
+    line_discipline: Discipline,
     /// How many threads serve, 1 to 1024 [default: the number of cores]
     #[arg(long, value_name = "N", value_parser = settings::workers, allow_hyphen_values = true)]
     workers: Option<usize>,
@@ -116,7 +121,7 @@ pub(crate) struct Arguments {
 }
 
 /// Where a settings file has what flags say, by the names that clap has for these.
-const KEYS: [(&str, &str); 25] = [
+const KEYS: [(&str, &str); 26] = [
     ("to", "to in [[routes]]"),
     ("listen", "listen"),
     ("limit", "limit in [[routes]]"),
@@ -124,6 +129,7 @@ const KEYS: [(&str, &str); 25] = [
     ("time_max", "time_max in [[routes]]"),
     ("line", "line in [[routes]]"),
     ("line_wait", "line_wait in [[routes]]"),
+    ("line_discipline", "line_discipline in [[routes]]"),
     ("workers", "workers"),
     ("exempt", "exempt in [[routes]]"),
     ("dry_run", "dry_run in [[routes]]"),
@@ -184,6 +190,7 @@ impl Arguments {
             time_max: self.time_max,
             line: self.line,
             line_wait: self.line_wait,
+            line_discipline: self.line_discipline,
             is_dry_run: self.dry_run,
         };
         let route = RouteSettings {
@@ -197,6 +204,8 @@ impl Arguments {
             },
             gauge: GAUGE.to_owned(),
             exempt: self.exempt,
+            priority: pushback::Priority::Normal,
+            retries_rank_lower: true,
             timeout: self.timeout,
             stall: self.stall,
             least_rate: self.least_rate,

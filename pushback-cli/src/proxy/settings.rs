@@ -20,7 +20,10 @@ use std::{
 use clap::ValueEnum;
 use hyper::{Method, StatusCode, header::HeaderName};
 use ipnet::IpNet;
-use pushback::http::{Answered, Classify, Hold};
+use pushback::{
+    Line, Priority,
+    http::{Answered, Classify, Hold},
+};
 
 pub(super) use self::{
     file::{named_files, read},
@@ -184,6 +187,8 @@ pub(super) struct GaugeSettings {
     pub(super) line: u32,
     /// And for how long.
     pub(super) line_wait: Duration,
+    /// Who of them is next.
+    pub(super) line_discipline: Discipline,
     pub(super) is_dry_run: bool,
 }
 
@@ -196,6 +201,10 @@ pub(super) struct RouteSettings {
     pub(super) gauge: String,
     /// Paths that always pass.
     pub(super) exempt: Vec<String>,
+    /// How important its requests are.
+    pub(super) priority: Priority,
+    /// Whether those that are retries are less so.
+    pub(super) retries_rank_lower: bool,
     /// How long the service has for the head of its answer.
     pub(super) timeout: Duration,
     /// How long a client may make no progress with a body.
@@ -214,6 +223,38 @@ pub(super) struct RouteSettings {
     pub(super) upgraded_idle: Duration,
     /// The status of refusals; 429, if nothing is said.
     pub(super) refuse_with: Option<StatusCode>,
+}
+
+/// Who of those that wait in line is next.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Discipline {
+    /// Whoever came first.
+    #[default]
+    Fifo,
+    /// Whoever came last.
+    Lifo,
+    /// Whoever came first, and nobody waits for long in a line that stands.
+    Codel,
+    /// Whoever came first, and in a line that stands whoever came last.
+    AdaptiveLifo,
+}
+
+impl Discipline {
+    /// As they are written, in the order of the values.
+    pub(super) const NAMES: [&str; 4] = ["fifo", "lifo", "codel", "adaptive-lifo"];
+
+    pub(super) fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+
+    pub(super) fn line(self, places: u32) -> Line {
+        match self {
+            Discipline::Fifo => Line::fifo(places),
+            Discipline::Lifo => Line::lifo(places),
+            Discipline::Codel => Line::codel(places),
+            Discipline::AdaptiveLifo => Line::adaptive_lifo(places),
+        }
+    }
 }
 
 /// What becomes of a call whose client goes away.

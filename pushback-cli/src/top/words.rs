@@ -3,7 +3,7 @@
 use std::{borrow::Cow, time::Duration};
 
 /// Why requests are refused, as people say it; the page has the same. Metrics and logs have the names.
-const REASONS: [(&str, &str); 7] = [
+const REASONS: [(&str, &str); 9] = [
     ("full", "no free place"),
     ("queue_full", "queue full"),
     ("queue_timeout", "waited too long in the queue"),
@@ -11,6 +11,8 @@ const REASONS: [(&str, &str); 7] = [
     ("displaced", "made way for a more important one"),
     ("cost_above_limit", "needs more places than the limit has"),
     ("closed", "shutting down"),
+    ("outranked", "the free places are kept for more important ones"),
+    ("too_late", "would wait too long in the queue"),
 ];
 
 /// A reason in words; one of another version as it is named.

@@ -9,6 +9,7 @@ mod forwarding;
 mod grafana;
 mod grpc;
 mod outputs;
+mod priorities;
 mod settings;
 mod smuggling;
 mod starting;

@@ -85,8 +85,8 @@ fn upgraded_connections_are_counted_and_limited() {
 fn an_upgraded_connection_ends_when_nothing_moves_on_it_for_its_own_time() {
     let (folder, service) = (TempDir::new().unwrap(), Service::start());
     let proxy = proxy(&folder, &service, "upgraded_idle = \"1s\"", "");
-    let mut idle = upgraded(&proxy);
     let begun = SystemClock.now();
+    let mut idle = upgraded(&proxy);
     assert_eq!(idle.read(&mut [0; 1]).unwrap(), 0, "it has ended");
     assert!(since(begun) >= Duration::from_secs(1), "{:?}", since(begun));
     waits_for(&proxy, 0.0);

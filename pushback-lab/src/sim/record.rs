@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use hdrhistogram::Histogram;
+use pushback::Refusals;
 
 use super::clock::{Nanos, nanos};
 
@@ -23,6 +24,8 @@ pub struct Record {
     pub steps: Vec<StepRecord>,
     /// How many calls asked the gauge, retries among them.
     pub calls: u64,
+    /// How many calls the gauge refused, by reason.
+    pub refusals: Refusals,
     /// How many times the limit moved, by cause.
     pub moves: BTreeMap<&'static str, u64>,
     /// How much time all calls together were in flight, by how many were at each moment, in seconds.
@@ -42,6 +45,8 @@ pub struct PhaseRecord {
     pub good: u64,
     /// Those that were refused, in the end.
     pub refused: u64,
+    /// The same by route, in the scenario's order.
+    pub routes: Vec<RouteRecord>,
     /// Which part of the time in places went to calls that had not ended at the phase's end.
     pub unfinished: f64,
     /// Calls in a healthy phase, retries among them, once the limit had its time.
@@ -52,6 +57,17 @@ pub struct PhaseRecord {
     pub settling: Histogram<u32>,
     /// And after them.
     pub settled: Histogram<u32>,
+}
+
+/// What became of the requests of a route.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RouteRecord {
+    /// Requests that came while the phase counted.
+    pub requests: u64,
+    /// Those that were answered in time.
+    pub good: u64,
+    /// Those that were refused, in the end.
+    pub refused: u64,
 }
 
 /// A part of a run.
@@ -88,14 +104,15 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    pub(super) fn new(spans: Vec<Span>, warmup: Nanos) -> Self {
+    pub(super) fn new(spans: Vec<Span>, warmup: Nanos, routes: usize) -> Self {
         let end = spans.last().map_or(0, |span| span.end);
         let steps = end.div_ceil(nanos(STEP));
-        let phases = spans.iter().map(|span| PhaseRecord::new(span, warmup)).collect();
+        let phases = spans.iter().map(|span| PhaseRecord::new(span, warmup, routes)).collect();
         let record = Record {
             phases,
             steps: vec![StepRecord::default(); usize::try_from(steps).unwrap_or(0)],
             calls: 0,
+            refusals: Refusals::default(),
             moves: BTreeMap::new(),
             in_flight_seconds: 0.0,
             call_seconds: 0.0,
@@ -103,9 +120,11 @@ impl Notes {
         Notes { record, spans, warmup }
     }
 
-    pub(super) fn came(&mut self, born: Nanos, phase: usize) {
+    pub(super) fn came(&mut self, born: Nanos, phase: usize, route: usize) {
         if born >= self.warmup {
-            self.record.phases[phase].requests += 1;
+            let phase = &mut self.record.phases[phase];
+            phase.requests += 1;
+            phase.routes[route].requests += 1;
         }
         self.step(born).requests += 1;
     }
@@ -118,9 +137,11 @@ impl Notes {
         }
     }
 
-    pub(super) fn good(&mut self, born: Nanos, phase: usize) {
+    pub(super) fn good(&mut self, born: Nanos, phase: usize, route: usize) {
         if born >= self.warmup {
-            self.record.phases[phase].good += 1;
+            let phase = &mut self.record.phases[phase];
+            phase.good += 1;
+            phase.routes[route].good += 1;
         }
         self.step(born).good += 1;
     }
@@ -132,9 +153,11 @@ impl Notes {
         self.step(now).refused += 1;
     }
 
-    pub(super) fn lost_to_refusal(&mut self, born: Nanos, phase: usize) {
+    pub(super) fn lost_to_refusal(&mut self, born: Nanos, phase: usize, route: usize) {
         if born >= self.warmup {
-            self.record.phases[phase].refused += 1;
+            let phase = &mut self.record.phases[phase];
+            phase.refused += 1;
+            phase.routes[route].refused += 1;
         }
     }
 
@@ -171,7 +194,7 @@ impl Notes {
 }
 
 impl PhaseRecord {
-    fn new(span: &Span, warmup: Nanos) -> Self {
+    fn new(span: &Span, warmup: Nanos, routes: usize) -> Self {
         // From a microsecond to a minute, to two digits: such a histogram can be built, and saturates beyond.
         let histogram = Histogram::new_with_bounds(1, 60_000_000, 2).expect("the bounds are right");
         PhaseRecord {
@@ -179,6 +202,7 @@ impl PhaseRecord {
             requests: 0,
             good: 0,
             refused: 0,
+            routes: vec![RouteRecord::default(); routes],
             unfinished: 0.0,
             healthy_calls: 0,
             healthy_refusals: 0,

@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use pushback::{BuildError, Line, Outcome, OwnedPermit, PressureGauge};
+use pushback::{BuildError, Line, Outcome, OwnedPermit, PressureGauge, Priority};
 use rand_xoshiro::{SplitMix64, rand_core::SeedableRng};
 
 use self::{
@@ -28,7 +28,7 @@ use self::{
 use super::{
     clock::{Nanos, SharedClock, VirtualClock, nanos},
     record::{Notes, Record, STEP, Span},
-    scenario::{self, Discipline, HangUp, Phase, Scenario},
+    scenario::{self, Discipline, HangUp, Importance, Phase, Scenario},
     station::Station,
 };
 use crate::{
@@ -46,6 +46,16 @@ fn line_of(line: &scenario::Line) -> Line {
         Discipline::AdaptiveLifo => Line::adaptive_lifo(places),
     };
     made.wait_at_most(line.wait.0)
+}
+
+fn priority_of(importance: Importance) -> Priority {
+    match importance {
+        Importance::Critical => Priority::Critical,
+        Importance::High => Priority::High,
+        Importance::Normal => Priority::Normal,
+        Importance::Low => Priority::Low,
+        Importance::Background => Priority::Background,
+    }
 }
 
 /// Runs a scenario. The same seed gives the same run.
@@ -146,7 +156,7 @@ impl<'a> Simulation<'a> {
             in_flight_since: 0,
             in_flight_seconds_before: 0.0,
             budget: 0.0,
-            notes: Notes::new(spans, nanos(scenario.warmup.0)),
+            notes: Notes::new(spans, nanos(scenario.warmup.0), scenario.routes.len().max(1)),
         })
     }
 
@@ -225,7 +235,9 @@ impl<'a> Simulation<'a> {
                 self.notes.record.call_seconds += (now - call.admitted) as f64 / 1e9;
             }
         }
-        self.notes.record.moves = self.gauge.snapshot().why.map(|why| why.moves).unwrap_or_default();
+        let snapshot = self.gauge.snapshot();
+        self.notes.record.refusals = snapshot.refused;
+        self.notes.record.moves = snapshot.why.map(|why| why.moves).unwrap_or_default();
         self.notes.record
     }
 }
@@ -249,18 +261,24 @@ impl Simulation<'_> {
         call.request = request;
         call.sent = now;
         call.chance = SplitMix64::seed_from_u64(seed);
-        call.route = if routes.is_empty() {
-            0
-        } else {
-            let total: f64 = routes.iter().map(|route| route.share.0).sum();
-            let mut left = call.roll() * total;
-            let chosen = routes.iter().position(|route| {
-                left -= route.share.0;
-                left < 0.0
-            });
-            chosen.unwrap_or(routes.len() - 1)
-        };
+        call.route = request.route;
+        if !routes.is_empty() {
+            // What chose the route when the request came.
+            call.roll();
+        }
         index
+    }
+
+    /// Which route a request takes, by the first number that its call meets.
+    fn route(&self, number: u64) -> usize {
+        let routes = &self.scenario.routes;
+        let total: f64 = routes.iter().map(|route| route.share.0).sum();
+        let mut left = call::number(&mut SplitMix64::seed_from_u64(mixed(self.seed, number << 8))) * total;
+        let chosen = routes.iter().position(|route| {
+            left -= route.share.0;
+            left < 0.0
+        });
+        chosen.unwrap_or(routes.len().saturating_sub(1))
     }
 
     fn forget(&mut self, index: u32) {

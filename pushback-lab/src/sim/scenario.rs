@@ -121,6 +121,9 @@ pub struct Client {
     /// Whether they try again when they are refused, too.
     #[serde(default)]
     pub retries_refused: bool,
+    /// Whether their calls say that they are retries.
+    #[serde(default)]
+    pub tells_retries: bool,
     /// At most this share of the requests is retries.
     pub budget: Option<Share>,
     /// What the service does when a caller hangs up.
@@ -199,8 +202,28 @@ pub struct Route {
     pub work: Factor,
     /// What it costs at the gauge; 1, if nothing is said.
     pub cost: Option<Count>,
+    /// How important it is; normal, if nothing is said.
+    #[serde(default)]
+    pub priority: Importance,
     /// This part of its answers says that it was too much, instead of what the scenario says of all.
     pub fails: Option<Share>,
+}
+
+/// How important calls are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Importance {
+    /// Must be served if anything is.
+    Critical,
+    /// Somebody waits for it.
+    High,
+    /// As most are.
+    #[default]
+    Normal,
+    /// Can wait or be repeated.
+    Low,
+    /// Nobody waits for it.
+    Background,
 }
 
 /// A part of the time, in which nothing changes from outside.

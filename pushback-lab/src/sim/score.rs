@@ -256,11 +256,11 @@ mod tests {
     /// these seconds and take so many milliseconds, of which 200 are soon enough.
     fn record(calls: &[(u64, u64)]) -> Record {
         let span = |begin, end| Span { begin: begin * SECOND, end: end * SECOND, is_healthy: false };
-        let mut notes = Notes::new(vec![span(0, 8), span(8, 10)], 2 * SECOND);
+        let mut notes = Notes::new(vec![span(0, 8), span(8, 10)], 2 * SECOND, 1);
         for (born, time) in calls.iter().map(|(born, time)| (born * SECOND, time * MILLISECOND)) {
             notes.ended(born, 0, born + time, time);
             if time <= 200 * MILLISECOND {
-                notes.good(born, 0);
+                notes.good(born, 0, 0);
             }
         }
         notes.record
@@ -283,7 +283,7 @@ mod tests {
     #[test]
     fn a_phase_that_does_not_count_has_no_goodput() {
         let span = Span { begin: 0, end: SECOND, is_healthy: false };
-        let record = Notes::new(vec![span], 2 * SECOND).record;
+        let record = Notes::new(vec![span], 2 * SECOND, 1).record;
         assert_eq!(phases(&[&record])[0].goodput_per_second, 0.0);
         assert!(phases(&[]).is_empty());
     }

@@ -47,6 +47,8 @@ const REASONS = {
   displaced: "made way for a more important one",
   cost_above_limit: "needs more places than the limit has",
   closed: "shutting down",
+  outranked: "the free places are kept for more important ones",
+  too_late: "would wait too long in the queue",
 };
 const words = (name) => REASONS[name] ?? name.replaceAll("_", " ");
 const total = (counts) => Object.values(counts).reduce((sum, count) => sum + count, 0);

@@ -56,6 +56,8 @@ struct Learning {
     causes: BTreeMap<&'static str, u64>,
     /// What was last decided, and when.
     last: Option<(Cow<'static, str>, Duration)>,
+    /// If the limit is what it is for a moment.
+    look: Option<Look>,
     pace: Pace,
     /// If it looks at fewer in flight, who sees to its end.
     rest: Option<Arc<dyn Ring>>,
@@ -69,8 +71,25 @@ pub(crate) struct Move {
     /// Why, if the controller decided it.
     pub(super) why: Option<Cow<'static, str>>,
     pub(super) number: u64,
-    /// It is for a moment, to see what fewer in flight do.
-    pub(super) is_look: bool,
+    /// If it is for a moment, to see what fewer in flight do.
+    pub(super) look: Option<Look>,
+}
+
+/// Who is fewer for a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    All,
+    /// All but the most important.
+    Others,
+}
+
+/// What the gauge has counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counted {
+    pub(super) admitted: u64,
+    /// Without the outranked.
+    pub(super) refused: u64,
+    pub(super) outranked: u64,
 }
 
 /// The controller failed: it panicked, or decided for what is no number.
@@ -91,6 +110,7 @@ impl Adaptive {
             moves: 0,
             causes: BTreeMap::new(),
             last: None,
+            look: None,
             pace: Pace::default(),
             rest: None,
             pacing: None,
@@ -132,7 +152,7 @@ impl Adaptive {
         held: Held,
         span: Span,
         now: Instant,
-        counted: impl FnOnce() -> (u64, u64),
+        counted: impl FnOnce() -> Counted,
     ) -> Result<Option<Move>, Failed> {
         let Some((began, in_flight)) = held.measure() else { return Ok(None) };
         let outcome = held.outcome();
@@ -151,8 +171,8 @@ impl Adaptive {
             return Ok(None);
         }
         // Under the lock, so that they never go back.
-        let (admitted, refused) = counted();
-        let totals = self.totals(admitted, refused);
+        let totals = self.totals(counted());
+        let admitted = totals.admitted;
         let awaiting_client = self.awaiting.kept();
         let (held, answered, is_open) = span.of(all);
         let patience = self.patience.known();
@@ -178,17 +198,17 @@ impl Adaptive {
         let controller = &mut learning.controller;
         let told = catch_unwind(AssertUnwindSafe(|| {
             let decision = controller.observe(&sample, in_force);
-            (decision, controller.is_looking())
+            let look = if controller.looks_at_all() { Look::All } else { Look::Others };
+            (decision, controller.is_looking().then_some(look))
         }));
-        let (decision, is_look) = told.map_err(|_| Failed)?;
+        let (decision, look) = told.map_err(|_| Failed)?;
         let Some(decision) = decision else { return Ok(None) };
-        let next = self.decided(&mut learning, decision, ended)?;
-        Ok(next.map(|next| Move { is_look, ..next }))
+        self.decided(&mut learning, decision, look, ended)
     }
 
     /// Nothing is in flight, and nothing came for a while: what becomes of a look then.
-    pub(super) fn rest(&self, now: Instant, admitted: u64, refused: u64) -> Result<Option<Move>, Failed> {
-        let (now, totals) = (self.since(now), self.totals(admitted, refused));
+    pub(super) fn rest(&self, now: Instant, counted: Counted) -> Result<Option<Move>, Failed> {
+        let (now, totals) = (self.since(now), self.totals(counted));
         let mut learning = self.lock();
         if self.is_pinned() {
             return Ok(None);
@@ -196,7 +216,7 @@ impl Adaptive {
         let controller = &mut learning.controller;
         let told = catch_unwind(AssertUnwindSafe(|| controller.rest(now, totals)));
         let Some(decision) = told.map_err(|_| Failed)? else { return Ok(None) };
-        self.decided(&mut learning, decision, now)
+        self.decided(&mut learning, decision, None, now)
     }
 
     /// The move that follows from a decision, if there is one.
@@ -204,12 +224,13 @@ impl Adaptive {
         &self,
         learning: &mut Learning,
         decision: Decision,
+        look: Option<Look>,
         now: Duration,
     ) -> Result<Option<Move>, Failed> {
         if !decision.limit.is_finite() {
             return Err(Failed);
         }
-        let in_force = learning.limit;
+        let (in_force, looked) = (learning.limit, learning.look);
         let (least, most) = (f64::from(*self.bounds.start()), f64::from(*self.bounds.end()));
         let next = learning.move_to(decision.limit.max(least).min(most));
         let has_moved = next.limit != whole(in_force);
@@ -217,12 +238,15 @@ impl Adaptive {
             *learning.causes.entry(decision.cause).or_default() += 1;
         }
         learning.last = Some((decision.why.clone(), now));
-        Ok(has_moved.then_some(Move { why: Some(decision.why), ..next }))
+        learning.look = look;
+        let changes = has_moved || look != looked;
+        Ok(changes.then_some(Move { why: Some(decision.why), look, ..next }))
     }
 
-    fn totals(&self, admitted: u64, refused: u64) -> Totals {
+    fn totals(&self, counted: Counted) -> Totals {
+        let Counted { admitted, refused, outranked } = counted;
         let (timed, unshown) = (self.timed.load(Ordering::Relaxed), self.unshown.load(Ordering::Relaxed));
-        Totals { admitted, refused, timed, unshown }
+        Totals { admitted, refused, outranked, timed, unshown }
     }
 
     /// The most that the limit may become by itself.
@@ -282,7 +306,8 @@ impl Learning {
     fn move_to(&mut self, limit: f64) -> Move {
         self.limit = limit;
         self.moves += 1;
-        Move { limit: whole(limit), why: None, number: self.moves, is_look: false }
+        self.look = None;
+        Move { limit: whole(limit), why: None, number: self.moves, look: None }
     }
 }
 

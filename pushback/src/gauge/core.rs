@@ -10,10 +10,11 @@ use super::label::Moment;
 #[cfg(feature = "dashboard")]
 use crate::notebook::Notebook;
 use crate::{
-    arrival::{Arrival, Priority},
+    arrival::{Arrival, RANKS},
     clock::{Clock, Guarded},
     gauge::{
-        adaptive::{Adaptive, Failed},
+        adaptive::{Adaptive, Counted, Failed},
+        head_room::HeadRoom,
         held::{Began, Held},
         locked::{Locked, Miss},
         modes::{Mode, Modes},
@@ -38,10 +39,11 @@ use crate::{
 #[repr(C)]
 pub(crate) struct Core {
     pub(super) slots: Slots,
-    /// Up to which level of priority, counted from the most important, the line takes calls: none, some or all of them.
+    /// Up to which rank, counted from the most important, the line takes calls: none, some or all of them.
     /// Published after each change, so that a refusal at a full line takes no lock.
     pub(super) room: AtomicU32,
     pub(super) modes: Modes,
+    pub(super) head_room: HeadRoom,
     /// Beside the word, for every request asks whether somebody watches.
     #[cfg(feature = "dashboard")]
     pub(super) notebook: Notebook,
@@ -102,6 +104,7 @@ impl Core {
             slots: Slots::new(limit),
             room: AtomicU32::new(room(line.capacity(limit), &Queue::new(&line))),
             modes: Modes::new(),
+            head_room: HeadRoom::new(),
             refused: RefusedTally::new(),
             ended: EndedTally::new(),
             name,
@@ -124,38 +127,26 @@ impl Core {
     pub(crate) fn admit(self: &Arc<Self>, arrival: Arrival) -> Result<Held, Rejected> {
         let cost = arrival.places();
         let in_time = arrival.until().is_none_or(|deadline| !self.has_passed(deadline));
-        if in_time && self.slots.take(cost) {
+        if in_time && self.take(arrival) {
             return Ok(self.held(arrival, Standing::Real));
         }
-        if in_time && self.modes.all_usual() && cost <= self.slots.limit() {
+        let is_usual = self.modes.all_usual() && !self.head_room.is_ranked();
+        if in_time && is_usual && cost <= self.slots.limit() {
             self.refused.count(Reason::Full);
-            self.note_priority(arrival);
             return Err(self.rejection(Reason::Full));
         }
-        let seen = if in_time { Reason::Full } else { Reason::DeadlinePassed };
-        self.turn_away(seen, cost).map_err(|reason| {
-            if reason == Reason::Full {
-                self.note_priority(arrival);
-            }
-            self.rejection(reason)
-        })
+        let answer =
+            if in_time { self.ask_again(arrival) } else { self.turn_away(Reason::DeadlinePassed, cost) };
+        answer.map_err(|reason| self.rejection(reason))
     }
 
-    /// A call found no place where nobody waits.
-    #[inline]
-    fn note_priority(&self, arrival: Arrival) {
-        #[cfg(feature = "tracing")]
-        if arrival.has_priority() && !self.modes.is(Mode::HAS_WARNED) {
-            self.warn_of_priority();
-        }
-        let _ = arrival;
-    }
-
-    #[cfg(feature = "tracing")]
+    /// A call that waits for nothing found too few places.
     #[cold]
-    fn warn_of_priority(&self) {
-        if self.modes.set_first(Mode::HAS_WARNED) {
-            telemetry::priority_ignored(self.name);
+    fn ask_again(self: &Arc<Self>, arrival: Arrival) -> Result<Held, Reason> {
+        let seen = if self.head_room.is_ranked() { self.take_by_rank(arrival) } else { Err(Reason::Full) };
+        match seen {
+            Ok(()) => Ok(self.held(arrival, Standing::Real)),
+            Err(reason) => self.turn_away(reason, arrival.places()),
         }
     }
 
@@ -164,7 +155,7 @@ impl Core {
         if let Some(answer) = self.at_once(arrival) {
             return answer.into();
         }
-        let (cost, level) = (arrival.places(), arrival.level());
+        let (cost, rank) = (arrival.places(), arrival.rank());
         let mut waker = Some(waker()); // what is not used is dropped outside of the lock
         let entered = self.with_line(|core, locked, now| {
             // What was seen without the lock is asked again under it.
@@ -178,22 +169,25 @@ impl Core {
                 return Ok(Turn::Now(Standing::Real));
             }
             // Nobody makes way for a call that needs no place in line.
-            if locked.queue.would_be_passed_by(level) && core.slots.take_for_front(core.need(cost), cost) {
-                locked.queue.handed_on(now, cost);
+            if locked.queue.would_be_passed_by(rank) && core.slots.take_for_front(core.need(cost), cost) {
+                locked.queue.handed_on(rank, now, cost);
                 return Ok(Turn::Now(Standing::Real));
             }
-            if u32::from(level) >= core.room(locked) {
+            if u32::from(rank) >= core.room(locked) {
                 return Err(Reason::LineFull);
             }
             if core.modes.is(Mode::DRY_RUN) {
                 locked.rehearsal().begin_phantom(Some(Miss::Waits));
                 return Ok(Turn::Now(Standing::Phantom));
             }
+            let expiry = core.expiry(arrival, now);
+            if locked.queue.comes_too_late(now, rank, cost, expiry.map(|(when, _)| when)) {
+                return Err(Reason::TooLate);
+            }
             // A place that came back since then goes to whoever is next when this settles.
             core.make_room(locked);
-            let expiry = core.expiry(arrival, now);
             let waker = waker.take().expect("it is taken once");
-            Ok(Turn::Later(locked.queue.push(Waiter { cost, level, since: now, expiry, waker })))
+            Ok(Turn::Later(locked.queue.push(Waiter { cost, rank, since: now, expiry, waker })))
         });
         match entered {
             Ok(Turn::Later(ticket)) => Entry::Waiting(ticket),
@@ -208,19 +202,22 @@ impl Core {
         if arrival.until().is_some_and(|deadline| self.has_passed(deadline)) {
             return Some(self.turn_away(Reason::DeadlinePassed, cost));
         }
-        if self.slots.take(cost) {
+        let waits = !self.line.is_for_nobody();
+        if if waits { self.slots.take(cost) } else { self.take(arrival) } {
             return Some(Ok(self.held(arrival, Standing::Real)));
         }
-        let takes_it = u32::from(arrival.level()) < self.room.load(Ordering::Relaxed);
+        let takes_it = u32::from(arrival.rank()) < self.room.load(Ordering::Relaxed);
         if takes_it && self.why_never(cost).is_none() {
             return None;
         }
-        let answer = self.turn_away(Reason::LineFull, cost);
-        #[cfg(feature = "tracing")]
-        if matches!(answer, Err(Reason::LineFull)) && self.line.is_for_nobody() {
-            self.note_priority(arrival);
+        if !waits && self.head_room.is_ranked() {
+            match self.take_by_rank(arrival) {
+                Ok(()) => return Some(Ok(self.held(arrival, Standing::Real))),
+                Err(Reason::Outranked) => return Some(self.turn_away(Reason::Outranked, cost)),
+                Err(_) => (),
+            }
         }
-        Some(answer)
+        Some(self.turn_away(Reason::LineFull, cost))
     }
 
     /// What became of a call in line: its answer, once, or that it still waits. A refusal was counted when it was
@@ -306,7 +303,7 @@ impl Core {
             Ok(Some(next)) => {
                 let before = self.move_limit(&next);
                 telemetry::limit_moved(self.name, before, next.limit, next.why.as_deref());
-                if next.is_look {
+                if next.look.is_some() {
                     self.await_rest(adaptive, next.number);
                 }
             }
@@ -317,9 +314,10 @@ impl Core {
         }
     }
 
-    /// How many calls were admitted, and how many refused.
-    pub(super) fn counted(&self) -> (u64, u64) {
-        (self.slots.in_flight_and_admitted().1, self.refused.read().total())
+    pub(super) fn counted(&self) -> Counted {
+        let (refused, admitted) = (self.refused.read(), self.slots.in_flight_and_admitted().1);
+        let outranked = refused.by(Reason::Outranked);
+        Counted { admitted, refused: refused.total() - outranked, outranked }
     }
 
     #[inline(never)]
@@ -389,8 +387,13 @@ impl Core {
     #[cfg(feature = "http")]
     #[inline]
     pub(crate) fn may_take(&self, arrival: Arrival, waits: bool) -> bool {
-        let has_room = waits && u32::from(arrival.level()) < self.room.load(Ordering::Relaxed);
-        self.slots.has(self.need(arrival.places())) || has_room || self.modes.is(Mode::DRY_RUN)
+        let has_room = waits && u32::from(arrival.rank()) < self.room.load(Ordering::Relaxed);
+        let need = self.need(arrival.places().saturating_add(if waits {
+            0
+        } else {
+            self.head_room.left_by(arrival.rank())
+        }));
+        self.slots.has(need) || has_room || self.modes.is(Mode::DRY_RUN)
     }
 
     /// The error for a call that was refused; it counts nothing.
@@ -423,10 +426,10 @@ impl Core {
     }
 }
 
-/// Up to which level of priority a line takes calls: all of them while it is not full, then only those that are more
+/// Up to which rank a line takes calls: all of them while it is not full, then only those that are more
 /// important than somebody in it.
 fn room(capacity: u32, queue: &Queue) -> u32 {
-    u32::from(if is_full(capacity, queue) { queue.makes_way_for() } else { Priority::COUNT })
+    u32::from(if is_full(capacity, queue) { queue.makes_way_for() } else { RANKS })
 }
 
 fn is_full(capacity: u32, queue: &Queue) -> bool {

@@ -15,8 +15,6 @@ impl Mode {
     pub(crate) const DRY_RUN: Mode = Mode(2);
     /// The line was in use: refusals are counted in stripes.
     pub(crate) const WIDE: Mode = Mode(4);
-    /// The log has it that priorities do not count here. Nothing else depends on it, so any thread sets it, and all may be as usual.
-    pub(crate) const HAS_WARNED: Mode = Mode(8);
 }
 
 impl Modes {
@@ -26,7 +24,7 @@ impl Modes {
 
     #[inline]
     pub(crate) fn all_usual(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & !Mode::HAS_WARNED.0 == 0
+        self.0.load(Ordering::Relaxed) == 0
     }
 
     pub(crate) fn is(&self, mode: Mode) -> bool {
@@ -35,12 +33,6 @@ impl Modes {
 
     pub(crate) fn set(&self, mode: Mode) {
         self.0.fetch_or(mode.0, Ordering::SeqCst);
-    }
-
-    /// Whether it was not so before.
-    #[cfg(feature = "tracing")]
-    pub(crate) fn set_first(&self, mode: Mode) -> bool {
-        self.0.fetch_or(mode.0, Ordering::SeqCst) & mode.0 == 0
     }
 
     pub(crate) fn clear(&self, mode: Mode) {

@@ -53,6 +53,10 @@ impl Core {
                 return core.slots.limit();
             }
             locked.moved = next.number;
+            let fewer = core.slots.limit().saturating_sub(next.limit);
+            if core.head_room.look_at_fewer(fewer, next.look) {
+                return core.slots.limit();
+            }
             core.change_limit(next.limit)
         })
     }

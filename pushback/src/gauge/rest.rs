@@ -57,7 +57,7 @@ impl Ring for Rest {
         if !is_at_rest || admitted != self.admitted {
             return core.await_rest(adaptive, self.number);
         }
-        match adaptive.rest(core.clock.now(), admitted, core.refused.read().total()) {
+        match adaptive.rest(core.clock.now(), core.counted()) {
             Ok(None) => (),
             Ok(Some(next)) => {
                 let before = core.move_limit(&next);

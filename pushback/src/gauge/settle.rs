@@ -95,6 +95,7 @@ impl Core {
         self.refuse_expired(locked, now, AT_ONCE)
             && self.refuse_impossible(locked, AT_ONCE)
             && self.serve_line(locked, now, AT_ONCE)
+            && self.refuse_late(locked, now, AT_ONCE)
     }
 
     fn serve_line(&self, locked: &mut Locked, now: Instant, at_most: usize) -> bool {
@@ -107,7 +108,7 @@ impl Core {
                 return true;
             };
             if self.slots.take_for_front(self.need(cost), cost) {
-                locked.queue.handed_on(now, cost);
+                locked.queue.handed_on(ticket.rank(), now, cost);
                 self.decide(locked, ticket, Ok(Standing::Real));
                 locked.queue.look(now, self.slots.limit());
             } else if self.modes.is(Mode::DRY_RUN) {
@@ -180,6 +181,16 @@ impl Core {
             self.decide(locked, ticket, Err(Reason::CostAboveLimit));
         }
         false
+    }
+
+    /// Those whose turn cannot come in time any more need not wait for it to be sure.
+    fn refuse_late(&self, locked: &mut Locked, now: Instant, at_most: usize) -> bool {
+        let late = locked.queue.too_late(now, at_most);
+        let were_all = late.len() < at_most;
+        for ticket in late {
+            self.decide(locked, ticket, Err(Reason::TooLate));
+        }
+        were_all
     }
 
     /// When the next call in line will have waited long enough.

@@ -6,6 +6,7 @@ use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, head
 
 use super::{
     head::{RequestHead, ResponseHead},
+    retries::is_retry,
     sending::Sending,
     trust::Trust,
 };
@@ -51,6 +52,7 @@ use crate::{
 /// ```
 #[derive(Clone, Default)]
 pub struct Classify {
+    has_equal_retries: bool,
     exempt: Vec<String>,
     exempt_if: Vec<Arc<ExemptIf>>,
     arrival: Option<Arc<ArrivalOf>>,
@@ -175,6 +177,17 @@ impl Classify {
         self
     }
 
+    /// Whether a request that says that it is a retry ranks below a first attempt of its own
+    /// [`Priority`](crate::Priority), as [`Arrival::retry`] does. Default: `true`.
+    ///
+    /// A request says so by `grpc-previous-rpc-attempts` from 1 on, `x-envoy-attempt-count` from 2
+    /// on, `amz-sdk-request` with `attempt=` from 2 on, or `x-stainless-retry-count` from 1 on.
+    /// Anybody is believed, for nobody gains by it.
+    pub fn retries_rank_lower(mut self, lower: bool) -> Self {
+        self.has_equal_retries = !lower;
+        self
+    }
+
     /// Which peers may state a priority and a deadline in headers. Default: none.
     pub fn trust(mut self, trust: Trust) -> Self {
         self.trust = Some(trust);
@@ -202,7 +215,10 @@ impl Classify {
             return Class::Exempt;
         }
         let arrival = self.arrival.as_ref().map(|arrival_of| arrival_of(&RequestHead::of(request)));
-        let arrival = arrival.unwrap_or_default();
+        let mut arrival = arrival.unwrap_or_default();
+        if !self.has_equal_retries && is_retry(request.headers()) {
+            arrival = arrival.retry(true);
+        }
         match trusted {
             None => Class::Asks(Asks { arrival, is_trusted: false }),
             Some(trust) => {

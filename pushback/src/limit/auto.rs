@@ -273,6 +273,10 @@ impl Controller for Running {
         self.rule.is_looking()
     }
 
+    fn looks_at_all(&self) -> bool {
+        self.rule.looks_at_all()
+    }
+
     fn rest(&mut self, now: Duration, totals: Totals) -> Option<Decision> {
         let decision = self.rule.give_up_look();
         self.cohort = Cohort::since(now, totals, self.rule.next_size());

@@ -40,6 +40,9 @@ pub(super) trait Discipline: fmt::Debug + Send {
         None
     }
 
+    /// A call was not let in because it would have waited for longer than [`wait_max`](Self::wait_max).
+    fn turned_away(&mut self) {}
+
     /// The line is looked at: to serve somebody, or because somebody comes or goes.
     fn look(&mut self, _moment: &dyn Moment) {}
 }

@@ -12,14 +12,15 @@ use std::{
 use super::{
     Line,
     discipline::{Discipline, Moment, Next},
+    forecast::{Forecast, Stands},
     pace::Pace,
 };
-use crate::{arrival::Priority, outcome::Standing, rejected::Reason};
+use crate::{arrival::RANKS, outcome::Standing, rejected::Reason};
 
 /// A place in line, in the order of importance, and among equals of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ticket {
-    level: u8,
+    rank: u8,
     number: u64,
 }
 
@@ -27,8 +28,8 @@ pub(crate) struct Ticket {
 #[derive(Debug)]
 pub(crate) struct Waiter {
     pub(crate) cost: u32,
-    /// The call's priority, 0 for the most important.
-    pub(crate) level: u8,
+    /// In the order of importance, 0 for the most important.
+    pub(crate) rank: u8,
     pub(crate) since: Instant,
     /// When it is refused, and why; `None` waits without a bound.
     pub(crate) expiry: Option<(Instant, Reason)>,
@@ -44,6 +45,7 @@ type Waiting = BTreeMap<Ticket, Waiter>;
 pub(crate) struct Queue {
     discipline: Box<dyn Discipline>,
     pace: Pace,
+    forecast: Forecast,
     waiting: Waiting,
     /// The waiting that have an expiry, soonest first.
     expiries: BTreeSet<(Instant, Ticket)>,
@@ -52,19 +54,37 @@ pub(crate) struct Queue {
     decided: BTreeMap<Ticket, Verdict>,
     handed_out: u64,
     left: u64,
+    /// How long a turn took when those who wait were last asked whose turn comes too late, in seconds.
+    asked_at: f64,
+    /// How many have come and gone since.
+    changes: usize,
+}
+
+/// Those who wait are asked whose turn comes too late once a turn takes so many times as long as when they were last asked,
+const SLOWER: f64 = 1.5;
+/// or so many times as many have come or gone as wait, so that it costs each of them a bounded time.
+const CHANGES: usize = 2;
+
+impl Ticket {
+    pub(crate) fn rank(self) -> u8 {
+        self.rank
+    }
 }
 
 impl Queue {
     pub(crate) fn new(line: &Line) -> Self {
         Queue {
             discipline: line.discipline.start(),
-            pace: Pace::default(),
+            pace: Pace::soon(),
+            forecast: Forecast::new(),
             waiting: BTreeMap::new(),
             expiries: BTreeSet::new(),
             dear: BTreeSet::new(),
             decided: BTreeMap::new(),
             handed_out: 0,
             left: 0,
+            asked_at: f64::INFINITY,
+            changes: 0,
         }
     }
 
@@ -75,9 +95,10 @@ impl Queue {
     }
 
     pub(crate) fn push(&mut self, waiter: Waiter) -> Ticket {
-        let ticket = Ticket { level: waiter.level, number: self.handed_out };
+        let ticket = Ticket { rank: waiter.rank, number: self.handed_out };
         if self.waiting.is_empty() {
             self.pace.line_begins(waiter.since);
+            self.forecast.line_begins(waiter.since);
         }
         self.handed_out += 1;
         if let Some((when, _)) = waiter.expiry {
@@ -86,18 +107,20 @@ impl Queue {
         if waiter.cost > 1 {
             self.dear.insert((waiter.cost, ticket));
         }
+        self.forecast.joins(ticket.rank, waiter.cost, waiter.since);
+        self.changes += 1;
         self.waiting.insert(ticket, waiter);
         ticket
     }
 
-    /// Whether a call of this level would be next, before others that wait.
-    pub(crate) fn would_be_passed_by(&self, level: u8) -> bool {
-        self.waiting.first_key_value().is_some_and(|(first, _)| self.is_passed_by(level, first.level))
+    /// Whether a call of this rank would be next, before others that wait.
+    pub(crate) fn would_be_passed_by(&self, rank: u8) -> bool {
+        self.waiting.first_key_value().is_some_and(|(first, _)| self.is_passed_by(rank, first.rank))
     }
 
-    /// Whether a new call of the one level goes before those of the other.
-    fn is_passed_by(&self, level: u8, other: u8) -> bool {
-        level < other || level == other && self.discipline.next() == Next::Newest
+    /// Whether a new call of the one rank goes before those of the other.
+    fn is_passed_by(&self, rank: u8, other: u8) -> bool {
+        rank < other || rank == other && self.discipline.next() == Next::Newest
     }
 
     /// Who is next.
@@ -115,19 +138,74 @@ impl Queue {
         let (last, _) = self.waiting.last_key_value()?;
         match self.discipline.next() {
             Next::Oldest => Some(*last),
-            Next::Newest => oldest_of(&self.waiting, last.level).map(|(ticket, _)| ticket),
+            Next::Newest => oldest_of(&self.waiting, last.rank).map(|(ticket, _)| ticket),
         }
     }
 
-    /// Up to which level of importance, counted from the most important, somebody would make way for a call.
+    /// Up to which rank, counted from the most important, somebody would make way for a call.
     pub(crate) fn makes_way_for(&self) -> u8 {
         let Some((last, _)) = self.waiting.last_key_value() else { return 0 };
-        last.level + u8::from(self.is_passed_by(last.level, last.level))
+        last.rank + u8::from(self.is_passed_by(last.rank, last.rank))
     }
 
-    /// A place was handed on, past the line or to whoever was next in it.
-    pub(crate) fn handed_on(&mut self, now: Instant, places: u32) {
+    /// Places were handed on, past the line or to whoever was next in it.
+    pub(crate) fn handed_on(&mut self, rank: u8, now: Instant, places: u32) {
         self.pace.handed_on(now, places);
+        self.forecast.handed_on(rank, now, places);
+    }
+
+    /// Whether the turn of a call that came now would most probably come later than it is refused.
+    pub(crate) fn comes_too_late(
+        &mut self,
+        now: Instant,
+        rank: u8,
+        cost: u32,
+        expiry: Option<Instant>,
+    ) -> bool {
+        let before = match self.discipline.next() {
+            Next::Oldest => self.forecast.stands(rank),
+            Next::Newest => Stands::default(),
+        };
+        let Some(wait) = self.forecast.wait(now, rank, before.and(cost)) else { return false };
+        let own = expiry.map(|expiry| expiry.saturating_duration_since(now));
+        if own.is_some_and(|patience| wait.is_longer_than(patience)) {
+            return true;
+        }
+        let is_turned_away = self.discipline.wait_max().is_some_and(|wait_max| wait.is_longer_than(wait_max));
+        if is_turned_away {
+            self.discipline.turned_away();
+        }
+        is_turned_away
+    }
+
+    /// Whose turn will surely come too late, of those who wait; so many of them at most.
+    pub(crate) fn too_late(&mut self, now: Instant, at_most: usize) -> Vec<Ticket> {
+        let Some(turn) = self.forecast.turn(now) else { return Vec::new() };
+        self.asked_at = self.asked_at.min(turn);
+        let is_due = turn > SLOWER * self.asked_at || self.changes > CHANGES * self.waiting.len();
+        // Where the newest is next, nobody knows how many will come before the others.
+        if !is_due || self.expiries.is_empty() || self.discipline.next() == Next::Newest {
+            return Vec::new();
+        }
+        let mut before = [Stands::default(); RANKS as usize];
+        let late = self.waiting.iter().filter(|(ticket, waiter)| {
+            let before = &mut before[usize::from(ticket.rank)];
+            *before = before.and(waiter.cost);
+            let Some((expiry, _)) = waiter.expiry else { return false };
+            let wait = self.forecast.wait(now, ticket.rank, *before);
+            let is_late =
+                wait.is_some_and(|wait| wait.is_surely_longer_than(expiry.saturating_duration_since(now)));
+            if is_late {
+                *before = before.without(waiter.cost);
+            }
+            is_late
+        });
+        let late: Vec<Ticket> = late.map(|(ticket, _)| *ticket).take(at_most).collect();
+        if late.len() < at_most {
+            self.asked_at = turn;
+            self.changes = 0;
+        }
+        late
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -211,6 +289,8 @@ impl Queue {
         if waiter.cost > 1 {
             self.dear.remove(&(waiter.cost, ticket));
         }
+        self.forecast.leaves(ticket.rank, waiter.cost);
+        self.changes += 1;
         Some(waiter)
     }
 }
@@ -238,10 +318,10 @@ impl Moment for Look<'_> {
 }
 
 fn oldest(waiting: &Waiting) -> Option<(Ticket, Instant)> {
-    (0..Priority::COUNT).filter_map(|level| oldest_of(waiting, level)).min_by_key(|(_, since)| *since)
+    (0..RANKS).filter_map(|rank| oldest_of(waiting, rank)).min_by_key(|(_, since)| *since)
 }
 
-fn oldest_of(waiting: &Waiting, level: u8) -> Option<(Ticket, Instant)> {
-    let of_level = Ticket { level, number: 0 }..=Ticket { level, number: u64::MAX };
-    waiting.range(of_level).next().map(|(ticket, waiter)| (*ticket, waiter.since))
+fn oldest_of(waiting: &Waiting, rank: u8) -> Option<(Ticket, Instant)> {
+    let of_rank = Ticket { rank, number: 0 }..=Ticket { rank, number: u64::MAX };
+    waiting.range(of_rank).next().map(|(ticket, waiter)| (*ticket, waiter.since))
 }

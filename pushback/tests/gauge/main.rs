@@ -8,6 +8,7 @@ mod operate;
 mod others;
 mod outsiders;
 mod pinned;
+mod priorities;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -122,6 +122,8 @@ impl Run {
             _ => (),
         }
         self.model.settle(self.clock.now());
+        self.take_the_late();
+        self.model.settle(self.clock.now());
         self.fetch_some();
         self.compare();
     }
@@ -140,8 +142,13 @@ impl Run {
 
     fn try_acquire(&mut self) {
         let (id, cost, deadline, arrival) = self.arrival();
-        let expected = self.model.try_acquire(id, cost, deadline, self.clock.now());
+        let before = self.model.clone();
+        let mut expected = self.model.try_acquire(id, cost, deadline, self.clock.now());
         let answer = self.gauge.try_acquire_for(arrival);
+        if self.is_outranked(expected) {
+            self.model = before;
+            expected = self.model.outrank(id, cost);
+        }
         assert_eq!(
             answer.as_ref().map(|_| ()).map_err(|rejected| rejected.reason),
             expected.map(|_| ()),
@@ -158,16 +165,53 @@ impl Run {
         let level = if self.random.bool() { 2 } else { self.random.usize(0..PRIORITIES.len()) };
         let arrival = arrival.priority(PRIORITIES[level]);
         let mut task = Task::new(self.gauge.acquire_for(arrival).into_owned());
-        let expected = self.model.acquire(id, cost, level, deadline, self.clock.now());
+        let before = self.model.clone();
+        let mut expected = self.model.acquire(id, cost, level, deadline, self.clock.now());
         let answer = match task.poll() {
             // It may have been asked to let other tasks go first, and then it is woken at once.
             Poll::Pending => task.poll_if_rung(),
             answered => answered,
         };
+        if self.model.capacity == Some(0) && expected.is_some_and(|expected| self.is_outranked(expected)) {
+            self.model = before.clone();
+            expected = Some(self.model.outrank(id, cost));
+        }
         match (answer, expected) {
             (Poll::Pending, None) => self.tasks.push((id, task)),
+            // Whoever would wait may be told so, and then makes nobody go.
+            (Poll::Ready(Err(rejected)), None) if rejected.reason == Reason::TooLate => {
+                self.model = before;
+                self.model.refuse_late(id);
+            }
             (Poll::Ready(answer), Some(expected)) => self.take(id, answer, expected),
             (answer, expected) => panic!("seed {}: {answer:?} instead of {expected:?}", self.seed),
+        }
+    }
+
+    /// Whether the gauge admitted nobody though the model did.
+    fn is_outranked(&self, expected: Result<Kind, Reason>) -> bool {
+        expected == Ok(Kind::Real) && self.gauge.snapshot().admitted < self.model.admitted
+    }
+
+    /// Those in line of whom the gauge says that their turn would come too late.
+    fn take_the_late(&mut self) {
+        for index in (0..self.tasks.len()).rev() {
+            let told = self.model.refused.get(Reason::TooLate.as_str()).copied().unwrap_or(0);
+            if self.gauge.snapshot().refused.by(Reason::TooLate) == told {
+                return;
+            }
+            let (id, task) = &mut self.tasks[index];
+            if self.model.decided.contains_key(id) {
+                continue;
+            }
+            match task.poll_if_rung() {
+                Poll::Ready(Err(rejected)) if rejected.reason == Reason::TooLate => {
+                    self.model.refuse_late(*id);
+                    self.tasks.swap_remove(index);
+                }
+                Poll::Pending => (),
+                answer => panic!("seed {}: {answer:?} instead of its turn or nothing", self.seed),
+            }
         }
     }
 

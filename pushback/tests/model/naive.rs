@@ -14,6 +14,7 @@ pub(crate) enum Kind {
     Phantom,
 }
 
+#[derive(Debug, Clone)]
 pub(crate) struct Waiting {
     pub(crate) id: u64,
     pub(crate) cost: u32,
@@ -25,6 +26,7 @@ pub(crate) struct Waiting {
 }
 
 /// What a gauge is, as naively as it can be said.
+#[derive(Debug, Clone)]
 pub(crate) struct Model {
     pub(crate) limit: u32,
     pub(crate) capacity: Option<u32>,
@@ -140,6 +142,19 @@ impl Model {
         } else {
             None
         }
+    }
+
+    /// A call that waits, or would, is refused because its turn would come too late: the model has no idea of time to come.
+    pub(crate) fn refuse_late(&mut self, id: u64) {
+        self.line.retain(|waiting| waiting.id != id);
+        *self.refused.entry(Reason::TooLate.as_str()).or_default() += 1;
+    }
+
+    /// A call is refused, or rehearsed, though it fits: what is free is kept for more important ones, by what happened before, of which
+    /// the model knows nothing. But something runs.
+    pub(crate) fn outrank(&mut self, id: u64, cost: u32) -> Result<Kind, Reason> {
+        assert!(self.taken() > 0 && self.fits(cost), "nothing is kept free where nothing runs");
+        self.refuse(id, cost, Reason::Outranked)
     }
 
     pub(crate) fn next_expiry(&self) -> Option<Instant> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pushback::{
-    DryRunMode, Line, PressureGauge,
+    DryRunMode, PressureGauge,
     limit::{Auto, Limit},
 };
 
@@ -88,7 +88,7 @@ fn kept_or_new(
         }
         return Ok((*gauge).clone());
     }
-    let line = Line::fifo(settings.line).wait_at_most(settings.line_wait);
+    let line = settings.line_discipline.line(settings.line).wait_at_most(settings.line_wait);
     let gauge = PressureGauge::builder().name(&settings.name).line(line);
     let stood = stood.or_else(|| remembered.get(&settings.name).copied());
     let gauge = gauge.limit(settings.told_limit(stood));
@@ -132,7 +132,8 @@ impl GaugeSettings {
         self.name == other.name
             && is_same_kind
             && (self.patience, self.time_max) == (other.patience, other.time_max)
-            && (self.line, self.line_wait) == (other.line, other.line_wait)
+            && (self.line, self.line_wait, self.line_discipline)
+                == (other.line, other.line_wait, other.line_discipline)
     }
 }
 
@@ -147,8 +148,17 @@ mod tests {
         let told = |limit, patience, time_max| {
             let (line, line_wait) = (0, Duration::from_secs(1));
             let name = "a".to_owned();
-            let settings =
-                GaugeSettings { name, limit, patience, time_max, line, line_wait, is_dry_run: false };
+            let line_discipline = Default::default();
+            let settings = GaugeSettings {
+                name,
+                limit,
+                patience,
+                time_max,
+                line,
+                line_wait,
+                line_discipline,
+                is_dry_run: false,
+            };
             format!("{:?}", settings.told_limit(None))
         };
         let (patience, time_max) = (Duration::from_secs(2), Duration::from_millis(150));

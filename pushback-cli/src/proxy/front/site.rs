@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use hyper::Request;
 use pushback::{
-    PressureGauge,
+    Arrival, PressureGauge,
     http::{BackpressureLayer, Classify, Reply, Trust as Trusting},
 };
 use tokio_rustls::TlsAcceptor;
@@ -244,6 +244,10 @@ fn layer(
         trusting = trusting.deadline_header(name).map_err(|error| error.to_string())?;
     }
     let classify = Classify::new().exempt(&route.exempt).map_err(|error| error.to_string())?.trust(trusting);
+    let priority = route.priority;
+    let classify = classify
+        .arrival(move |_| Arrival::new().priority(priority))
+        .retries_rank_lower(route.retries_rank_lower);
     let has_line = settings.gauges.iter().any(|gauge| gauge.name == route.gauge && gauge.line > 0);
     let layer = if has_line { BackpressureLayer::waiting } else { BackpressureLayer::new }(gauge.clone());
     let layer =

@@ -221,6 +221,7 @@ mod tests {
             limit = 10
             line = 100
             line_wait = "1s 500ms"
+            line_discipline = "adaptive-lifo"
             dry_run = true
             [gauges.patient]
             patience = "2s"
@@ -241,6 +242,8 @@ mod tests {
             least_rate = 1000
             on_leave = "cancel"
             hold = "head"
+            priority = "low"
+            retries_rank_lower = false
             exempt = ["/api/health", "/api/live"]
             upgrades = ["WebSocket", "echo"]
             upgraded_limit = 100

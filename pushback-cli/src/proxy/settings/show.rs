@@ -71,6 +71,7 @@ impl fmt::Display for Settings {
             }
             line(f, "line", i64::from(gauge.line))?;
             line(f, "line_wait", time(gauge.line_wait))?;
+            line(f, "line_discipline", gauge.line_discipline.name())?;
             line(f, "dry_run", gauge.is_dry_run)?;
         }
         self.routes.iter().try_for_each(|settings| route(f, settings))
@@ -124,6 +125,8 @@ fn route(f: &mut fmt::Formatter<'_>, route: &RouteSettings) -> fmt::Result {
     line(f, "timeout", time(route.timeout))?;
     line(f, "stall", time(route.stall))?;
     line(f, "least_rate", i64::from(route.least_rate))?;
+    line(f, "priority", route.priority.as_str())?;
+    line(f, "retries_rank_lower", route.retries_rank_lower)?;
     line(f, "on_leave", if route.on_leave == OnLeave::Cancel { "cancel" } else { "finish" })?;
     line(f, "answered", route.answered.to_string())?;
     line(f, "upgrades", list(&route.upgrades))?;

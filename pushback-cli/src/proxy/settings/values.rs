@@ -5,15 +5,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use clap::ValueEnum;
 use hyper::{
     Method, StatusCode,
     header::{HeaderName, HeaderValue},
     http::uri::Authority,
 };
 use ipnet::IpNet;
-use pushback::http::{Answered, Hold, Trust as Trusting};
+use pushback::{
+    Priority,
+    http::{Answered, Hold, Trust as Trusting},
+};
 
-use super::{Host, Log, OnLeave, small};
+use super::{Discipline, Host, Log, OnLeave, small};
 
 pub(super) fn log(text: &str) -> Result<Log, String> {
     match text {
@@ -118,6 +122,16 @@ pub(super) fn on_leave(text: &str) -> Result<OnLeave, String> {
         "cancel" => Ok(OnLeave::Cancel),
         _ => Err("allowed: finish, cancel".to_owned()),
     }
+}
+
+pub(super) fn discipline(text: &str) -> Result<Discipline, String> {
+    Discipline::from_str(text, false).map_err(|_| format!("allowed: {}", Discipline::NAMES.join(", ")))
+}
+
+pub(super) fn priority(text: &str) -> Result<Priority, String> {
+    let named = Priority::ALL.iter().find(|priority| priority.as_str() == text);
+    let allowed: Vec<&str> = Priority::ALL.iter().map(|priority| priority.as_str()).collect();
+    named.copied().ok_or_else(|| format!("allowed: {}", allowed.join(", ")))
 }
 
 /// What a connection may become. Requests of another HTTP would pass the gauge by.

@@ -45,6 +45,7 @@ pub(super) struct Request {
     pub(super) born: Nanos,
     pub(super) phase: usize,
     pub(super) number: u64,
+    pub(super) route: usize,
     pub(super) attempt: u32,
     pub(super) caller: Option<u32>,
 }

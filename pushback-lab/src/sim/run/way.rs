@@ -12,7 +12,7 @@ use super::{
     HangUp, Nanos, Simulation,
     call::{Request, State, mixed, number},
     event::What,
-    nanos,
+    nanos, priority_of,
 };
 
 impl Simulation<'_> {
@@ -30,9 +30,9 @@ impl Simulation<'_> {
 
     pub(super) fn come(&mut self, caller: Option<u32>) {
         self.requests += 1;
-        let request =
-            Request { born: self.now, phase: self.phase, number: self.requests, attempt: 0, caller };
-        self.notes.came(request.born, request.phase);
+        let (number, route) = (self.requests, self.route(self.requests));
+        let request = Request { born: self.now, phase: self.phase, number, route, attempt: 0, caller };
+        self.notes.came(request.born, request.phase, route);
         if let Some(share) = self.scenario.client.budget {
             // As many as ten may be saved up.
             self.budget = (self.budget + share.0).min(10.0);
@@ -43,8 +43,12 @@ impl Simulation<'_> {
     pub(super) fn send(&mut self, request: Request) {
         self.notes.sent(request.born, request.phase);
         let index = self.new_call(request);
-        let cost = self.scenario.routes.get(self.call(index).route).and_then(|route| route.cost);
-        let mut arrival = Arrival::new().cost(cost.map_or(1, |cost| cost.whole()));
+        let is_retry = self.scenario.client.tells_retries && request.attempt > 0;
+        let mut arrival = Arrival::new().retry(is_retry);
+        if let Some(route) = self.scenario.routes.get(request.route) {
+            let cost = route.cost.map_or(1, |cost| cost.whole());
+            arrival = arrival.cost(cost).priority(priority_of(route.priority));
+        }
         if self.tells {
             arrival = arrival.deadline(self.clock.instant(self.now) + self.scenario.patience());
         }
@@ -140,7 +144,7 @@ impl Simulation<'_> {
             self.notes.ended(request.born, request.phase, now, now - sent);
             let is_good = outcome == Outcome::Success && now - sent <= nanos(self.scenario.deadline.0);
             if is_good {
-                self.notes.good(request.born, request.phase);
+                self.notes.good(request.born, request.phase, request.route);
             }
             if outcome == Outcome::Overload { self.retry_refused(request) } else { self.answered(request) }
         }
@@ -157,7 +161,7 @@ impl Simulation<'_> {
         if self.scenario.client.retries_refused && self.retry(request) {
             return;
         }
-        self.notes.lost_to_refusal(request.born, request.phase);
+        self.notes.lost_to_refusal(request.born, request.phase, request.route);
         self.answered(request);
     }
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Adaptive, Failed, Learning, Move};
+use super::{Adaptive, Counted, Failed, Learning, Move};
 use crate::{
     gauge::sampling::Pace,
     limit::Totals,
@@ -23,7 +23,7 @@ impl Adaptive {
         &self,
         limit: u32,
         now: Instant,
-        counted: impl FnOnce() -> (u64, u64),
+        counted: impl FnOnce() -> Counted,
     ) -> (Move, Result<(), Failed>) {
         let mut learning = self.lock();
         if self.is_pinned() {
@@ -31,8 +31,7 @@ impl Adaptive {
         }
         learning.said(SET, self.since(now));
         let next = learning.move_to(f64::from(limit));
-        let (admitted, refused) = counted();
-        let told = learning.measure_anew(self.since(now), self.totals(admitted, refused));
+        let told = learning.measure_anew(self.since(now), self.totals(counted()));
         (next, told)
     }
 
@@ -47,19 +46,18 @@ impl Adaptive {
     pub(in crate::gauge) fn unpin(
         &self,
         now: Instant,
-        counted: impl FnOnce() -> (u64, u64),
+        counted: impl FnOnce() -> Counted,
     ) -> Option<Result<(), Failed>> {
         let mut learning = self.lock();
         if !self.is_pinned() {
             return None;
         }
         self.is_pinned.store(false, Ordering::Relaxed);
-        let (admitted, refused) = counted();
-        let now = self.since(now);
+        let (counted, now) = (counted(), self.since(now));
         learning.said(UNPINNED, now);
         // What was admitted meanwhile says nothing about how many are admitted a second now.
-        learning.pace = Pace::since(now, admitted);
-        Some(learning.measure_anew(now, self.totals(admitted, refused)))
+        learning.pace = Pace::since(now, counted.admitted);
+        Some(learning.measure_anew(now, self.totals(counted)))
     }
 
     /// Whether an operator keeps the limit where it is. It changes under the controller's lock only.

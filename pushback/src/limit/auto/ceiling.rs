@@ -139,6 +139,7 @@ mod tests {
             in_flight,
             peak: in_flight,
             kept: 0.0,
+            keeps_free: false,
             is_full: true,
             rate,
             overloaded: 0.0,

@@ -49,6 +49,7 @@ pub(super) struct Cohort {
     /// Calls that began earlier are not its own.
     since: f64,
     refused: u64,
+    outranked: u64,
     timed: u64,
     unshown: u64,
     admitted: u64,
@@ -117,7 +118,9 @@ pub(super) struct Seen {
     pub(super) peak: f64,
     /// How many places were kept by calls that waited for their client.
     pub(super) kept: f64,
-    /// Whether anybody was refused, or the last place was taken.
+    /// Whether anybody was refused for whom places were free that are kept for more important calls.
+    pub(super) keeps_free: bool,
+    /// Whether anybody else was refused, or the last place was taken.
     pub(super) is_full: bool,
     /// Calls admitted a second while they went in, which is what completes a second where the limit is filled.
     pub(super) rate: f64,
@@ -137,9 +140,9 @@ pub(super) struct Seen {
 impl Cohort {
     /// Begins with the calls that are admitted from now on.
     pub(super) fn since(now: Duration, totals: Totals, size: Size) -> Self {
-        let Totals { admitted, refused, timed, unshown } = totals;
+        let Totals { admitted, refused, outranked, timed, unshown } = totals;
         let began = now.as_secs_f64();
-        Cohort { began, since: began, refused, timed, unshown, admitted, ..Cohort::new(size) }
+        Cohort { began, since: began, refused, outranked, timed, unshown, admitted, ..Cohort::new(size) }
     }
 
     pub(super) fn new(size: Size) -> Self {
@@ -148,6 +151,7 @@ impl Cohort {
             began: 0.0,
             since: 0.0,
             refused: 0,
+            outranked: 0,
             timed: 0,
             unshown: 0,
             admitted: 0,
@@ -291,6 +295,7 @@ impl Cohort {
             in_flight,
             peak: f64::from(self.peak),
             kept: f64::from(self.kept),
+            keeps_free: sample.totals.outranked > self.outranked,
             is_full: was_refused || f64::from(self.peak) >= limit,
             rate: admitted / (intake.ended - first).max(1e-6),
             overloaded: self.overloads.calls / calls,

@@ -167,6 +167,14 @@ impl Rule {
         matches!(self.phase, Phase::Dipping(_)) || self.chance.is_looking()
     }
 
+    /// Whether the most important calls have to be fewer, too.
+    pub(super) fn looks_at_all(&self) -> bool {
+        match self.phase {
+            Phase::Dipping(dip) => dip.is_of_all,
+            _ => true,
+        }
+    }
+
     /// The load ended in the middle of a look: back to before it.
     pub(super) fn give_up_look(&mut self) -> Option<Decision> {
         if let Phase::Dipping(dip) = self.phase {
@@ -239,7 +247,7 @@ impl Rule {
             Phase::Dipping(_) => self.phase = Phase::Usual,
             Phase::Usual | Phase::Ramping => (),
         }
-        if !seen.is_full {
+        if !seen.is_full && !seen.keeps_free {
             return self.keep_distance(seen, base);
         }
         self.follow(seen, base, idle)
@@ -387,11 +395,13 @@ impl Rule {
         idle: f64,
         slope: Option<Slope>,
     ) -> (f64, &'static str, String) {
-        let room = self.part * ((1.0 + ROOM) * running + ROOM_BY_ROOT * running.sqrt());
+        // What is kept for more important calls is beside what the others may queue in.
+        let kept_free = if seen.keeps_free { (seen.limit - seen.in_flight).max(0.0) } else { 0.0 };
+        let room = self.part * ((1.0 + ROOM) * running + ROOM_BY_ROOT * running.sqrt()) + kept_free;
         let mut target = room;
         let mut cause = if target > seen.limit { "room" } else { "a queue" };
         let mut why = format!("calls take {slower:.1} times as long as without a queue");
-        if self.idle > IDLE && self.has(AutoPart::Idle) && !slope.is_some_and(Slope::falls) {
+        if self.idle > IDLE && seen.is_full && self.has(AutoPart::Idle) && !slope.is_some_and(Slope::falls) {
             self.part = (1.05 * self.part).min(1.0);
             let may_queue = match self.patience() {
                 Some(patience) => seen.answered < OF_PATIENCE * patience,

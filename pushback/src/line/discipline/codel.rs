@@ -16,8 +16,9 @@ use super::{Discipline, Moment, Next};
 const TARGET: u32 = 1;
 /// The interval, in targets.
 const INTERVAL: u32 = 3;
-/// How long anybody may wait in a line that stands, in targets.
-const SLOUGH: u32 = 2;
+/// How long anybody may wait in a line that stands, in halves of a target. Two whole ones, as folly has it, are too few where calls are
+/// turned away as soon as they would wait for so long: then hardly one of those that are let in does.
+const SLOUGH: u32 = 5;
 
 #[derive(Debug, Default)]
 pub(super) struct Codel {
@@ -31,6 +32,8 @@ struct Interval {
     ends: Instant,
     /// The shortest wait in it: of whoever had waited for longest, each time when the line was looked at.
     shortest: Duration,
+    /// Whether it would have been longer, had not some been turned away.
+    is_shortened: bool,
 }
 
 impl Discipline for Codel {
@@ -42,19 +45,29 @@ impl Discipline for Codel {
         self.wait_max
     }
 
+    fn turned_away(&mut self) {
+        if let Some(interval) = &mut self.interval {
+            interval.is_shortened = true;
+        }
+    }
+
     fn look(&mut self, moment: &dyn Moment) {
-        let (Some(wait), Some(usual)) = (moment.oldest_wait(), moment.usual_wait()) else {
-            // Nobody waits, so the shortest wait is none at all.
+        let is_shortened = self.interval.is_some_and(|interval| interval.is_shortened);
+        let (Some(usual), Some(wait)) =
+            (moment.usual_wait(), moment.oldest_wait().or(is_shortened.then_some(Duration::ZERO)))
+        else {
+            // Nobody waits, and nobody would, so the shortest wait is none at all.
             *self = Codel::default();
             return;
         };
         let target = TARGET * usual;
-        let next = || Interval { ends: moment.now() + INTERVAL * target, shortest: wait };
+        let next =
+            || Interval { ends: moment.now() + INTERVAL * target, shortest: wait, is_shortened: false };
         match &mut self.interval {
             None => self.interval = Some(next()),
             Some(interval) if moment.now() >= interval.ends => {
-                let stands = interval.shortest.min(wait) > target;
-                self.wait_max = stands.then(|| SLOUGH * target);
+                let stands = interval.shortest.min(wait) > target || interval.is_shortened;
+                self.wait_max = stands.then(|| SLOUGH * target / 2);
                 self.interval = Some(next());
             }
             Some(interval) => interval.shortest = interval.shortest.min(wait),
@@ -81,9 +94,9 @@ mod tests {
         let before = [(0, Some(11)), (20, Some(31)), (29, Some(40))];
         assert_eq!(looked_at(&before).wait_max(), None, "the interval runs on");
         let stands = [&before[..], &[(30, Some(41))]].concat();
-        assert_eq!(looked_at(&stands).wait_max(), Some(ms(20)));
+        assert_eq!(looked_at(&stands).wait_max(), Some(ms(25)));
         let goes_on = [&stands[..], &[(50, Some(12)), (60, Some(20))]].concat();
-        assert_eq!(looked_at(&goes_on).wait_max(), Some(ms(20)), "the next was above it, too");
+        assert_eq!(looked_at(&goes_on).wait_max(), Some(ms(25)), "the next was above it, too");
     }
 
     #[test]
@@ -92,6 +105,23 @@ mod tests {
         assert_eq!(looked_at(&burst).wait_max(), None);
         let over = [(0, Some(11)), (30, Some(41)), (50, Some(10)), (60, Some(20))];
         assert_eq!(looked_at(&over).wait_max(), None, "exactly the target is not above it");
+    }
+
+    #[test]
+    fn a_line_that_is_short_because_some_are_turned_away_stands() {
+        let mut codel = looked_at(&[(0, Some(11)), (30, Some(41))]);
+        let begin = now();
+        let mut look = |at, wait: Option<u64>, turns_away| {
+            if turns_away {
+                codel.turned_away();
+            }
+            codel.look(&Seen { now: begin + ms(at), usual_wait: Some(ms(10)), oldest_wait: wait.map(ms) });
+            codel.wait_max
+        };
+        assert_eq!(look(40, Some(5), true), Some(ms(25)));
+        assert_eq!(look(50, None, false), Some(ms(25)), "it would not be empty");
+        assert_eq!(look(60, Some(1), false), Some(ms(25)));
+        assert_eq!(look(91, Some(1), false), None, "for an interval nobody was");
     }
 
     #[test]

@@ -12,7 +12,8 @@ use crate::{
             section::Section,
             service_time, small, stall, time_of_calls, upgrades,
             values::{
-                NAMES, answered, header, hold, host, is_name, method, on_leave, path, refuse_with, upgrade,
+                NAMES, answered, discipline, header, hold, host, is_name, method, on_leave, path, priority,
+                refuse_with, upgrade,
             },
             wait,
         },
@@ -22,7 +23,8 @@ use crate::{
 };
 
 /// The keys of a gauge, which routes have too.
-const GAUGE_KEYS: [&str; 6] = ["limit", "patience", "time_max", "line", "line_wait", "dry_run"];
+const GAUGE_KEYS: [&str; 7] =
+    ["limit", "patience", "time_max", "line", "line_wait", "line_discipline", "dry_run"];
 
 pub(super) fn shared_gauge(name: String, mut section: Section<'_, '_>) -> GaugeSettings {
     if !is_name(&name) {
@@ -43,6 +45,7 @@ fn gauge(name: String, section: &mut Section<'_, '_>) -> GaugeSettings {
         limit,
         line: section.read("line", line).unwrap_or(0),
         line_wait: section.read("line_wait", wait).unwrap_or(LINE_WAIT),
+        line_discipline: section.read("line_discipline", discipline).unwrap_or_default(),
         is_dry_run: section.flag("dry_run").unwrap_or(false),
     }
 }
@@ -86,6 +89,8 @@ pub(super) fn route(
     };
     let ca = section.read("ca", |text| beside(folder, text, tls::certificates));
     let exempt = section.list("exempt", exempt);
+    let priority = section.read("priority", priority).unwrap_or_default();
+    let retries_rank_lower = section.flag("retries_rank_lower").unwrap_or(true);
     let timeout = section.read("timeout", service_time).unwrap_or(TIMEOUT);
     let stall = section.read("stall", stall).unwrap_or(STALL);
     let least_rate = section.read("least_rate", least_rate).unwrap_or(LEAST_RATE);
@@ -105,6 +110,8 @@ pub(super) fn route(
         service,
         gauge,
         exempt,
+        priority,
+        retries_rank_lower,
         timeout,
         stall,
         least_rate,

@@ -10,6 +10,8 @@ const FIRST_DIP: f64 = 0.25;
 /// queue, and it goes on to this part of that.
 const STILL_FULL: f64 = 0.75;
 const DEEPER: f64 = 0.5;
+/// More than this part of those before are no fewer.
+const FEWER: f64 = 0.9;
 /// From one dip to the next, in seconds: at first, and at most, for it doubles while nothing has changed.
 pub(super) const GAP: f64 = 1.0;
 const GAP_MAX: f64 = 30.0;
@@ -89,6 +91,8 @@ pub(super) struct Dip {
     filled: f64,
     /// The limit of the dip itself.
     pub(super) to: f64,
+    /// Whether the most important calls are fewer, too.
+    pub(super) is_of_all: bool,
     began: f64,
 }
 
@@ -197,6 +201,7 @@ impl Rule {
             limit: seen.limit,
             filled: Level::filled(seen),
             to: limit,
+            is_of_all: false,
             began: seen.now,
         };
         self.phase = Phase::Dipping(dip);
@@ -205,6 +210,11 @@ impl Rule {
 
     /// With fewer in flight, calls took as long as seen now.
     pub(super) fn end_dip(&mut self, seen: &Seen, dip: Dip, base: f64) -> Decision {
+        if !dip.is_of_all && seen.in_flight > FEWER * dip.level.in_flight {
+            self.phase = Phase::Dipping(Dip { is_of_all: true, ..dip });
+            let why = "the less important calls alone are too few for a look: a look at fewer of all";
+            return because(dip.to, "a dip", why);
+        }
         if let Some(deeper) = self.deeper(seen, dip) {
             return deeper;
         }

@@ -1,0 +1,109 @@
+//! Who is served where nobody waits and there is not enough for all.
+
+use super::*;
+
+fn ranked(limit: u32) -> (PressureGauge, ManualClock) {
+    gauge(limit, Line::fifo(0))
+}
+
+fn of(priority: Priority) -> Arrival {
+    Arrival::new().priority(priority)
+}
+
+/// Calls of these priorities come one after the other, 10 ms apart, and each that is admitted takes 200 ms; how many of each are refused.
+fn refused(gauge: &PressureGauge, clock: &ManualClock, calls: usize, come: &[Arrival]) -> Vec<usize> {
+    let mut running = std::collections::VecDeque::new();
+    let mut refused = vec![0; come.len()];
+    for call in 0..calls {
+        clock.advance(Duration::from_millis(10));
+        let now = clock.now();
+        while running.front().is_some_and(|(until, _)| *until <= now) {
+            running.pop_front();
+        }
+        let kind = call % come.len();
+        match gauge.try_acquire_for(come[kind]) {
+            Ok(permit) => running.push_back((now + Duration::from_millis(200), permit.into_owned())),
+            Err(_) => refused[kind] += 1,
+        }
+    }
+    refused
+}
+
+#[test]
+fn the_less_important_are_refused_first() {
+    // It can do 50 a second, and 100 come, of which a quarter is critical.
+    let (gauge, clock) = ranked(10);
+    let come = [Priority::Critical, Priority::Low, Priority::Low, Priority::Low].map(of);
+    let refused = refused(&gauge, &clock, 4_000, &come);
+    assert!(refused[0] < 20, "{refused:?} of 1000 each");
+    assert!(refused[1] > 400, "{refused:?} of 1000 each");
+    let snapshot = gauge.snapshot();
+    assert!(snapshot.refused.by(Reason::Outranked) > 1_000, "{snapshot:?}");
+}
+
+#[test]
+fn of_equal_priority_retries_are_refused_first() {
+    let (gauge, clock) = ranked(10);
+    let come = [Arrival::new(), Arrival::new().retry(true)];
+    let refused = refused(&gauge, &clock, 4_000, &come);
+    assert!(refused[0] < 200, "{refused:?} of 2000 each");
+    assert!(refused[1] > 1_500, "{refused:?} of 2000 each");
+}
+
+#[test]
+fn a_retry_goes_before_the_next_lower_priority() {
+    let (gauge, clock) = ranked(10);
+    let come = [Arrival::new().retry(true), of(Priority::Low)];
+    let refused = refused(&gauge, &clock, 4_000, &come);
+    assert!(refused[0] < 200 && refused[1] > 1_500, "{refused:?} of 2000 each");
+}
+
+#[test]
+fn without_pressure_each_call_may_have_every_place() {
+    let (gauge, _clock) = ranked(4);
+    let _critical = gauge.try_acquire_for(of(Priority::Critical)).unwrap();
+    let others: Vec<_> = (0..3).map(|_| gauge.try_acquire_for(of(Priority::Background)).unwrap()).collect();
+    assert_eq!(others.len(), 3);
+}
+
+#[test]
+fn where_nothing_runs_the_least_important_runs_and_a_dear_one_has_all_places() {
+    let (gauge, clock) = ranked(10);
+    let come = [Priority::Critical, Priority::Background].map(of);
+    refused(&gauge, &clock, 2_000, &come);
+    let dear = of(Priority::Background).cost(10);
+    assert!(gauge.try_acquire_for(dear).is_ok());
+    assert_eq!(gauge.try_acquire_for(dear.cost(11)).unwrap_err().reason, Reason::CostAboveLimit);
+}
+
+#[test]
+fn once_the_pressure_is_over_nothing_is_kept() {
+    let (gauge, clock) = ranked(10);
+    refused(&gauge, &clock, 2_000, &[Priority::Critical, Priority::Low].map(of));
+    clock.advance(Duration::from_secs(20));
+    let all: Vec<_> = (0..10).filter_map(|_| gauge.try_acquire_for(of(Priority::Low)).ok()).collect();
+    assert_eq!(all.len(), 10);
+}
+
+#[test]
+fn whoever_only_waits_keeps_nothing_for_anybody() {
+    // In a line, the order is what counts.
+    let (gauge, clock) = gauge(10, Line::fifo(10));
+    refused(&gauge, &clock, 2_000, &[Priority::Critical, Priority::Low].map(of));
+    let all: Vec<_> = (0..10).map(|_| Task::new(gauge.acquire_for(of(Priority::Low))).poll()).collect();
+    assert!(all.iter().all(|answer| matches!(answer, Poll::Ready(Ok(_)))));
+}
+
+#[test]
+fn a_rejection_says_that_more_important_calls_are_the_reason() {
+    let (gauge, clock) = ranked(10);
+    let come = [Priority::Critical, Priority::Low, Priority::Low, Priority::Low].map(of);
+    refused(&gauge, &clock, 1_000, &come);
+    let _one = gauge.try_acquire_for(of(Priority::Critical)).unwrap();
+    let all: Vec<_> = (0..10).map_while(|_| gauge.try_acquire_for(of(Priority::Low)).ok()).collect();
+    let rejected = gauge.try_acquire_for(of(Priority::Low)).unwrap_err();
+    assert_eq!(rejected.reason, Reason::Outranked);
+    assert!(all.len() < 9, "{rejected}");
+    let text = rejected.to_string();
+    assert!(text.contains("what is free is kept for more important calls"), "{text}");
+}
