@@ -145,9 +145,10 @@ pub(crate) const RANKS: u8 = 2 * Priority::COUNT;
 /// - More important calls come first. Calls of one priority come in the order of the line.
 /// - At a full line, a more important call displaces the least important one, of those the one that
 ///   came last. That one is refused with [`Reason::Displaced`].
-/// - The order is strict: while more important calls keep coming, others wait as long as the line
-///   lets anybody wait, and are then refused.
+/// - While more important calls keep coming, two of a hundred places go to the least important, and
+///   others wait as long as the line lets anybody wait: [`Line::starvation_grants`].
 ///
+/// [`Line::starvation_grants`]: crate::Line::starvation_grants
 /// [`Reason::Displaced`]: crate::Reason::Displaced
 /// [`Reason::Outranked`]: crate::Reason::Outranked
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -315,6 +315,31 @@ impl PressureGauge {
         self.core.set_dry_run(mode == DryRunMode::On);
     }
 
+    /// Admits nobody until [`resume`](Self::resume), and keeps the line.
+    ///
+    /// What is in flight goes on. Who waits keeps the place in line, and who comes may join it.
+    /// Deadlines and longest waits still count. Where nobody waits, calls are refused with
+    /// [`Reason::Full`](crate::Reason::Full). A dry run goes on to admit. Contrast
+    /// [`set_limit(0)`](Self::set_limit), under which all who wait are refused.
+    ///
+    /// ```
+    /// use pushback::PressureGauge;
+    ///
+    /// let gauge = PressureGauge::new(10);
+    /// gauge.pause();
+    /// assert!(gauge.try_acquire().is_err());
+    /// gauge.resume();
+    /// assert!(gauge.try_acquire().is_ok());
+    /// ```
+    pub fn pause(&self) {
+        self.core.set_paused(true);
+    }
+
+    /// Admits calls again, first those that wait.
+    pub fn resume(&self) {
+        self.core.set_paused(false);
+    }
+
     /// Refuses all calls from now on, those in line too. What is in flight goes on.
     pub fn close(&self) {
         self.core.close();

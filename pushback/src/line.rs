@@ -8,10 +8,15 @@ pub(crate) mod queue;
 use std::time::Duration;
 
 use self::discipline::Kind;
+use crate::settings::BuildError;
 
 /// How long a call waits at most if nothing else is said: long enough for a burst, short enough that most callers are still there, and that
 /// a place that is never given back shows as refusals at once and not as a service that hangs.
 const WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// How many of a hundred places go to the least important, if nothing else is said, and at most.
+const GRANTS: u32 = 2;
+const GRANTS_MAX: u32 = 50;
 
 /// How many calls may wait, and for how long.
 ///
@@ -39,6 +44,7 @@ pub struct Line {
     is_as_long_as_the_limit: bool,
     discipline: Kind,
     wait_max: Duration,
+    grants_percent: u32,
 }
 
 impl Line {
@@ -93,7 +99,13 @@ impl Line {
     }
 
     const fn of(discipline: Kind, capacity: u32) -> Self {
-        Line { capacity, is_as_long_as_the_limit: false, discipline, wait_max: WAIT_MAX }
+        Line {
+            capacity,
+            is_as_long_as_the_limit: false,
+            discipline,
+            wait_max: WAIT_MAX,
+            grants_percent: GRANTS,
+        }
     }
 
     /// A line as long as the limit is at the time, with a longest wait of 1 s: the default of every
@@ -111,6 +123,32 @@ impl Line {
     pub const fn wait_at_most(mut self, wait_max: Duration) -> Self {
         self.wait_max = wait_max;
         self
+    }
+
+    /// How many of a hundred places that are handed on while less important calls wait go to the
+    /// least important of them, 0 to 50. Default: 2.
+    ///
+    /// So calls of a low [`Priority`] are not starved by a stream of more important ones.
+    /// [`Snapshot::starvation_grants`] counts them. With 0, the order is strict.
+    ///
+    /// [`Priority`]: crate::Priority
+    /// [`Snapshot::starvation_grants`]: crate::Snapshot::starvation_grants
+    pub const fn starvation_grants(mut self, percent: u32) -> Self {
+        self.grants_percent = percent;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), BuildError> {
+        if self.grants_percent > GRANTS_MAX {
+            let value = format!("{} %", self.grants_percent);
+            return Err(BuildError::new("starvation_grants", value, "0 to 50 %"));
+        }
+        Ok(())
+    }
+
+    /// The part of the places.
+    pub(crate) fn granted_part(&self) -> f64 {
+        f64::from(self.grants_percent) / 100.0
     }
 
     pub(crate) fn capacity(&self, limit: u32) -> u32 {

@@ -41,6 +41,9 @@ pub struct Snapshot {
     pub refused: Refusals,
     /// How many calls left the line before their turn, because the caller gave up.
     pub left_line: u64,
+    /// How many calls in line were served before more important ones, so that they do not starve:
+    /// [`Line::starvation_grants`](crate::Line::starvation_grants).
+    pub starvation_grants: u64,
     /// How many admitted calls ended with [`Outcome::Overload`](crate::Outcome::Overload).
     pub overloaded: u64,
     /// How many admitted calls ended with [`Outcome::Ignore`](crate::Outcome::Ignore), including
@@ -50,6 +53,8 @@ pub struct Snapshot {
     pub cancelled: u64,
     /// Whether the gauge was closed.
     pub closed: bool,
+    /// Whether it is paused, by [`PressureGauge::pause`](crate::PressureGauge::pause).
+    pub paused: bool,
     /// Whether a limit that moves is pinned, by [`PressureGauge::pin`](crate::PressureGauge::pin).
     pub pinned: bool,
     /// Why the limit stands where it does, if it moves.

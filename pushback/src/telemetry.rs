@@ -63,6 +63,12 @@ pub(crate) fn closed(gauge: &'static str) {
     let _ = gauge;
 }
 
+pub(crate) fn paused_set(gauge: &'static str, on: bool) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(target: "pushback", gauge, on, "paused set");
+    let _ = (gauge, on);
+}
+
 pub(crate) fn dry_run_set(gauge: &'static str, on: bool) {
     #[cfg(feature = "tracing")]
     tracing::info!(target: "pushback", gauge, on, "dry run set");

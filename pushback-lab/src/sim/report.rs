@@ -6,7 +6,7 @@ use super::{
     chart::{Line, Scale, chart},
     contest::{ScenarioStandings, Standings},
     record::{Record, STEP, StepRecord},
-    table::best_first,
+    table::{best_first, refused_at_half_load},
 };
 use crate::words;
 
@@ -97,14 +97,14 @@ impl Page {
             let class =
                 if standings.mutants.iter().any(|mutant| mutant == name) { " class=mutant" } else { "" };
             self.add(&format!(
-                "<tr{class}><td>{}<td>{:.1} %<td>{:.1} %<td>{:.1} %<td>{:.1} %<td>{:.1} %<td>{:.3} %<td>{:.1} s",
+                "<tr{class}><td>{}<td>{:.1} %<td>{:.1} %<td>{:.1} %<td>{:.1} %<td>{:.1} %<td>{}<td>{:.1} s",
                 escaped(name),
                 summary.worst_percent_of_oracle,
                 summary.p5_percent_of_oracle,
                 summary.p25_percent_of_oracle,
                 summary.mean_percent_of_oracle,
                 summary.mean_worst_percent_of_oracle,
-                summary.false_refusals_percent_half_load,
+                refused_at_half_load(summary),
                 summary.converges_in_seconds
             ));
         }

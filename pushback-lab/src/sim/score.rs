@@ -194,8 +194,8 @@ pub struct Summary {
     pub p25_percent_of_oracle: f64,
     /// The mean of the scenarios' means.
     pub mean_percent_of_oracle: f64,
-    /// How many calls were refused in all phases of half load or less, in percent.
-    pub false_refusals_percent_half_load: f64,
+    /// How many calls were refused in all phases of half load or less, in percent; nothing, if there is no such phase.
+    pub false_refusals_percent_half_load: Option<f64>,
     /// The mean of the scenarios' worst runs.
     pub mean_worst_percent_of_oracle: f64,
     /// How long it takes to find its way after a change, on average, in seconds.
@@ -218,7 +218,7 @@ impl Summary {
             p25_percent_of_oracle: quantile(&runs, 0.25),
             worst_percent_of_oracle: worsts.clone().fold(100.0, f64::min),
             mean_percent_of_oracle: mean(standings.clone().map(|standing| standing.mean_percent_of_oracle)),
-            false_refusals_percent_half_load: percent_of(healthy),
+            false_refusals_percent_half_load: (healthy.1 > 0).then(|| percent_of(healthy)),
             mean_worst_percent_of_oracle: mean(worsts),
             converges_in_seconds: mean(standings.map(|standing| standing.converges_in_seconds)),
         }

@@ -2,8 +2,14 @@
 
 use std::fmt::Write;
 
-use super::{contest::Standings, score::Summary};
+use super::{
+    contest::{PhaseStandings, Standings},
+    score::Summary,
+};
 use crate::words::count;
+
+/// Where not even the oracle answers so many percent in time, a limit that comes to all of the oracle's goodput does little good.
+const HARDLY_ANYBODY: f64 = 10.0;
 
 /// Each limit over all scenarios, the best first, and then each scenario.
 pub fn table(standings: &Standings) -> String {
@@ -31,13 +37,13 @@ fn write_table(text: &mut String, standings: &Standings) -> std::fmt::Result {
     for (name, summary) in &order {
         writeln!(
             text,
-            "{name:<18}{:>9.1}{:>9.1}{:>9.1}{:>9.1}{:>15.1}{:>20.3} %{:>12.1} s",
+            "{name:<18}{:>9.1}{:>9.1}{:>9.1}{:>9.1}{:>15.1}{:>22}{:>12.1} s",
             summary.worst_percent_of_oracle,
             summary.p5_percent_of_oracle,
             summary.p25_percent_of_oracle,
             summary.mean_percent_of_oracle,
             summary.mean_worst_percent_of_oracle,
-            summary.false_refusals_percent_half_load,
+            refused_at_half_load(summary),
             summary.converges_in_seconds
         )?;
     }
@@ -62,7 +68,30 @@ fn write_table(text: &mut String, standings: &Standings) -> std::fmt::Result {
         }
         writeln!(text)?;
     }
+    for scenario in &standings.scenarios {
+        if let Some(served) = served_by_oracle(&scenario.phases).filter(|served| *served < HARDLY_ANYBODY) {
+            writeln!(
+                text,
+                "\n{}: even the oracle answers only {served:.0} % of the requests in time",
+                scenario.name
+            )?;
+        }
+    }
     Ok(())
+}
+
+/// Nothing was measured where no phase is healthy.
+pub(super) fn refused_at_half_load(summary: &Summary) -> String {
+    summary
+        .false_refusals_percent_half_load
+        .map_or_else(|| "-".to_owned(), |percent| format!("{percent:.3} %"))
+}
+
+/// Which part of the requests the oracle answers in time, in percent, if it is known how many come.
+fn served_by_oracle(phases: &[PhaseStandings]) -> Option<f64> {
+    let come: Option<f64> = phases.iter().map(|phase| phase.rate.map(|rate| rate * phase.seconds)).sum();
+    let served: f64 = phases.iter().map(|phase| phase.oracle_goodput * phase.seconds).sum();
+    come.filter(|come| *come > 0.0).map(|come| 100.0 * served / come)
 }
 
 /// The best worst case comes first, and what is there to fail comes last.

@@ -97,6 +97,7 @@ impl Builder {
         let Some(limit) = self.limit else {
             return Err(BuildError::new("limit", "not set", "0 to 4294967295 places"));
         };
+        self.line.check()?;
         let Start { limit, controller } = limit.start()?;
         let clock = self.clock.unwrap_or_else(SystemClock::shared);
         let moves = controller.map(|controller| (controller, self.seed));

@@ -169,7 +169,11 @@ impl Core {
                 return Ok(Turn::Now(Standing::Real));
             }
             // Nobody makes way for a call that needs no place in line.
-            if locked.queue.would_be_passed_by(rank) && core.slots.take_for_front(core.need(cost), cost) {
+            let is_paused = core.modes.is(Mode::PAUSED);
+            if !is_paused
+                && locked.queue.would_be_passed_by(rank)
+                && core.slots.take_for_front(core.need(cost), cost)
+            {
                 locked.queue.handed_on(rank, now, cost);
                 return Ok(Turn::Now(Standing::Real));
             }
@@ -181,7 +185,11 @@ impl Core {
                 return Ok(Turn::Now(Standing::Phantom));
             }
             let expiry = core.expiry(arrival, now);
-            if locked.queue.comes_too_late(now, rank, cost, expiry.map(|(when, _)| when)) {
+            // Nobody makes way for a call that does not wait, or waits in vain.
+            if let Some((_, reason)) = expiry.filter(|(when, _)| *when <= now) {
+                return Err(reason);
+            }
+            if !is_paused && locked.queue.comes_too_late(now, rank, cost, expiry.map(|(when, _)| when)) {
                 return Err(Reason::TooLate);
             }
             // A place that came back since then goes to whoever is next when this settles.

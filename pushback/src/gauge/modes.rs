@@ -15,6 +15,7 @@ impl Mode {
     pub(crate) const DRY_RUN: Mode = Mode(2);
     /// The line was in use: refusals are counted in stripes.
     pub(crate) const WIDE: Mode = Mode(4);
+    pub(crate) const PAUSED: Mode = Mode(8);
 }
 
 impl Modes {

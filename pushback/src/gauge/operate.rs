@@ -93,6 +93,19 @@ impl Core {
         drop(forgotten);
     }
 
+    pub(crate) fn set_paused(self: &Arc<Self>, on: bool) {
+        self.with_line(|core, locked, now| {
+            if on {
+                core.modes.set(Mode::PAUSED);
+            } else {
+                core.modes.clear(Mode::PAUSED);
+                // How long it was says nothing about how fast places come back.
+                locked.queue.moves_again(now);
+            }
+        });
+        telemetry::paused_set(self.name, on);
+    }
+
     pub(crate) fn set_dry_run(self: &Arc<Self>, on: bool) {
         self.with_line(|core, locked, _| {
             locked.rehearsal();
@@ -135,10 +148,12 @@ impl Core {
             admitted,
             refused: self.refused.read(),
             left_line: locked.map_or(0, |locked| locked.queue.left()),
+            starvation_grants: locked.map_or(0, |locked| locked.queue.grants()),
             overloaded: self.ended.overloaded(),
             ignored: self.ended.ignored(),
             cancelled: self.ended.cancelled(),
             closed: self.modes.is(Mode::CLOSED),
+            paused: self.modes.is(Mode::PAUSED),
             pinned: self.adaptive.as_deref().is_some_and(Adaptive::is_pinned),
             why,
             dry_run: locked.and_then(|locked| locked.dry_run(self.modes.is(Mode::DRY_RUN))),

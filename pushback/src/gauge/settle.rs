@@ -99,8 +99,12 @@ impl Core {
     }
 
     fn serve_line(&self, locked: &mut Locked, now: Instant, at_most: usize) -> bool {
-        if !locked.queue.is_empty() {
+        let is_paused = self.modes.is(Mode::PAUSED) && !self.modes.is(Mode::DRY_RUN);
+        if is_paused || !locked.queue.is_empty() {
             self.slots.shut_gate();
+        }
+        if is_paused {
+            return true;
         }
         for _ in 0..at_most {
             let Some((ticket, cost)) = locked.queue.front() else {
@@ -185,6 +189,9 @@ impl Core {
 
     /// Those whose turn cannot come in time any more need not wait for it to be sure.
     fn refuse_late(&self, locked: &mut Locked, now: Instant, at_most: usize) -> bool {
+        if self.modes.is(Mode::PAUSED) {
+            return true; // nobody knows for how long
+        }
         let late = locked.queue.too_late(now, at_most);
         let were_all = late.len() < at_most;
         for ticket in late {

@@ -76,9 +76,10 @@ impl Forecast {
         Forecast { all: Pace::exact(), ranks: std::array::from_fn(|_| ranked()) }
     }
 
-    /// Somebody waits, and nobody did before.
+    /// Somebody waits, and nobody did before; or the line stood still for another reason than that no place came back.
     pub(super) fn line_begins(&mut self, now: Instant) {
-        self.all.line_begins(now);
+        let paces = self.ranks.iter_mut().map(|ranked| &mut ranked.pace);
+        paces.chain([&mut self.all]).for_each(|pace| pace.line_begins(now));
     }
 
     /// How long a turn takes, in seconds, if that is known.

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
     task::Waker,
     time::{Duration, Instant},
 };
@@ -54,6 +55,7 @@ pub(crate) struct Queue {
     decided: BTreeMap<Ticket, Verdict>,
     handed_out: u64,
     left: u64,
+    grants: Grants,
     /// How long a turn took when those who wait were last asked whose turn comes too late, in seconds.
     asked_at: f64,
     /// How many have come and gone since.
@@ -83,6 +85,7 @@ impl Queue {
             decided: BTreeMap::new(),
             handed_out: 0,
             left: 0,
+            grants: Grants { part: line.granted_part(), due: 0.0, given: 0 },
             asked_at: f64::INFINITY,
             changes: 0,
         }
@@ -125,10 +128,17 @@ impl Queue {
 
     /// Who is next.
     pub(crate) fn front(&self) -> Option<(Ticket, u32)> {
-        let (first, _) = self.waiting.first_key_value()?;
+        let (first, last) = (self.waiting.first_key_value()?.0.rank, self.waiting.last_key_value()?.0.rank);
+        let least = self.next_of(last)?;
+        if first < last && !self.grants.is_due(least.1) { self.next_of(first) } else { Some(least) }
+    }
+
+    /// Who is next of a rank, and at what cost.
+    fn next_of(&self, rank: u8) -> Option<(Ticket, u32)> {
+        let mut of_rank = self.waiting.range(of_rank(rank));
         let (ticket, waiter) = match self.discipline.next() {
-            Next::Oldest => self.waiting.first_key_value(),
-            Next::Newest => self.waiting.range(..=Ticket { number: u64::MAX, ..*first }).next_back(),
+            Next::Oldest => of_rank.next(),
+            Next::Newest => of_rank.next_back(),
         }?;
         Some((*ticket, waiter.cost))
     }
@@ -151,7 +161,17 @@ impl Queue {
     /// Places were handed on, past the line or to whoever was next in it.
     pub(crate) fn handed_on(&mut self, rank: u8, now: Instant, places: u32) {
         self.pace.handed_on(now, places);
+        let waiting = [self.waiting.first_key_value(), self.waiting.last_key_value()];
+        if let [Some((first, _)), Some((last, _))] = waiting {
+            self.grants.handed_on(rank, first.rank, last.rank, places);
+        }
         self.forecast.handed_on(rank, now, places);
+    }
+
+    /// Places were held back, and are no more.
+    pub(crate) fn moves_again(&mut self, now: Instant) {
+        self.pace.line_begins(now);
+        self.forecast.line_begins(now);
     }
 
     /// Whether the turn of a call that came now would most probably come later than it is refused.
@@ -232,6 +252,11 @@ impl Queue {
         self.left
     }
 
+    /// How many calls were served before more important ones, so that they do not starve.
+    pub(crate) fn grants(&self) -> u64 {
+        self.grants.given
+    }
+
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
         let own = self.expiries.first().map(|(when, _)| *when);
         [own, self.overdue().map(|(_, until)| until)].into_iter().flatten().min()
@@ -295,6 +320,33 @@ impl Queue {
     }
 }
 
+/// What the least important have of the places, so that they do not starve.
+#[derive(Debug)]
+struct Grants {
+    /// This part of what is handed on while they wait.
+    part: f64,
+    /// How many places they have to come.
+    due: f64,
+    /// How many calls of them were served for it.
+    given: u64,
+}
+
+impl Grants {
+    fn is_due(&self, cost: u32) -> bool {
+        self.part > 0.0 && self.due >= f64::from(cost)
+    }
+
+    /// Places go to a call of this rank, while calls of these wait.
+    fn handed_on(&mut self, rank: u8, first: u8, last: u8, places: u32) {
+        if rank < last {
+            self.due += self.part * f64::from(places);
+        } else if first < rank {
+            self.due = (self.due - f64::from(places)).max(0.0);
+            self.given += 1;
+        }
+    }
+}
+
 /// The line at a moment, as its discipline sees it.
 struct Look<'a> {
     now: Instant,
@@ -321,7 +373,10 @@ fn oldest(waiting: &Waiting) -> Option<(Ticket, Instant)> {
     (0..RANKS).filter_map(|rank| oldest_of(waiting, rank)).min_by_key(|(_, since)| *since)
 }
 
+fn of_rank(rank: u8) -> RangeInclusive<Ticket> {
+    Ticket { rank, number: 0 }..=Ticket { rank, number: u64::MAX }
+}
+
 fn oldest_of(waiting: &Waiting, rank: u8) -> Option<(Ticket, Instant)> {
-    let of_rank = Ticket { rank, number: 0 }..=Ticket { rank, number: u64::MAX };
-    waiting.range(of_rank).next().map(|(ticket, waiter)| (*ticket, waiter.since))
+    waiting.range(of_rank(rank)).next().map(|(ticket, waiter)| (*ticket, waiter.since))
 }

@@ -110,3 +110,28 @@ fn an_adaptive_line_begins_with_the_oldest_and_turns_round_when_it_stands() {
     assert!(served[60..].windows(2).all(|two| two[0] + 2 == two[1]), "the newest each time: {served:?}");
     assert!(gauge.snapshot().refused.by(Reason::WaitedTooLong) > 0, "the old end is refused");
 }
+
+/// In which order fifty-three important calls and two that are not are served, by whether each is important.
+fn served_in_order(line: Line) -> (Vec<bool>, u64) {
+    let (gauge, clock) = gauge(1, line);
+    let held = gauge.try_acquire().unwrap().into_owned();
+    let low = || Task::new(gauge.acquire_for(Arrival::new().priority(Priority::Low)));
+    let mut tasks = vec![low(), low()];
+    tasks.extend((0..53).map(|_| Task::new(gauge.acquire())));
+    assert!(tasks.iter_mut().all(|task| task.poll().is_pending()));
+    let order = serve_all(&clock, held, &mut tasks, Duration::ZERO);
+    (order.into_iter().map(|index| index > 1).collect(), gauge.snapshot().starvation_grants)
+}
+
+#[test]
+fn two_of_a_hundred_places_go_to_the_least_important() {
+    let (order, grants) = served_in_order(Line::fifo(100));
+    assert_eq!(order.iter().position(|is_important| !is_important), Some(50));
+    assert_eq!((order.iter().rposition(|is_important| *is_important), grants), (Some(53), 1));
+}
+
+#[test]
+fn without_starvation_grants_the_order_is_strict() {
+    let (order, grants) = served_in_order(Line::fifo(100).starvation_grants(0));
+    assert_eq!((order.iter().position(|is_important| !is_important), grants), (Some(53), 0));
+}

@@ -11,6 +11,7 @@ mod pinned;
 mod priorities;
 #[path = "../support/mod.rs"]
 mod support;
+mod too_late;
 
 use std::{
     future::Future,
@@ -26,8 +27,8 @@ use std::{
 };
 
 use pushback::{
-    Alarm, Arrival, Clock, DryRunMode, Line, ManualClock, Outcome, OwnedPermit, PressureGauge, Priority,
-    Reason, Rejected,
+    Alarm, Arrival, Clock, DryRunMode, Line, ManualClock, Outcome, OwnedPermit, Permit, PressureGauge,
+    Priority, Reason, Rejected,
 };
 use support::Task;
 

@@ -142,6 +142,67 @@ fn wrong_settings_are_one_error_that_names_key_value_and_allowed_range() {
             format!("name is {name:?}; allowed: 1 to 64 bytes without control characters")
         );
     }
+    let line = Line::fifo(1).starvation_grants(51);
+    let error = PressureGauge::builder().limit(1).line(line).build().unwrap_err();
+    assert_eq!(error.to_string(), "starvation_grants is 51 %; allowed: 0 to 50 %");
     let error = PressureGauge::builder().build().unwrap_err();
     assert_eq!(error.to_string(), "limit is not set; allowed: 0 to 4294967295 places");
+}
+
+#[test]
+fn a_paused_gauge_admits_nobody_and_keeps_its_line() {
+    let (gauge, clock) = gauge(2, Line::fifo(2).wait_at_most(Duration::from_secs(1)));
+    let running = gauge.try_acquire().unwrap();
+    gauge.pause();
+    assert!(gauge.snapshot().paused);
+    assert_eq!(reason(gauge.try_acquire()), Reason::Full, "though a place is free");
+    let mut waiting = [Task::new(gauge.acquire()), Task::new(gauge.acquire())];
+    assert!(waiting.iter_mut().all(|task| task.poll().is_pending()));
+    drop(running);
+    let urgent = Arrival::new().priority(Priority::Critical).wait_at_most(Duration::ZERO);
+    assert_eq!(reason(gauge.acquire_blocking_for(urgent)), Reason::WaitedTooLong, "nor past the line");
+    clock.advance(Duration::from_millis(900));
+    assert!(waiting[1].poll_if_rung().is_pending());
+    gauge.resume();
+    let _both = waiting.map(|mut task| granted(task.poll_if_rung()));
+    assert!(!gauge.snapshot().paused);
+}
+
+#[test]
+fn deadlines_count_in_a_pause_and_a_closed_gauge_stays_closed() {
+    let (gauge, clock) = gauge(1, Line::fifo(2).wait_at_most(Duration::from_secs(1)));
+    gauge.pause();
+    let (mut first, mut second) = (Task::new(gauge.acquire()), Task::new(gauge.acquire()));
+    let soon = Arrival::new().deadline(clock.now() + Duration::from_millis(10));
+    assert!(first.poll().is_pending());
+    let mut hurried = Task::new(gauge.acquire_for(soon));
+    assert!(hurried.poll().is_pending());
+    clock.advance(Duration::from_millis(10));
+    let Poll::Ready(answer) = hurried.poll_if_rung() else { panic!("its time is up") };
+    assert_eq!(reason(answer), Reason::DeadlinePassed);
+    assert!(second.poll().is_pending());
+    gauge.close();
+    gauge.resume();
+    let Poll::Ready(answer) = first.poll_if_rung() else { panic!("it is closed") };
+    assert_eq!(reason(answer), Reason::Closed);
+    assert_eq!(reason(gauge.try_acquire()), Reason::Closed);
+}
+
+#[test]
+fn a_pause_is_no_slow_service() {
+    let (gauge, clock) = gauge(1, Line::fifo(100).wait_at_most(Duration::from_secs(60)));
+    let mut held = gauge.try_acquire().unwrap().into_owned();
+    for _ in 0..70 {
+        let mut next = Task::new(gauge.acquire());
+        assert!(next.poll().is_pending());
+        clock.advance(Duration::from_millis(10));
+        drop(held);
+        held = granted(next.poll_if_rung());
+    }
+    let mut waiting: Vec<_> = (0..50).map(|_| Task::new(gauge.acquire())).collect();
+    assert!(waiting.iter_mut().all(|task| task.poll().is_pending()));
+    gauge.pause();
+    clock.advance(Duration::from_secs(40));
+    gauge.resume();
+    assert!(Task::new(gauge.acquire()).poll().is_pending(), "it would wait for half a second");
 }

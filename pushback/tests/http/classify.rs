@@ -226,3 +226,20 @@ fn a_status_says_how_the_call_went_or_a_closure_does() {
     });
     assert_eq!(counts(only_500, &paths), (1, 0));
 }
+
+#[test]
+fn a_first_attempt_goes_before_a_retry_unless_they_are_equal() {
+    for lower in [true, false] {
+        let gauge = PressureGauge::builder().limit(1).line(Line::fifo(1)).build().unwrap();
+        let _held = gauge.try_acquire().unwrap();
+        let classify = Classify::new().retries_rank_lower(lower);
+        let mut service = BackpressureLayer::waiting(gauge.clone()).classify(classify).layer(Fast);
+        let mut retry = Task::new(service.call(with_headers("/", &[("x-envoy-attempt-count", "2")])));
+        assert!(retry.poll().is_pending());
+        let mut first = Task::new(service.call(request("/")));
+        assert_eq!(first.poll().is_pending(), lower);
+        assert_eq!(retry.poll_if_rung().is_ready(), lower, "it made way");
+        let reason = if lower { Reason::Displaced } else { Reason::LineFull };
+        assert_eq!(gauge.snapshot().refused.by(reason), 1);
+    }
+}

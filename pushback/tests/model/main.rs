@@ -68,6 +68,8 @@ impl Run {
         let newest_first = capacity.is_some() && random.bool();
         let of = if newest_first { Line::lifo } else { Line::fifo };
         let line = capacity.map_or_else(Line::as_long_as_the_limit, of).wait_at_most(wait_max);
+        // The model is strict.
+        let line = line.starvation_grants(0);
         let gauge = PressureGauge::builder().limit(limit).line(line).clock(clock.clone()).build().unwrap();
         let model = Model {
             limit,
