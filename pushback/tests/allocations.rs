@@ -10,12 +10,12 @@ use allocation_counter::measure;
 use pushback::{Line, OwnedPermit, Permit, PressureGauge};
 
 #[test]
-fn a_gauge_without_a_line_takes_at_most_304_bytes_of_heap() {
+fn a_gauge_without_a_line_takes_at_most_312_bytes_of_heap() {
     drop(PressureGauge::new(1)); // what all gauges share is allocated once
     let mut gauge = None;
     let info = measure(|| gauge = Some(PressureGauge::new(10)));
     println!("{info:?}");
-    assert!(info.bytes_current <= 304, "{} bytes", info.bytes_current);
+    assert!(info.bytes_current <= 312, "{} bytes", info.bytes_current);
     assert_eq!(info.count_current, 1);
 }
 
