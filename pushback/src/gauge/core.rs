@@ -211,7 +211,8 @@ impl Core {
             return Some(self.turn_away(Reason::DeadlinePassed, cost));
         }
         let waits = !self.line.is_for_nobody();
-        if if waits { self.slots.take(cost) } else { self.take(arrival) } {
+        let is_taken = if waits { self.slots.take(cost) } else { self.take(arrival) };
+        if is_taken {
             return Some(Ok(self.held(arrival, Standing::Real)));
         }
         let takes_it = u32::from(arrival.rank()) < self.room.load(Ordering::Relaxed);

@@ -2,7 +2,7 @@
 //!
 //! A call has its place if as many are free as it costs *and* as its rank leaves free. That is the same one comparison as without
 //! ranks, with one more number in it. The numbers follow the refusals, which are off the way of those that are admitted: whoever is
-//! refused has those below leave more free, and time has them leave less.
+//! refused has those below leave more free, and where some are always free they leave less.
 
 // These are hints to each other's calls, in no order with anything: loom has nothing to try here.
 use std::{

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::pace::{Pace, Turn};
 use crate::arrival::RANKS;
 
-/// A turn that is this many standard deviations away is one that does not come by then: one of a hundred does.
+/// One turn of a hundred is more than so many standard deviations later than the mean, and one as much earlier.
 const SURE: f64 = 2.3;
 
 /// How many places stand in line, and how fast each rank is served.
