@@ -17,3 +17,4 @@ mod state;
 mod stuck;
 mod support;
 mod upgrades;
+mod walkthrough;
