@@ -110,9 +110,11 @@
     const ways = [demo.with, demo.without];
     show(find("#demo-figures"), ways.some((figures) => figures !== null));
     ways.forEach((figures, at) => {
-      for (const name of ["answered", "refused", "gave_up", "failed"]) {
-        write(find(`#demo-${name}`).cells[at + 1], figures ? `${figures[name].toFixed(1)}/s` : "–");
-      }
+      const ends = ["answered", "refused", "gave_up", "failed"];
+      const perSecond = (count) => (figures ? `${count.toFixed(1)}/s` : "–");
+      for (const name of ends) write(find(`#demo-${name}`).cells[at + 1], perSecond(figures?.[name]));
+      // The slider may have stood elsewhere, and then the two cannot be compared.
+      write(find("#demo-came").cells[at + 1], perSecond(ends.reduce((sum, name) => sum + (figures?.[name] ?? 0), 0)));
       write(find("#demo-p50").cells[at + 1], typeof figures?.p50_seconds === "number" ? time(figures.p50_seconds) : "–");
       find("#demo-figures thead tr").cells[at + 1].classList.toggle("now", demo.backpressure === (at === 0));
     });
