@@ -7,13 +7,14 @@
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
 use std::{
+    collections::VecDeque,
     env,
     future::{Future, poll_fn},
     hint::black_box,
     mem,
     pin::{Pin, pin},
     sync::{
-        Arc, Barrier,
+        Arc, Barrier, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -21,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pushback::{Line, Permit, PressureGauge, limit::Auto};
+use pushback::{Arrival, Line, Permit, PressureGauge, Priority, limit::Auto};
 use tokio::sync::Semaphore;
 
 const ROUNDS: usize = 8;
@@ -148,6 +149,13 @@ fn measures() -> Vec<Measure> {
         add("pushback process_async", threads, process_async);
         add("pushback auto process_async", threads, auto_process_async);
     }
+    for threads in [1, 2, 4] {
+        add("pushback ranked", threads, ranked);
+    }
+    add("pushback in line", 1, in_line);
+    add("tokio in line", 1, tokio_in_line);
+    add("pushback left line", 1, left_line);
+    add("tokio left line", 1, tokio_left_line);
     add("pushback refusal", 1, refusal);
     add("tokio refusal", 1, tokio_refusal);
     add("pushback refusal, line full", 1, refusal_at_full_line);
@@ -209,6 +217,103 @@ fn borrowed() -> Operate {
             }
         }
     })
+}
+
+/// Priorities are on: calls of two came, and some were refused.
+fn ranked() -> Operate {
+    let gauge = PressureGauge::new(1_000);
+    let low = Arrival::new().priority(Priority::Low);
+    let all: Vec<_> = (0..1_000).filter_map(|_| gauge.try_acquire().ok()).collect();
+    assert!(gauge.try_acquire_for(low).is_err(), "nothing is free");
+    drop(all);
+    Box::new(move |operations| {
+        for _ in 0..operations {
+            if let Ok(permit) = black_box(&gauge).try_acquire_for(Arrival::new().priority(Priority::Critical))
+            {
+                held(permit);
+            }
+        }
+    })
+}
+
+/// So many wait in line.
+const WAITING: usize = 10_000;
+
+type Waiting<T> = Mutex<(VecDeque<Pin<Box<dyn Future<Output = T> + Send>>>, Option<T>)>;
+
+/// The line moves on: a place comes back, whoever is next has it, and somebody joins the line at its end.
+fn moves_on<T: Send + 'static>(
+    join: impl Fn() -> Pin<Box<dyn Future<Output = T> + Send>> + Sync + 'static,
+) -> Operate {
+    let waiting = line(&join);
+    Box::new(move |operations| {
+        let mut waiting = waiting.lock().expect("no measure panics");
+        let (line, holds) = &mut *waiting;
+        for _ in 0..operations {
+            drop(holds.take());
+            let mut next = line.pop_front().expect("some wait");
+            let Poll::Ready(permit) = look(&mut next) else { panic!("it is its turn") };
+            *holds = Some(permit);
+            let mut last = join();
+            assert!(look(&mut last).is_pending());
+            line.push_back(last);
+        }
+    })
+}
+
+/// Callers give up anywhere in the line, and others join it.
+fn gives_up<T: Send + 'static>(
+    join: impl Fn() -> Pin<Box<dyn Future<Output = T> + Send>> + Sync + 'static,
+) -> Operate {
+    let waiting = line(&join);
+    Box::new(move |operations| {
+        let mut waiting = waiting.lock().expect("no measure panics");
+        let (line, _) = &mut *waiting;
+        let mut place = 0;
+        for _ in 0..operations {
+            place = (place + 7_919) % WAITING;
+            let mut other = join();
+            assert!(look(&mut other).is_pending());
+            line[place] = other;
+        }
+    })
+}
+
+/// One has the place, and the others wait for it.
+fn line<T: Send + 'static>(join: &impl Fn() -> Pin<Box<dyn Future<Output = T> + Send>>) -> Waiting<T> {
+    let Poll::Ready(permit) = look(&mut join()) else { panic!("nobody waits yet") };
+    let mut line: VecDeque<_> = (0..WAITING).map(|_| join()).collect();
+    line.iter_mut().for_each(|waits| assert!(look(waits).is_pending()));
+    Mutex::new((line, Some(permit)))
+}
+
+fn look<T>(waits: &mut Pin<Box<dyn Future<Output = T> + Send>>) -> Poll<T> {
+    waits.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+}
+
+fn in_line() -> Operate {
+    let gauge = gauge_with_line();
+    moves_on(move || Box::pin(gauge.acquire().into_owned()))
+}
+
+fn left_line() -> Operate {
+    let gauge = gauge_with_line();
+    gives_up(move || Box::pin(gauge.acquire().into_owned()))
+}
+
+fn gauge_with_line() -> PressureGauge {
+    let line = Line::fifo(20_000).wait_at_most(Duration::from_secs(3_600));
+    PressureGauge::builder().limit(1).line(line).build().expect("the settings are right")
+}
+
+fn tokio_in_line() -> Operate {
+    let semaphore = Arc::new(Semaphore::new(1));
+    moves_on(move || Box::pin(Arc::clone(&semaphore).acquire_owned()))
+}
+
+fn tokio_left_line() -> Operate {
+    let semaphore = Arc::new(Semaphore::new(1));
+    gives_up(move || Box::pin(Arc::clone(&semaphore).acquire_owned()))
 }
 
 /// A limit that moves, in a closed loop. With `--share`, the share of timed calls goes to standard error.

@@ -34,7 +34,7 @@ enum Against {
     Clock,
 }
 
-const ROWS: [Row; 31] = [
+const ROWS: [Row; 36] = [
     ratio("pushback borrowed", 1, "floor", 1.3),
     ratio("pushback borrowed", 1, "tokio borrowed", 1.0),
     ratio("pushback borrowed", 2, "tokio borrowed", 1.0),
@@ -63,6 +63,11 @@ const ROWS: [Row; 31] = [
     ratio("pushback auto process_async", 1, "pushback process_async", 1.3),
     ratio("pushback auto process_async", 2, "pushback process_async", 1.3),
     ratio("pushback auto process_async", 4, "pushback process_async", 1.3),
+    ratio("pushback ranked", 1, "pushback borrowed", 1.1),
+    ratio("pushback ranked", 2, "pushback borrowed", 1.1),
+    ratio("pushback ranked", 4, "pushback borrowed", 1.1),
+    ratio("pushback in line", 1, "tokio in line", 1.0),
+    ratio("pushback left line", 1, "tokio left line", 1.0),
     Row { measure: "pushback refusal", threads: 1, against: Against::Clock, must: 4.0 },
     Row { measure: "pushback refusal, line full", threads: 4, against: Against::Clock, must: 20.0 },
     ratio("pushback process", 1, "Go process", 1.0 / 3.0),
