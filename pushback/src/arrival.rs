@@ -99,6 +99,10 @@ impl Arrival {
         self
     }
 
+    pub(crate) const fn is_retry(&self) -> bool {
+        self.is_retry
+    }
+
     pub(crate) const fn places(&self) -> u32 {
         self.cost
     }

@@ -125,7 +125,7 @@ impl Dashboard {
     }
 
     /// Lets people change limits and dry runs on the page, once they have confirmed it and given a token. The page sends
-    /// `PATCH PATH/NAME` with `Authorization: Bearer TOKEN` and what is to change: `{"limit": 7}`, `{"dry_run": true}`, and for a limit that
+    /// `PATCH PATH/NAME` with `Authorization: Bearer TOKEN` and what is to change: `{"limit": 7}`, `{"paused": true}`, `{"dry_run": true}`, and for a limit that
     /// moves `{"limit": 7, "pinned": true}` and `{"pinned": false}` ([`PressureGauge::pin`]). What answers there, and who may, is the
     /// application's business. The path is relative to the page's folder: `api/gauges`.
     pub fn changes_at(mut self, path: impl Into<String>) -> Self {

@@ -370,10 +370,17 @@ impl PressureGauge {
     #[cfg(feature = "http")]
     pub(crate) fn acquire_at_once(&self, arrival: Arrival) -> Option<Result<OwnedPermit, Rejected>> {
         let answer = self.core.at_once(arrival)?;
+        self.core.note(arrival);
         Some(match answer {
             Ok(held) => Ok(OwnedPermit::new(self.clone(), held)),
             Err(reason) => Err(self.core.rejection(reason)),
         })
+    }
+
+    /// A retry comes that counts as a first attempt.
+    #[cfg(feature = "http")]
+    pub(crate) fn note_retry(&self) {
+        self.core.note_retry();
     }
 
     /// Whether somebody wants to know how long its requests take. Telling the time costs several admissions.
@@ -435,6 +442,12 @@ impl PressureGauge {
     #[cfg(feature = "http")]
     pub(crate) fn admitted(&self) -> u64 {
         self.core.admitted()
+    }
+
+    /// How long the line is at present: until all who wait have had their turn.
+    #[cfg(feature = "http")]
+    pub(crate) fn line_wait(&self) -> Duration {
+        self.core.line_wait()
     }
 
     /// Faults of others that were recovered from on the gauge's behalf.

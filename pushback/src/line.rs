@@ -1,5 +1,7 @@
 //! The line: calls that wait for their turn.
 
+pub(crate) mod call;
+mod decided;
 mod discipline;
 mod forecast;
 mod pace;

@@ -44,6 +44,12 @@ pub struct Snapshot {
     /// How many calls in line were served before more important ones, so that they do not starve:
     /// [`Line::starvation_grants`](crate::Line::starvation_grants).
     pub starvation_grants: u64,
+    /// How many turns in line went to others, because their callers did not look after their calls
+    /// for a second: [`Acquire`](crate::Acquire). Such a call counts as cancelled, and is admitted
+    /// once more if it is looked after again.
+    pub turns_passed_on: u64,
+    /// How many calls said that they were [retries](crate::Arrival::retry), admitted or refused.
+    pub retries: u64,
     /// How many admitted calls ended with [`Outcome::Overload`](crate::Outcome::Overload).
     pub overloaded: u64,
     /// How many admitted calls ended with [`Outcome::Ignore`](crate::Outcome::Ignore), including

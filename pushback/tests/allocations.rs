@@ -10,12 +10,12 @@ use allocation_counter::measure;
 use pushback::{Line, OwnedPermit, Permit, PressureGauge};
 
 #[test]
-fn a_gauge_without_a_line_takes_at_most_312_bytes_of_heap() {
+fn a_gauge_without_a_line_takes_at_most_328_bytes_of_heap() {
     drop(PressureGauge::new(1)); // what all gauges share is allocated once
     let mut gauge = None;
     let info = measure(|| gauge = Some(PressureGauge::new(10)));
     println!("{info:?}");
-    assert!(info.bytes_current <= 312, "{} bytes", info.bytes_current);
+    assert!(info.bytes_current <= 328, "{} bytes", info.bytes_current);
     assert_eq!(info.count_current, 1);
 }
 
@@ -68,6 +68,6 @@ fn a_gauge_whose_line_was_in_use_takes_a_little_more_and_only_once() {
     let gauge = PressureGauge::new(10);
     let first = measure(|| gauge.set_limit(11));
     println!("{first:?}");
-    assert!(first.bytes_current <= 3_000, "{} bytes", first.bytes_current);
+    assert!(first.bytes_current <= 3_100, "{} bytes", first.bytes_current);
     assert_eq!(measure(|| gauge.set_limit(12)).count_total, 0);
 }

@@ -24,6 +24,13 @@ pub(super) struct Gauge {
     /// Those of other versions do not say it.
     #[serde(default)]
     pub(super) pinned: bool,
+    #[serde(default)]
+    pub(super) paused: bool,
+    #[serde(default)]
+    pub(super) priorities: Vec<ByPriority>,
+    /// Requests that said that they were retries.
+    #[serde(default)]
+    pub(super) retries: u64,
     pub(super) why: Option<Why>,
     pub(super) dry_run: Option<DryRun>,
     pub(super) times: Option<Times>,
@@ -39,6 +46,14 @@ pub(super) struct Why {
 pub(super) struct DryRun {
     pub(super) on: bool,
     pub(super) phantoms: u32,
+}
+
+/// Since somebody looks.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct ByPriority {
+    pub(super) name: String,
+    pub(super) admitted: u64,
+    pub(super) refused: u64,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -63,6 +78,7 @@ impl Frame {
     pub(super) fn visible(mut self) -> Self {
         for gauge in &mut self.gauges {
             make_visible(&mut gauge.title);
+            gauge.priorities.iter_mut().for_each(|priority| make_visible(&mut priority.name));
             let reasons = std::mem::take(&mut gauge.refused).into_iter();
             gauge.refused = reasons.map(|(reason, count)| (visible(reason), count)).collect();
             if let Some(reason) = gauge.why.as_mut().and_then(|why| why.reason.as_mut()) {

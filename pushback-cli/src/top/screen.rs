@@ -12,7 +12,7 @@ use ratatui::{
 };
 
 use super::{
-    frame::{Frame, Gauge, Times},
+    frame::{ByPriority, Frame, Gauge, Times},
     words::{ago, rate, reason, time},
 };
 
@@ -237,6 +237,16 @@ impl Screen {
             let reasons = gauge.refused.iter().map(|(name, count)| format!("{} {count}", reason(name)));
             said.push(Line::from(format!("Refused so far: {}", reasons.collect::<Vec<_>>().join(", "))));
         }
+        if gauge.priorities.len() > 1 {
+            let priorities = gauge.priorities.iter().map(|ByPriority { name, admitted, refused }| {
+                format!("{name} {admitted} admitted, {refused} refused")
+            });
+            let priorities = priorities.collect::<Vec<_>>().join("; ");
+            said.push(Line::from(format!("By priority since somebody looks: {priorities}")));
+        }
+        if gauge.retries > 0 {
+            said.push(Line::from(format!("Retries so far: {}", gauge.retries)));
+        }
         said
     }
 
@@ -295,17 +305,22 @@ impl Moment {
     }
 }
 
-fn marks(gauge: &Gauge) -> &'static str {
+/// What is unusual about a gauge.
+fn marks(gauge: &Gauge) -> String {
     let is_dry = gauge.dry_run.as_ref().is_some_and(|dry_run| dry_run.on);
-    match (gauge.closed, is_dry, gauge.pinned) {
-        (true, ..) => " (closed)",
+    let marks = [
         // Or its refusals would seem to be about what calls cost.
-        (false, false, _) if gauge.limit == 0 => " (limit 0 admits nothing)",
-        (false, true, true) => " (dry run, pinned)",
-        (false, true, false) => " (dry run)",
-        (false, false, true) => " (pinned)",
-        (false, false, false) => "",
-    }
+        (gauge.limit == 0 && !is_dry, "limit 0 admits nothing"),
+        (is_dry, "dry run"),
+        (gauge.paused, "paused"),
+        (gauge.pinned, "pinned"),
+    ];
+    let marks: Vec<&str> = if gauge.closed {
+        vec!["closed"]
+    } else {
+        marks.into_iter().filter_map(|(is_so, mark)| is_so.then_some(mark)).collect()
+    };
+    if marks.is_empty() { String::new() } else { format!(" ({})", marks.join(", ")) }
 }
 
 #[cfg(test)]
@@ -352,6 +367,19 @@ mod tests {
     }
 
     #[test]
+    fn priorities_and_retries_are_told_where_there_are_some() {
+        let mut screen = screen();
+        let mut frame = frame(2.0, 110, 40);
+        let by = |name: &str, admitted, refused| ByPriority { name: name.to_owned(), admitted, refused };
+        frame.gauges[0].priorities = vec![by("critical", 90, 0), by("low\u{1b}", 20, 40)];
+        frame.gauges[0].retries = 7;
+        screen.add(frame);
+        let text = screen.text();
+        let told = "By priority since somebody looks: critical 90 admitted, 0 refused; low\u{fffd} 20 admitted, 40 refused";
+        assert!(text.contains(told) && text.contains("Retries so far: 7"), "{text}");
+    }
+
+    #[test]
     fn what_is_unusual_about_a_gauge_stands_behind_its_name() {
         for (closed, on, pinned, marked) in [
             (false, false, false, ""),
@@ -369,7 +397,8 @@ mod tests {
         }
         let mut gauge = frame(1.0, 0, 0).gauges.remove(0);
         gauge.limit = 0;
-        assert_eq!(marks(&gauge), " (limit 0 admits nothing)");
+        gauge.paused = true;
+        assert_eq!(marks(&gauge), " (limit 0 admits nothing, paused)");
     }
 
     #[test]

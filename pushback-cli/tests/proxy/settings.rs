@@ -489,6 +489,35 @@ fn a_pin_outlasts_other_settings_until_they_say_another_limit() {
     assert!(!with(&text("\"auto\"", 0)).1, "and what it says then was not pinned");
 }
 
+#[test]
+fn a_pause_outlasts_other_settings_and_ends_when_it_is_taken_back() {
+    let service = Service::start();
+    let text = |line: u32| {
+        let to = service.url();
+        format!("admin.token = \"token\"\n[[routes]]\nname = \"all\"\nline = {line}\nto = \"{to}\"\n")
+    };
+    let settings = Settings::new(&text(0));
+    fs::write(settings.folder.path().join("token"), "a-token-of-the-test").unwrap();
+    let mut proxy = settings.start();
+    let mut log = proxy.log().lines().map(Result::unwrap);
+    let (status, paused) = change(&proxy, "all", r#"{"paused": true}"#);
+    assert_eq!((status, &paused["paused"]), (200, &true.into()));
+    assert_eq!(proxy.get("/").status, 429);
+    assert!((proxy.metric("pushback_paused{gauge=\"all\"") - 1.0).abs() < 0.5);
+    let mut with = |line: u32| {
+        settings.write(&text(line));
+        proxy.signal("-HUP");
+        assert!(log.any(|line| line.contains("settings read again")));
+        ask_api(&proxy, "GET", "all", "").1["paused"].as_bool().unwrap()
+    };
+    // With another line it is another gauge, and then the one before again.
+    assert_eq!([with(10), with(0)], [true, true]);
+    let _ = change(&proxy, "all", r#"{"paused": false}"#);
+    assert_eq!(proxy.get("/").status, 200);
+    assert!(!with(10), "nor is the one that was paused while it was in force");
+    assert_eq!(proxy.get("/").status, 200);
+}
+
 /// It was made anew, and began at four.
 #[test]
 fn a_limit_that_finds_itself_goes_on_from_where_it_stood_when_its_gauge_is_made_anew() {

@@ -18,6 +18,8 @@ function wanted() {
   if (moves(asked) && isPinned !== asked.pinned) change.pinned = isPinned;
   // It is pinned at the number that stands there, wherever it has moved meanwhile.
   if (limit !== asked.limit || change.pinned) change.limit = limit;
+  const isPaused = find("#change-paused").checked;
+  if (isPaused !== asked.paused) change.paused = isPaused;
   const isDry = find("#change-dry").checked;
   if (isDry !== (asked.dry_run?.on ?? false)) change.dry_run = isDry;
   return change;
@@ -38,6 +40,7 @@ function askForChange(gauge) {
   find("#change-limit").value = gauge.limit;
   show(find("#change-pinned").parentElement, moves(gauge));
   find("#change-pinned").checked = gauge.pinned;
+  find("#change-paused").checked = gauge.paused;
   find("#change-dry").checked = gauge.dry_run?.on ?? false;
   find("#change-token").value = token;
   unconfirm();
@@ -56,6 +59,7 @@ function becomes({ limit, pinned = asked.pinned }) {
 function confirmChange(change) {
   const parts = [];
   if ("limit" in change || "pinned" in change) parts.push(becomes(change));
+  if ("paused" in change) parts.push(change.paused ? "nobody is admitted, and the queue is kept" : "requests are admitted again, those in the queue first");
   if ("dry_run" in change) parts.push(change.dry_run ? "nobody is refused any more" : "requests above the limit are refused again");
   write(find("#change-problem"), "");
   write(find("#change-confirm"), `At once: ${parts.join(", and ")}. Are you sure?`);
@@ -98,7 +102,7 @@ function errorIn(text) {
   }
 }
 
-for (const id of ["#change-limit", "#change-pinned", "#change-dry", "#change-token"]) find(id).addEventListener("input", () => unconfirm());
+for (const id of ["#change-limit", "#change-pinned", "#change-paused", "#change-dry", "#change-token"]) find(id).addEventListener("input", () => unconfirm());
 find("#change-cancel").addEventListener("click", () => find("#change").close());
 find("#change").addEventListener("close", () => (asked = null));
 find("#change form").addEventListener("submit", (event) => {

@@ -42,6 +42,7 @@ class GaugeCard {
       counts[`admitted ${name}`] = admitted;
       counts[`refused ${name}`] = refused;
     }
+    Object.assign(counts, { retries: gauge.retries, grants: gauge.starvation_grants, passed: gauge.turns_passed_on });
     for (const [reason, count] of Object.entries(gauge.refused)) counts[`by ${reason}`] = count;
     for (const [reason, count] of Object.entries(gauge.dry_run?.would_refuse ?? {})) counts[`would ${reason}`] = count;
     this.history.add({
@@ -57,6 +58,7 @@ class GaugeCard {
     const phantoms = gauge.dry_run?.phantoms ?? 0;
     show(find(".badge.dry", element), gauge.dry_run?.on ?? false);
     show(find(".badge.pinned", element), gauge.pinned);
+    show(find(".badge.paused", element), gauge.paused && !gauge.closed);
     show(find(".badge.zero", element), gauge.limit === 0 && !gauge.closed && !gauge.dry_run?.on);
     show(find(".badge.closed", element), gauge.closed);
     write(find(".in-flight", element), gauge.in_flight.toLocaleString("en"));
@@ -94,6 +96,13 @@ class GaugeCard {
     write(priorities, "By priority: " + gauge.priorities
       .map(({ name }) => `${name} ${rate(history.rate(`admitted ${name}`))}/s admitted, ${rate(history.rate(`refused ${name}`))}/s refused`)
       .join("; "));
+    // What hardly ever happens is told while it does.
+    const others = [["retries", "retries"], ["grants", "served before more important ones"], ["passed", "turns given on, because nobody fetched them"]]
+      .filter(([name]) => history.rate(name) > 0)
+      .map(([name, what]) => `${rate(history.rate(name))}/s ${what}`);
+    const told = find(".others", element);
+    show(told, others.length > 0);
+    write(told, `Also: ${others.join(", ")}`);
   }
 
   plot() {

@@ -14,12 +14,17 @@ use super::{
     thread_waker::{self, block_on},
     turn,
 };
-use crate::{arrival::Arrival, line::queue::Ticket, rejected::Rejected, telemetry::Waiting};
+use crate::{arrival::Arrival, line::call::Ticket, rejected::Rejected, telemetry::Waiting};
 
 /// The future of [`PressureGauge::acquire`].
 ///
 /// It joins the line when it is first polled. Dropping it leaves the line; if its turn had already
 /// come, that goes to the next.
+///
+/// Once its turn has come, poll it: a task that is woken does. Nobody else has the place meanwhile. A
+/// future that is kept and not polled for a second, such as beside a `select!`, gives its turn on. It
+/// then stands in line again when it is next polled, where it stood before.
+/// [`Snapshot::turns_passed_on`](crate::Snapshot::turns_passed_on) counts that.
 ///
 /// It borrows the gauge, so that a refused call touches nothing that admitted calls share. To move
 /// or spawn it, use [`into_owned`](Acquire::into_owned). The permit is owned in any case.
@@ -60,11 +65,11 @@ impl<'gauge> Acquire<'gauge> {
     }
 
     #[inline]
-    fn advance(&mut self, waker: impl FnOnce() -> Waker) -> Poll<Result<OwnedPermit, Rejected>> {
+    fn advance(&mut self, waker: impl Fn() -> Waker) -> Poll<Result<OwnedPermit, Rejected>> {
         let core = &self.gauge.core;
         let entry = match self.state {
             State::New => core.enter(self.arrival, waker),
-            State::InLine(ticket, _) => core.poll_turn(ticket, self.arrival, waker()),
+            State::InLine(ticket, _) => core.poll_turn(ticket, self.arrival, waker),
             State::Done => panic!("a finished Acquire was polled again"),
         };
         let answer = match entry {

@@ -24,12 +24,13 @@ use crate::{
     limit::Controller,
     line::{
         Line,
-        queue::{Queue, Ticket, Waiter},
+        call::{Call, Ticket},
+        queue::{Found, Queue},
     },
     outcome::{Outcome, Standing},
     rejected::{Reason, Rejected},
     slots::{Gate, Slots},
-    sync::{AtomicU32, Mutex, Ordering},
+    sync::{AtomicU32, AtomicU64, Mutex, Ordering},
     telemetry,
 };
 
@@ -42,6 +43,8 @@ pub(crate) struct Core {
     /// Up to which rank, counted from the most important, the line takes calls: none, some or all of them.
     /// Published after each change, so that a refusal at a full line takes no lock.
     pub(super) room: AtomicU32,
+    /// How long it takes until all who wait have had their turn, published in the same way.
+    pub(super) wait_ms: AtomicU32,
     pub(super) modes: Modes,
     pub(super) head_room: HeadRoom,
     /// Beside the word, for every request asks whether somebody watches.
@@ -55,6 +58,8 @@ pub(crate) struct Core {
     pub(super) refused: RefusedTally,
 
     pub(super) ended: EndedTally,
+    /// How many calls said that they were retries.
+    pub(super) retries: AtomicU64,
     pub(super) line: Line,
     pub(super) clock: Guarded,
     #[cfg(feature = "metrics")]
@@ -103,10 +108,12 @@ impl Core {
             adaptive,
             slots: Slots::new(limit),
             room: AtomicU32::new(room(line.capacity(limit), &Queue::new(&line))),
+            wait_ms: AtomicU32::new(0),
             modes: Modes::new(),
             head_room: HeadRoom::new(),
             refused: RefusedTally::new(),
             ended: EndedTally::new(),
+            retries: AtomicU64::new(0),
             name,
             line,
             clock,
@@ -125,6 +132,7 @@ impl Core {
     /// operation behind them wait.
     #[inline(always)]
     pub(crate) fn admit(self: &Arc<Self>, arrival: Arrival) -> Result<Held, Rejected> {
+        self.note(arrival);
         let cost = arrival.places();
         let in_time = arrival.until().is_none_or(|deadline| !self.has_passed(deadline));
         if in_time && self.take(arrival) {
@@ -140,6 +148,19 @@ impl Core {
         answer.map_err(|reason| self.rejection(reason))
     }
 
+    /// A call comes, and is counted if it says that it came before. Most calls do not, and for them this is nothing.
+    #[inline]
+    pub(crate) fn note(&self, arrival: Arrival) {
+        if arrival.is_retry() {
+            self.note_retry();
+        }
+    }
+
+    #[cold]
+    pub(crate) fn note_retry(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A call that waits for nothing found too few places.
     #[cold]
     fn ask_again(self: &Arc<Self>, arrival: Arrival) -> Result<Held, Reason> {
@@ -152,6 +173,7 @@ impl Core {
 
     /// Admits a call, refuses it, or puts it in line, where `waker` is woken when its turn comes.
     pub(crate) fn enter(self: &Arc<Self>, arrival: Arrival, waker: impl FnOnce() -> Waker) -> Entry {
+        self.note(arrival);
         if let Some(answer) = self.at_once(arrival) {
             return answer.into();
         }
@@ -193,9 +215,9 @@ impl Core {
                 return Err(Reason::TooLate);
             }
             // A place that came back since then goes to whoever is next when this settles.
-            core.make_room(locked);
+            core.make_room(locked, now);
             let waker = waker.take().expect("it is taken once");
-            Ok(Turn::Later(locked.queue.push(Waiter { cost, rank, since: now, expiry, waker })))
+            Ok(Turn::Later(locked.queue.push(Call { cost, rank, since: now, expiry }, waker)))
         });
         match entered {
             Ok(Turn::Later(ticket)) => Entry::Waiting(ticket),
@@ -231,11 +253,20 @@ impl Core {
 
     /// What became of a call in line: its answer, once, or that it still waits. A refusal was counted when it was
     /// decided.
-    pub(crate) fn poll_turn(&self, ticket: Ticket, arrival: Arrival, mut waker: Waker) -> Entry {
-        let verdict = self.opened(&mut self.lock()).queue.fetch(ticket, &mut waker);
-        match verdict {
-            Some(verdict) => verdict.map(|place| self.held(arrival, place)).into(),
-            None => Entry::Waiting(ticket),
+    pub(crate) fn poll_turn(
+        self: &Arc<Self>,
+        ticket: Ticket,
+        arrival: Arrival,
+        waker: impl Fn() -> Waker,
+    ) -> Entry {
+        loop {
+            let mut own = waker(); // whichever is not needed is dropped outside of the lock
+            let found = self.opened(&mut self.lock()).queue.fetch(ticket, &mut own);
+            match found {
+                Found::Verdict(verdict) => return verdict.map(|place| self.held(arrival, place)).into(),
+                Found::Waits => return Entry::Waiting(ticket),
+                Found::PassedOn => self.with_line(|_, locked, now| locked.queue.rejoin(ticket, own, now)),
+            }
         }
     }
 
@@ -426,10 +457,10 @@ impl Core {
     }
 
     /// In a full line, whoever is least important makes way for a call that the line takes nevertheless.
-    fn make_room(&self, locked: &mut Locked) {
+    fn make_room(&self, locked: &mut Locked, now: Instant) {
         if is_full(self.line.capacity(self.slots.limit()), &locked.queue) {
             if let Some(ticket) = locked.queue.back() {
-                self.decide(locked, ticket, Err(Reason::Displaced));
+                self.decide(locked, ticket, Err(Reason::Displaced), now);
             }
         }
     }

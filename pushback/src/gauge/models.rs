@@ -20,16 +20,19 @@ use loom::{
     thread,
 };
 
-use super::{Acquire, DryRunMode, PressureGauge};
-use crate::{Alarm, Arrival, Clock, Line, OwnedPermit, Reason, Rejected};
+use super::{Acquire, DryRunMode, PressureGauge, thread_waker};
+use crate::{Alarm, Arrival, Clock, Line, OwnedPermit, Priority, Reason, Rejected};
 
-/// A clock that stands still: the models are about order, not about time.
-#[derive(Debug)]
-struct Still(Instant);
+/// A clock that stands still, or is two seconds late from one moment on: the models are about order, not about time.
+#[derive(Debug, Clone)]
+struct Still {
+    begin: Instant,
+    is_late: Arc<AtomicBool>,
+}
 
 impl Clock for Still {
     fn now(&self) -> Instant {
-        self.0
+        self.begin + Duration::from_secs(if self.is_late.load(Ordering::Relaxed) { 2 } else { 0 })
     }
 
     fn ring_at(&self, _when: Instant, _alarm: Alarm) {}
@@ -40,18 +43,23 @@ impl Clock for Still {
 struct Service {
     gauge: PressureGauge,
     inside: Arc<AtomicU32>,
+    clock: Still,
 }
 
 impl Service {
     fn new(limit: u32, line: u32) -> Self {
+        Service::with(limit, Line::fifo(line))
+    }
+
+    fn with(limit: u32, line: Line) -> Self {
         #[expect(
             clippy::disallowed_methods,
             reason = "the model's clock stands still, it only needs some time"
         )]
-        let clock = Still(Instant::now());
-        let line = Line::fifo(line).wait_at_most(Duration::MAX);
-        let gauge = PressureGauge::builder().limit(limit).line(line).clock(clock).build().unwrap();
-        Service { gauge, inside: Arc::new(AtomicU32::new(0)) }
+        let clock = Still { begin: Instant::now(), is_late: Arc::new(AtomicBool::new(false)) };
+        let line = line.wait_at_most(Duration::MAX);
+        let gauge = PressureGauge::builder().limit(limit).line(line).clock(clock.clone()).build().unwrap();
+        Service { gauge, inside: Arc::new(AtomicU32::new(0)), clock }
     }
 
     /// Runs the protected work and fails if more than `limit` places are in use.
@@ -81,6 +89,11 @@ fn model(run: impl Fn() + Sync + Send + 'static) {
 
 fn poll(acquire: &mut Acquire<'_>) -> Poll<Result<OwnedPermit, Rejected>> {
     Pin::new(acquire).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Waits for a call that is in line already.
+fn block(acquire: Acquire<'static>) -> Result<OwnedPermit, Rejected> {
+    thread_waker::block_on(acquire)
 }
 
 #[test]
@@ -135,6 +148,98 @@ fn three_that_wait_all_have_their_turn() {
         for thread in threads {
             thread.join().unwrap();
         }
+        service.nothing_is_left(1);
+    });
+}
+
+#[test]
+fn two_that_wait_where_the_newest_is_next_both_have_their_turn() {
+    model(|| {
+        let service = Service::with(1, Line::lifo(2));
+        let held = service.gauge.try_acquire().unwrap().into_owned();
+        let mut first = service.gauge.acquire().into_owned();
+        assert!(poll(&mut first).is_pending());
+        let other = service.clone();
+        let waits = thread::spawn(move || {
+            let _permit = other.gauge.acquire_blocking().unwrap();
+            other.work(1, 1);
+        });
+        drop(held);
+        let permit = match poll(&mut first) {
+            Poll::Ready(permit) => permit,
+            Poll::Pending => block(first),
+        };
+        service.work(1, 1);
+        drop(permit.unwrap());
+        waits.join().unwrap();
+        service.nothing_is_left(1);
+    });
+}
+
+#[test]
+fn a_more_important_call_that_comes_with_a_place_leaves_the_other_its_turn() {
+    model(|| {
+        let service = Service::new(1, 1);
+        let held = service.gauge.try_acquire().unwrap().into_owned();
+        let mut low = service.gauge.acquire_for(Arrival::new().priority(Priority::Low)).into_owned();
+        assert!(poll(&mut low).is_pending());
+        let other = service.clone();
+        let comes = thread::spawn(move || {
+            // In a full line the low one makes way, unless its turn has come.
+            let _permit =
+                other.gauge.acquire_blocking_for(Arrival::new().priority(Priority::Critical)).unwrap();
+            other.work(1, 1);
+        });
+        drop(held);
+        match block(low) {
+            Ok(permit) => {
+                service.work(1, 1);
+                drop(permit);
+            }
+            Err(rejected) => assert_eq!(rejected.reason, Reason::Displaced),
+        }
+        comes.join().unwrap();
+        service.nothing_is_left(1);
+    });
+}
+
+#[test]
+fn a_pause_that_ends_while_a_place_comes_back_leaves_nobody_waiting() {
+    model(|| {
+        let service = Service::new(1, 1);
+        service.gauge.pause();
+        let mut waiter = service.gauge.acquire().into_owned();
+        assert!(poll(&mut waiter).is_pending());
+        let other = service.clone();
+        let resumes = thread::spawn(move || other.gauge.resume());
+        let tries = service.gauge.process(|| service.work(1, 1)).is_ok();
+        let permit = block(waiter).unwrap();
+        resumes.join().unwrap();
+        service.work(1, 1);
+        drop(permit);
+        assert_eq!(service.gauge.snapshot().admitted, 1 + u64::from(tries));
+        service.nothing_is_left(1);
+    });
+}
+
+#[test]
+fn a_turn_that_is_given_on_while_its_caller_looks_is_had_by_one() {
+    model(|| {
+        let service = Service::new(1, 2);
+        let held = service.gauge.try_acquire().unwrap().into_owned();
+        let mut sleeper = service.gauge.acquire().into_owned();
+        assert!(poll(&mut sleeper).is_pending());
+        drop(held); // its turn has come
+        let other = service.clone();
+        let late = thread::spawn(move || {
+            other.clock.is_late.store(true, Ordering::Relaxed);
+            let _permit = other.gauge.acquire_blocking().unwrap();
+            other.work(1, 1);
+        });
+        let permit = block(sleeper).unwrap();
+        service.work(1, 1);
+        drop(permit);
+        late.join().unwrap();
         service.nothing_is_left(1);
     });
 }

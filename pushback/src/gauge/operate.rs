@@ -1,7 +1,7 @@
 //! What operators do with a gauge: change its limit, close and drain it, rehearse, look at it.
 
 #[cfg(feature = "http")]
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{sync::Arc, task::Waker};
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
     locked::Locked,
     modes::Mode,
 };
-use crate::{snapshot::Snapshot, telemetry};
+use crate::{snapshot::Snapshot, sync::Ordering, telemetry};
 
 impl Core {
     pub(crate) fn set_limit(self: &Arc<Self>, limit: u32) {
@@ -119,6 +119,12 @@ impl Core {
         self.slots.in_flight_and_admitted().1
     }
 
+    /// How long the line is at present: until all who wait have had their turn.
+    #[cfg(feature = "http")]
+    pub(crate) fn line_wait(&self) -> Duration {
+        Duration::from_millis(self.wait_ms.load(Ordering::Relaxed).into())
+    }
+
     #[cfg(feature = "http")]
     pub(crate) fn now(&self) -> Instant {
         self.clock.now()
@@ -149,6 +155,8 @@ impl Core {
             refused: self.refused.read(),
             left_line: locked.map_or(0, |locked| locked.queue.left()),
             starvation_grants: locked.map_or(0, |locked| locked.queue.grants()),
+            turns_passed_on: locked.map_or(0, |locked| locked.queue.passed_on()),
+            retries: self.retries.load(Ordering::Relaxed),
             overloaded: self.ended.overloaded(),
             ignored: self.ended.ignored(),
             cancelled: self.ended.cancelled(),

@@ -33,6 +33,10 @@ impl PressureGauge {
     /// | `pushback_refused_total` | calls refused, by `reason` |
     /// | `pushback_ended_total` | calls that did not end well, by `outcome`: `overload`, `ignore`, `cancelled` |
     /// | `pushback_queue_abandoned_total` | calls whose caller gave up in the queue |
+    /// | `pushback_queue_starvation_grants_total` | calls in the queue served before more important ones, so that they do not starve |
+    /// | `pushback_queue_turns_passed_on_total` | turns that went to others because the caller did not look after its call |
+    /// | `pushback_retries_total` | calls that said that they were retries, admitted or refused |
+    /// | `pushback_paused` | 1 while the gauge is paused, else 0 |
     /// | `pushback_dry_run_in_flight` | calls that a dry run lets run beside the limit |
     /// | `pushback_dry_run_queued_total` | calls that without the dry run would have been queued |
     /// | `pushback_dry_run_refused_total` | calls that a dry run would have refused, by `reason` |
@@ -65,6 +69,11 @@ impl PressureGauge {
         #[cfg(feature = "http")]
         crate::telemetry::stalled_from_now_on(snapshot.name);
         counter!("pushback_queue_abandoned_total", "gauge" => name).absolute(snapshot.left_line);
+        counter!("pushback_queue_starvation_grants_total", "gauge" => name)
+            .absolute(snapshot.starvation_grants);
+        counter!("pushback_queue_turns_passed_on_total", "gauge" => name).absolute(snapshot.turns_passed_on);
+        counter!("pushback_retries_total", "gauge" => name).absolute(snapshot.retries);
+        gauge!("pushback_paused", "gauge" => name).set(u32::from(snapshot.paused));
         counter!("pushback_internal_errors_total", "gauge" => name).absolute(snapshot.faults);
         if snapshot.why.is_some() {
             gauge!("pushback_limit_pinned", "gauge" => name).set(u32::from(snapshot.pinned));
@@ -109,6 +118,19 @@ fn describe() {
     describe_counter!("pushback_refused_total", "Requests refused (shed), by reason.");
     describe_counter!("pushback_ended_total", "Admitted requests that did not end as a success, by outcome.");
     describe_counter!("pushback_queue_abandoned_total", "Requests whose caller gave up in the queue.");
+    describe_counter!(
+        "pushback_queue_starvation_grants_total",
+        "Requests in the queue that were served before more important ones, so that they do not starve."
+    );
+    describe_counter!(
+        "pushback_queue_turns_passed_on_total",
+        "Turns in the queue that went to others, because the caller did not look after its request."
+    );
+    describe_counter!(
+        "pushback_retries_total",
+        "Requests that said that they were retries, admitted or refused."
+    );
+    describe_gauge!("pushback_paused", "1 while the gauge is paused and admits nobody, else 0.");
     describe_gauge!(
         "pushback_dry_run_in_flight",
         "Requests in flight above the limit, which a dry run lets pass."

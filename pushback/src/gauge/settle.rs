@@ -12,8 +12,8 @@ use std::{
 use super::{core::Core, locked::Locked, modes::Mode};
 use crate::{
     clock::{Alarm, Ring},
-    line::queue::{Ticket, Verdict},
-    outcome::Standing,
+    line::call::{Ticket, Verdict},
+    outcome::{Outcome, Standing},
     rejected::Reason,
     sync::{MutexGuard, Ordering},
 };
@@ -38,6 +38,7 @@ impl Core {
         }
         let locked = self.opened(&mut guard);
         locked.queue.look(now, self.slots.limit());
+        self.pass_turns_on(locked, now);
         let answer = change(self, locked, now);
         while !self.settle(guard, now) {
             guard = self.lock();
@@ -72,11 +73,12 @@ impl Core {
     fn settle(self: &Arc<Self>, mut guard: MutexGuard<'_, Option<Box<Locked>>>, now: Instant) -> bool {
         let locked = self.opened(&mut guard);
         let is_settled = if self.modes.is(Mode::CLOSED) {
-            self.end_line(locked, AT_ONCE)
+            self.end_line(locked, now, AT_ONCE)
         } else {
             self.serve(locked, now)
         };
         self.room.store(self.room(locked), Ordering::Relaxed);
+        self.publish_wait(locked, now);
         let alarm = self.alarm_due(locked, now);
         let wakes = std::mem::take(&mut locked.wakes);
         drop(guard);
@@ -93,7 +95,7 @@ impl Core {
     /// Whoever is to go goes, and whoever is next and fits has its turn. Says whether those were all.
     pub(super) fn serve(&self, locked: &mut Locked, now: Instant) -> bool {
         self.refuse_expired(locked, now, AT_ONCE)
-            && self.refuse_impossible(locked, AT_ONCE)
+            && self.refuse_impossible(locked, now, AT_ONCE)
             && self.serve_line(locked, now, AT_ONCE)
             && self.refuse_late(locked, now, AT_ONCE)
     }
@@ -113,12 +115,12 @@ impl Core {
             };
             if self.slots.take_for_front(self.need(cost), cost) {
                 locked.queue.handed_on(ticket.rank(), now, cost);
-                self.decide(locked, ticket, Ok(Standing::Real));
+                self.decide(locked, ticket, Ok(Standing::Real), now);
                 locked.queue.look(now, self.slots.limit());
             } else if self.modes.is(Mode::DRY_RUN) {
                 // It was in line when the dry run began, so it is not one that would have waited: it did.
                 locked.rehearsal().begin_phantom(None);
-                self.decide(locked, ticket, Ok(Standing::Phantom));
+                self.decide(locked, ticket, Ok(Standing::Phantom), now);
             } else {
                 return true;
             }
@@ -126,7 +128,7 @@ impl Core {
         false
     }
 
-    fn end_line(&self, locked: &mut Locked, at_most: usize) -> bool {
+    fn end_line(&self, locked: &mut Locked, now: Instant, at_most: usize) -> bool {
         self.slots.shut_gate();
         for _ in 0..at_most {
             let Some((ticket, _)) = locked.queue.front() else {
@@ -135,16 +137,24 @@ impl Core {
                 }
                 return true;
             };
-            self.decide(locked, ticket, Err(Reason::Closed));
+            self.decide(locked, ticket, Err(Reason::Closed), now);
         }
         false
     }
 
-    pub(super) fn decide(&self, locked: &mut Locked, ticket: Ticket, verdict: Verdict) {
+    /// Turns that nobody fetches go to others, as if their callers had left.
+    fn pass_turns_on(&self, locked: &mut Locked, now: Instant) {
+        while let Some(cost) = locked.queue.pass_on(now) {
+            self.ended.count(Outcome::Cancelled);
+            self.slots.give_back(cost);
+        }
+    }
+
+    pub(super) fn decide(&self, locked: &mut Locked, ticket: Ticket, verdict: Verdict, now: Instant) {
         if let Err(reason) = verdict {
             self.refused.count_wide(reason);
         }
-        if let Some(waker) = locked.queue.decide(ticket, verdict) {
+        if let Some(waker) = locked.queue.decide(ticket, verdict, now) {
             locked.wakes.push(waker);
         }
     }
@@ -173,16 +183,16 @@ impl Core {
     fn refuse_expired(&self, locked: &mut Locked, now: Instant, at_most: usize) -> bool {
         for _ in 0..at_most {
             let Some((ticket, reason)) = locked.queue.expired(now) else { return true };
-            self.decide(locked, ticket, Err(reason));
+            self.decide(locked, ticket, Err(reason), now);
         }
         false
     }
 
     /// Those who can never fit must not stand in the way of others.
-    fn refuse_impossible(&self, locked: &mut Locked, at_most: usize) -> bool {
+    fn refuse_impossible(&self, locked: &mut Locked, now: Instant, at_most: usize) -> bool {
         for _ in 0..at_most {
             let Some(ticket) = locked.queue.above(self.cost_max()) else { return true };
-            self.decide(locked, ticket, Err(Reason::CostAboveLimit));
+            self.decide(locked, ticket, Err(Reason::CostAboveLimit), now);
         }
         false
     }
@@ -195,12 +205,18 @@ impl Core {
         let late = locked.queue.too_late(now, at_most);
         let were_all = late.len() < at_most;
         for ticket in late {
-            self.decide(locked, ticket, Err(Reason::TooLate));
+            self.decide(locked, ticket, Err(Reason::TooLate), now);
         }
         were_all
     }
 
-    /// When the next call in line will have waited long enough.
+    /// How long the line is at present, for those who are refused without the lock.
+    fn publish_wait(&self, locked: &Locked, now: Instant) {
+        let wait = locked.queue.wait(now).map_or(0, |wait| wait.as_millis());
+        self.wait_ms.store(u32::try_from(wait).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    /// When the next call in line will have waited long enough, or a turn was kept for long enough.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
         self.lock().as_ref().and_then(|locked| locked.queue.next_expiry())
     }

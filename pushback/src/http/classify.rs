@@ -216,8 +216,10 @@ impl Classify {
         }
         let arrival = self.arrival.as_ref().map(|arrival_of| arrival_of(&RequestHead::of(request)));
         let mut arrival = arrival.unwrap_or_default();
-        if !self.has_equal_retries && is_retry(request.headers()) {
-            arrival = arrival.retry(true);
+        match is_retry(request.headers()) {
+            true if self.has_equal_retries => gauge.note_retry(),
+            true => arrival = arrival.retry(true),
+            false => (),
         }
         match trusted {
             None => Class::Asks(Asks { arrival, is_trusted: false }),

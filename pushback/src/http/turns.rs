@@ -9,7 +9,8 @@
 //!
 //! S is how long a place is held, and somewhat more, and L the limit, so that a place comes back each S/L. Each refused caller is told a turn of its own
 //! behind those told before, so that callers who do as they are told find the place that they were told of, and do not all come back
-//! at once. Turns are moments and not spans, so the line is shorter by each second that passes; and if those whose turns have come
+//! at once. Where calls wait in the gauge's line, the first turn is behind all of them, by the forecast by which the line itself refuses
+//! whose turn would come too late. Turns are moments and not spans, so the line is shorter by each second that passes; and if those whose turns have come
 //! did not, it is forgotten.
 
 use std::{sync::Arc, time::Instant};
@@ -69,12 +70,13 @@ impl Turns {
     pub(super) fn wait(&self, gauge: &PressureGauge, cost: u32, limit: u32) -> Wait {
         let now = gauge.now();
         let held = LATER * self.hold_time.mean(now).as_secs_f64();
+        let line = LATER * gauge.line_wait().as_secs_f64();
         let limit = f64::from(limit.max(1));
         let part = f64::from(cost.max(1)) / limit;
         let mut told = locked(&self.told);
         let now = now.saturating_duration_since(*told.began.get_or_insert(now)).as_secs_f64();
         told.forget_who_did_not_come(now, gauge.admitted(), held, limit);
-        let wait = told.turn(now, held, part) - now;
+        let wait = told.turn(now, held, held.max(line), part) - now;
         let rounds = told.rounds(now, held, part);
         drop(told);
         Wait {
@@ -100,14 +102,14 @@ impl Told {
         }
     }
 
-    /// The next turn, behind all others, of a call that takes this part of all places.
-    fn turn(&mut self, now: f64, held: f64, part: f64) -> f64 {
-        let earliest = now + held;
+    /// The next turn, behind all others and after this wait at least, of a call that takes this part of all places.
+    fn turn(&mut self, now: f64, held: f64, wait_min: f64, part: f64) -> f64 {
+        let earliest = now + wait_min;
         let (first, last) = match self.turns {
             Some((first, last)) if last > now => (first.max(now), last + part.min(1.0) * held),
             _ => (earliest, earliest),
         };
-        let last = last.clamp(earliest, now + WAIT_MAX.max(held));
+        let last = last.clamp(earliest, now + WAIT_MAX.max(wait_min));
         self.turns = Some((first, last));
         last.min(now + WAIT_MAX)
     }
@@ -132,10 +134,16 @@ fn whole(number: f64) -> u64 {
 
 #[cfg(all(test, not(pushback_loom)))]
 mod tests {
-    use std::time::Duration;
+    use std::{
+        collections::VecDeque,
+        future::Future,
+        pin::Pin,
+        task::{Context, Poll, Waker},
+        time::Duration,
+    };
 
     use super::*;
-    use crate::clock::ManualClock;
+    use crate::{Acquire, Line, OwnedPermit, clock::ManualClock};
 
     const S: Duration = Duration::from_secs(2);
 
@@ -198,6 +206,31 @@ mod tests {
         clock.advance(Duration::from_secs(5));
         let wait = refuse(&gauge, &turns, 1)[0];
         assert_eq!(wait.milliseconds, 2_500);
+    }
+
+    /// Ten places, and a place comes back each 100 ms.
+    #[test]
+    fn those_who_wait_in_line_come_first() {
+        let clock = ManualClock::new();
+        let line = Line::fifo(100).wait_at_most(Duration::MAX);
+        let gauge = PressureGauge::builder().limit(10).line(line).clock(clock.clone()).build().unwrap();
+        let turns = Turns::default();
+        turns.hold_time.learn(Duration::from_secs(1));
+        let mut held: VecDeque<OwnedPermit> =
+            (0..10).map(|_| gauge.try_acquire().unwrap().into_owned()).collect();
+        let poll =
+            |acquire: &mut Acquire<'static>| Pin::new(acquire).poll(&mut Context::from_waker(Waker::noop()));
+        let mut waiting: VecDeque<Acquire<'static>> =
+            (0..100).map(|_| gauge.acquire().into_owned()).collect();
+        waiting.iter_mut().for_each(|acquire| assert!(poll(acquire).is_pending()));
+        for _ in 0..80 {
+            clock.advance(Duration::from_millis(100));
+            drop(held.pop_front());
+            let Poll::Ready(permit) = poll(&mut waiting.pop_front().unwrap()) else { panic!("its turn") };
+            held.push_back(permit.unwrap());
+        }
+        let wait = refuse(&gauge, &turns, 1)[0];
+        assert_eq!(wait.milliseconds, 2_500, "twenty wait, for two seconds");
     }
 
     #[test]

@@ -125,6 +125,13 @@ impl Forecast {
         Some(Wait { mean: above.0 + own.0, deviation: (above.1 + own.1).sqrt() })
     }
 
+    /// How long it takes until all who stand in line have had their turn, if the pace is known.
+    pub(super) fn wait_for_all(&self, now: Instant) -> Option<Duration> {
+        let places: u64 = self.ranks.iter().map(|ranked| ranked.stands.places).sum();
+        let turn = self.all.turn(now)?;
+        Duration::try_from_secs_f64(turn.time * places as f64).ok()
+    }
+
     /// What stands in line of this rank.
     pub(super) fn stands(&self, rank: u8) -> Stands {
         self.ranks[usize::from(rank)].stands

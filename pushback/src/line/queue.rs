@@ -1,7 +1,7 @@
 //! Who waits, who is next, and what became of those whose turn came.
 //!
 //! Everything here happens under the gauge's lock. A ticket is in exactly one place: waiting, or decided and not yet
-//! fetched by its caller, or gone.
+//! fetched by its caller, or set aside because its caller did not fetch its turn, or gone.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,33 +12,30 @@ use std::{
 
 use super::{
     Line,
+    call::{Call, Ticket, Verdict},
+    decided::Decided,
     discipline::{Discipline, Moment, Next},
     forecast::{Forecast, Stands},
     pace::Pace,
 };
-use crate::{arrival::RANKS, outcome::Standing, rejected::Reason};
-
-/// A place in line, in the order of importance, and among equals of arrival.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Ticket {
-    rank: u8,
-    number: u64,
-}
+use crate::{arrival::RANKS, rejected::Reason};
 
 /// A call in line.
 #[derive(Debug)]
 pub(crate) struct Waiter {
-    pub(crate) cost: u32,
-    /// In the order of importance, 0 for the most important.
-    pub(crate) rank: u8,
-    pub(crate) since: Instant,
-    /// When it is refused, and why; `None` waits without a bound.
-    pub(crate) expiry: Option<(Instant, Reason)>,
-    pub(crate) waker: Waker,
+    call: Call,
+    waker: Waker,
 }
 
-/// What became of a call in line.
-pub(crate) type Verdict = Result<Standing, Reason>;
+/// What a caller finds that looks after its call.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Verdict(Verdict),
+    /// It waits.
+    Waits,
+    /// Its turn came, was not fetched, and went to others.
+    PassedOn,
+}
 
 type Waiting = BTreeMap<Ticket, Waiter>;
 
@@ -52,7 +49,7 @@ pub(crate) struct Queue {
     expiries: BTreeSet<(Instant, Ticket)>,
     /// The waiting that cost more than one place, by cost.
     dear: BTreeSet<(u32, Ticket)>,
-    decided: BTreeMap<Ticket, Verdict>,
+    decided: Decided,
     handed_out: u64,
     left: u64,
     grants: Grants,
@@ -67,12 +64,6 @@ const SLOWER: f64 = 1.5;
 /// or so many times as many have come or gone as wait, so that it costs each of them a bounded time.
 const CHANGES: usize = 2;
 
-impl Ticket {
-    pub(crate) fn rank(self) -> u8 {
-        self.rank
-    }
-}
-
 impl Queue {
     pub(crate) fn new(line: &Line) -> Self {
         Queue {
@@ -82,7 +73,7 @@ impl Queue {
             waiting: BTreeMap::new(),
             expiries: BTreeSet::new(),
             dear: BTreeSet::new(),
-            decided: BTreeMap::new(),
+            decided: Decided::default(),
             handed_out: 0,
             left: 0,
             grants: Grants { part: line.granted_part(), due: 0.0, given: 0 },
@@ -97,23 +88,28 @@ impl Queue {
         discipline.look(&Look { now, limit, pace, waiting });
     }
 
-    pub(crate) fn push(&mut self, waiter: Waiter) -> Ticket {
-        let ticket = Ticket { rank: waiter.rank, number: self.handed_out };
-        if self.waiting.is_empty() {
-            self.pace.line_begins(waiter.since);
-            self.forecast.line_begins(waiter.since);
-        }
+    pub(crate) fn push(&mut self, call: Call, waker: Waker) -> Ticket {
+        let ticket = Ticket { rank: call.rank, number: self.handed_out };
         self.handed_out += 1;
-        if let Some((when, _)) = waiter.expiry {
+        self.insert(ticket, Waiter { call, waker }, call.since);
+        ticket
+    }
+
+    fn insert(&mut self, ticket: Ticket, waiter: Waiter, now: Instant) {
+        if self.waiting.is_empty() {
+            self.pace.line_begins(now);
+            self.forecast.line_begins(now);
+        }
+        let Call { cost, expiry, .. } = waiter.call;
+        if let Some((when, _)) = expiry {
             self.expiries.insert((when, ticket));
         }
-        if waiter.cost > 1 {
-            self.dear.insert((waiter.cost, ticket));
+        if cost > 1 {
+            self.dear.insert((cost, ticket));
         }
-        self.forecast.joins(ticket.rank, waiter.cost, waiter.since);
+        self.forecast.joins(ticket.rank, cost, now);
         self.changes += 1;
         self.waiting.insert(ticket, waiter);
-        ticket
     }
 
     /// Whether a call of this rank would be next, before others that wait.
@@ -140,7 +136,7 @@ impl Queue {
             Next::Oldest => of_rank.next(),
             Next::Newest => of_rank.next_back(),
         }?;
-        Some((*ticket, waiter.cost))
+        Some((*ticket, waiter.call.cost))
     }
 
     /// Who goes first when somebody has to: of the least important, whoever would be served last.
@@ -210,13 +206,13 @@ impl Queue {
         let mut before = [Stands::default(); RANKS as usize];
         let late = self.waiting.iter().filter(|(ticket, waiter)| {
             let before = &mut before[usize::from(ticket.rank)];
-            *before = before.and(waiter.cost);
-            let Some((expiry, _)) = waiter.expiry else { return false };
+            *before = before.and(waiter.call.cost);
+            let Some((expiry, _)) = waiter.call.expiry else { return false };
             let wait = self.forecast.wait(now, ticket.rank, *before);
             let is_late =
                 wait.is_some_and(|wait| wait.is_surely_longer_than(expiry.saturating_duration_since(now)));
             if is_late {
-                *before = before.without(waiter.cost);
+                *before = before.without(waiter.call.cost);
             }
             is_late
         });
@@ -226,6 +222,11 @@ impl Queue {
             self.changes = 0;
         }
         late
+    }
+
+    /// How long it takes until all who wait have had their turn, if that is known.
+    pub(crate) fn wait(&self, now: Instant) -> Option<Duration> {
+        self.forecast.wait_for_all(now)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -257,9 +258,11 @@ impl Queue {
         self.grants.given
     }
 
+    /// When somebody has waited for long enough, or a turn was kept for long enough.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
         let own = self.expiries.first().map(|(when, _)| *when);
-        [own, self.overdue().map(|(_, until)| until)].into_iter().flatten().min()
+        let overdue = self.overdue().map(|(_, until)| until);
+        [own, overdue, self.decided.next_passed_on()].into_iter().flatten().min()
     }
 
     /// The first waiter whose time is up, and why it is refused.
@@ -268,7 +271,7 @@ impl Queue {
             let (ticket, _) = self.overdue().filter(|(_, until)| *until <= now)?;
             return Some((ticket, Reason::WaitedTooLong));
         };
-        let expiry = self.waiting.get(ticket).and_then(|waiter| waiter.expiry);
+        let expiry = self.waiting.get(ticket).and_then(|waiter| waiter.call.expiry);
         debug_assert_eq!(expiry.map(|(when, _)| when), Some(*when), "expiries are those of the waiting");
         expiry.map(|(_, reason)| (*ticket, reason))
     }
@@ -282,39 +285,58 @@ impl Queue {
     }
 
     /// Takes a waiter out of the line with a verdict that its caller will fetch; gives who is to be woken for it.
-    pub(crate) fn decide(&mut self, ticket: Ticket, verdict: Verdict) -> Option<Waker> {
-        let waiter = self.remove(ticket)?;
-        self.decided.insert(ticket, verdict);
-        Some(waiter.waker)
+    pub(crate) fn decide(&mut self, ticket: Ticket, verdict: Verdict, now: Instant) -> Option<Waker> {
+        let Waiter { call, waker } = self.remove(ticket)?;
+        self.decided.add(ticket, call, verdict, now);
+        Some(waker)
+    }
+
+    /// The next turn that its caller has not fetched in time goes to others: how many places it was.
+    pub(crate) fn pass_on(&mut self, now: Instant) -> Option<u32> {
+        self.decided.pass_on(now)
+    }
+
+    /// How many turns went to others.
+    pub(crate) fn passed_on(&self) -> u64 {
+        self.decided.passed_on()
     }
 
     /// The verdict, once; until there is one, `waker` and the waker before change places, so that the one that is not
     /// needed is dropped by the caller, outside of the lock.
-    pub(crate) fn fetch(&mut self, ticket: Ticket, waker: &mut Waker) -> Option<Verdict> {
+    pub(crate) fn fetch(&mut self, ticket: Ticket, waker: &mut Waker) -> Found {
         if let Some(waiter) = self.waiting.get_mut(&ticket) {
             std::mem::swap(&mut waiter.waker, waker);
+            return Found::Waits;
         }
-        self.decided.remove(&ticket)
+        self.decided.fetch(ticket).map_or(Found::PassedOn, Found::Verdict)
+    }
+
+    /// A call whose turn went to others stands where it stood, now that its caller looks after it.
+    pub(crate) fn rejoin(&mut self, ticket: Ticket, waker: Waker, now: Instant) {
+        if let Some(call) = self.decided.take_aside(ticket) {
+            self.insert(ticket, Waiter { call, waker }, now);
+        }
     }
 
     /// The caller gave up. A verdict that it did not fetch is handed back: its place must go to the next.
     pub(crate) fn leave(&mut self, ticket: Ticket) -> (Option<Verdict>, Option<Waiter>) {
         let waiter = self.remove(ticket);
-        if waiter.is_some() {
+        if waiter.is_some() || self.decided.take_aside(ticket).is_some() {
             self.left += 1;
         }
-        (self.decided.remove(&ticket), waiter)
+        (self.decided.fetch(ticket), waiter)
     }
 
     fn remove(&mut self, ticket: Ticket) -> Option<Waiter> {
         let waiter = self.waiting.remove(&ticket)?;
-        if let Some((when, _)) = waiter.expiry {
+        let Call { cost, expiry, .. } = waiter.call;
+        if let Some((when, _)) = expiry {
             self.expiries.remove(&(when, ticket));
         }
-        if waiter.cost > 1 {
-            self.dear.remove(&(waiter.cost, ticket));
+        if cost > 1 {
+            self.dear.remove(&(cost, ticket));
         }
-        self.forecast.leaves(ticket.rank, waiter.cost);
+        self.forecast.leaves(ticket.rank, cost);
         self.changes += 1;
         Some(waiter)
     }
@@ -378,5 +400,5 @@ fn of_rank(rank: u8) -> RangeInclusive<Ticket> {
 }
 
 fn oldest_of(waiting: &Waiting, rank: u8) -> Option<(Ticket, Instant)> {
-    waiting.range(of_rank(rank)).next().map(|(ticket, waiter)| (*ticket, waiter.since))
+    waiting.range(of_rank(rank)).next().map(|(ticket, waiter)| (*ticket, waiter.call.since))
 }

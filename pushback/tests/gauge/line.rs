@@ -393,3 +393,61 @@ fn waiting_works_on_tokio_on_smol_and_on_threads_at_once() {
     assert_eq!(done.into_inner(), 4 * CALLS);
     assert!(gauge.snapshot().in_flight == 0 && gauge.snapshot().in_line == 0);
 }
+
+/// Such as a future that is kept beside a `select!` which does something else for long.
+#[test]
+fn a_turn_that_nobody_fetches_for_a_second_goes_to_the_next() {
+    let (gauge, clock) = gauge(1, Line::fifo(3).wait_at_most(Duration::from_secs(60)));
+    let held = gauge.try_acquire().unwrap();
+    let [mut sleeper, mut next, mut last] = [0; 3].map(|_| Task::new(gauge.acquire()));
+    assert!(sleeper.poll().is_pending() && next.poll().is_pending());
+    drop(held);
+    assert_eq!(gauge.snapshot().in_flight, 1, "the turn of the first has come");
+    clock.advance(Duration::from_millis(999));
+    assert!(next.poll_if_rung().is_pending());
+    clock.advance(Duration::from_millis(1));
+    let permit = granted(next.poll_if_rung());
+    let snapshot = gauge.snapshot();
+    assert_eq!((snapshot.turns_passed_on, snapshot.cancelled, snapshot.in_line), (1, 1, 0));
+    // It stands where it stood as soon as it is looked after.
+    assert!(last.poll().is_pending() && sleeper.poll().is_pending());
+    drop(permit);
+    assert!(last.poll_if_rung().is_pending());
+    let permit = granted(sleeper.poll_if_rung());
+    assert_eq!((gauge.snapshot().admitted, gauge.snapshot().turns_passed_on), (4, 1));
+    drop(permit);
+    drop(granted(last.poll_if_rung()));
+}
+
+#[test]
+fn whose_turn_went_to_others_is_refused_like_any_other_and_may_leave() {
+    let (gauge, clock) = gauge(1, Line::fifo(3));
+    let held = gauge.try_acquire().unwrap();
+    let [mut late, leaves] = [0; 2].map(|_| {
+        let mut task = Task::new(gauge.acquire());
+        assert!(task.poll().is_pending());
+        task
+    });
+    drop(held);
+    clock.advance(Duration::from_secs(1)); // the longest wait, too: nobody takes the turn of the second
+    drop(leaves);
+    clock.advance(Duration::from_secs(2));
+    assert_eq!(refused(late.poll()), Reason::WaitedTooLong);
+    let snapshot = gauge.snapshot();
+    assert_eq!((snapshot.in_flight, snapshot.in_line, snapshot.faults), (0, 0, 0));
+    assert!(gauge.try_acquire().is_ok());
+}
+
+#[test]
+fn a_drain_does_not_wait_for_a_turn_that_nobody_fetches() {
+    let (gauge, clock) = gauge(1, Line::fifo(3));
+    let held = gauge.try_acquire().unwrap();
+    let mut sleeper = Task::new(gauge.acquire());
+    assert!(sleeper.poll().is_pending());
+    drop(held);
+    let mut drain = Task::new(gauge.drain());
+    assert!(drain.poll().is_pending());
+    clock.advance(Duration::from_secs(1));
+    assert!(drain.poll_if_rung().is_ready());
+    assert_eq!(refused(sleeper.poll()), Reason::Closed);
+}

@@ -49,6 +49,13 @@ fn granted(poll: Poll<Result<OwnedPermit, Rejected>>) -> OwnedPermit {
     }
 }
 
+fn refused(poll: Poll<Result<OwnedPermit, Rejected>>) -> Reason {
+    match poll {
+        Poll::Ready(Err(rejected)) => rejected.reason,
+        other => panic!("it was not refused: {other:?}"),
+    }
+}
+
 /// A clock that counts how often it is asked and how many alarms it is given.
 #[derive(Debug, Clone, Default)]
 struct CountingClock {

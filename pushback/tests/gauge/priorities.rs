@@ -48,6 +48,20 @@ fn of_equal_priority_retries_are_refused_first() {
     let refused = refused(&gauge, &clock, 4_000, &come);
     assert!(refused[0] < 200, "{refused:?} of 2000 each");
     assert!(refused[1] > 1_500, "{refused:?} of 2000 each");
+    assert_eq!(gauge.snapshot().retries, 2_000, "they are counted, admitted or refused");
+}
+
+#[test]
+fn a_retry_that_waits_is_counted_once() {
+    let gauge = PressureGauge::builder().limit(1).line(Line::fifo(1)).build().unwrap();
+    let retry = Arrival::new().retry(true);
+    let held = gauge.try_acquire().unwrap();
+    let mut waits = Task::new(gauge.acquire_for(retry));
+    assert!(waits.poll().is_pending());
+    assert_eq!(reason(gauge.acquire_blocking_for(retry)), Reason::LineFull);
+    drop(held);
+    drop(granted(waits.poll_if_rung()));
+    assert_eq!(gauge.snapshot().retries, 2);
 }
 
 #[test]

@@ -240,6 +240,6 @@ fn a_first_attempt_goes_before_a_retry_unless_they_are_equal() {
         assert_eq!(first.poll().is_pending(), lower);
         assert_eq!(retry.poll_if_rung().is_ready(), lower, "it made way");
         let reason = if lower { Reason::Displaced } else { Reason::LineFull };
-        assert_eq!(gauge.snapshot().refused.by(reason), 1);
+        assert_eq!((gauge.snapshot().refused.by(reason), gauge.snapshot().retries), (1, 1));
     }
 }

@@ -4,12 +4,13 @@
 //! before the gauge is, and the invariants of ARCHITECTURE.md are checked on the gauge's own snapshot. A failure
 //! prints its seed; `PUSHBACK_SEED=<seed> cargo test --test model` replays it.
 
+mod any_line;
 mod naive;
 #[path = "../support/mod.rs"]
 mod support;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeSet,
     env,
     task::Poll,
     time::{Duration, Instant},
@@ -53,6 +54,8 @@ struct Run {
     model: Model,
     permits: Vec<(u64, OwnedPermit)>,
     tasks: Vec<(u64, Task<Acquire<'static>>)>,
+    /// Their callers look after something else.
+    asleep: BTreeSet<u64>,
     calls: u64,
     cancelled: u64,
     overloaded: u64,
@@ -71,24 +74,21 @@ impl Run {
         // The model is strict.
         let line = line.starvation_grants(0);
         let gauge = PressureGauge::builder().limit(limit).line(line).clock(clock.clone()).build().unwrap();
-        let model = Model {
-            limit,
-            capacity,
-            newest_first,
-            wait_max,
-            in_flight: Vec::new(),
-            line: VecDeque::new(),
-            decided: BTreeMap::new(),
-            closed: false,
-            dry_run: false,
-            admitted: 0,
-            left: 0,
-            refused: BTreeMap::new(),
-            would_refuse: 0,
-            would_wait: 0,
-        };
-        let (permits, tasks) = (Vec::new(), Vec::new());
-        Run { seed, random, clock, gauge, model, permits, tasks, calls: 0, cancelled: 0, overloaded: 0 }
+        let model = Model::new(limit, capacity, newest_first, wait_max);
+        let (permits, tasks, asleep) = (Vec::new(), Vec::new(), BTreeSet::new());
+        Run {
+            seed,
+            random,
+            clock,
+            gauge,
+            model,
+            permits,
+            tasks,
+            asleep,
+            calls: 0,
+            cancelled: 0,
+            overloaded: 0,
+        }
     }
 
     fn step(&mut self) {
@@ -98,7 +98,9 @@ impl Run {
             50..75 => self.give_back(),
             75..82 => self.abandon(),
             82..90 => {
-                let time = Duration::from_millis(self.random.u64(0..12));
+                // For so long that turns are given on, if rarely.
+                let most = if self.random.u32(0..10) == 0 { 1_200 } else { 12 };
+                let time = Duration::from_millis(self.random.u64(0..most));
                 let end = self.clock.now() + time;
                 self.clock.advance(time);
                 // Who is refused on the way may let others through before their own time is up.
@@ -111,7 +113,11 @@ impl Run {
                 self.gauge.set_limit(limit);
                 self.model.limit = limit;
             }
-            97..99 => {
+            97 => {
+                self.model.paused = self.random.bool();
+                if self.model.paused { self.gauge.pause() } else { self.gauge.resume() }
+            }
+            98 => {
                 let on = self.random.u32(0..3) == 0;
                 self.gauge.set_dry_run(if on { DryRunMode::On } else { DryRunMode::Off });
                 self.model.dry_run = on;
@@ -179,7 +185,12 @@ impl Run {
             expected = Some(self.model.outrank(id, cost));
         }
         match (answer, expected) {
-            (Poll::Pending, None) => self.tasks.push((id, task)),
+            (Poll::Pending, None) => {
+                if self.random.u32(0..8) == 0 {
+                    self.asleep.insert(id);
+                }
+                self.tasks.push((id, task));
+            }
             // Whoever would wait may be told so, and then makes nobody go.
             (Poll::Ready(Err(rejected)), None) if rejected.reason == Reason::TooLate => {
                 self.model = before;
@@ -203,7 +214,7 @@ impl Run {
                 return;
             }
             let (id, task) = &mut self.tasks[index];
-            if self.model.decided.contains_key(id) {
+            if self.model.decided.contains_key(id) || self.model.aside.contains_key(id) {
                 continue;
             }
             match task.poll_if_rung() {
@@ -250,7 +261,7 @@ impl Run {
         }
         let (id, task) = self.tasks.swap_remove(self.random.usize(0..self.tasks.len()));
         drop(task);
-        match self.model.decided.remove(&id) {
+        match self.model.fetch(id) {
             Some(Ok(_)) => {
                 self.model.in_flight.retain(|(other, _, _)| *other != id);
                 self.cancelled += 1;
@@ -258,6 +269,7 @@ impl Run {
             Some(Err(_)) => (),
             None => {
                 self.model.line.retain(|waiting| waiting.id != id);
+                self.model.aside.remove(&id);
                 self.model.left += 1;
             }
         }
@@ -266,18 +278,25 @@ impl Run {
     /// Some of those whose turn came fetch it; others are slow.
     fn fetch_some(&mut self) {
         for index in (0..self.tasks.len()).rev() {
-            if self.random.u32(0..3) == 0 {
+            if self.asleep.contains(&self.tasks[index].0) && self.random.u32(0..50) > 0
+                || self.random.u32(0..3) == 0
+            {
                 continue;
             }
             let (id, mut task) = self.tasks.swap_remove(index);
+            self.asleep.remove(&id);
             let rung = task.rung();
             let polled = match self.random.u32(0..3) {
                 0 => task.poll(),
                 1 => task.poll_as_another_task().0,
                 _ => task.poll_if_rung(),
             };
-            match (polled, self.model.decided.remove(&id)) {
+            self.model.rejoin(id, self.clock.now());
+            match (polled, self.model.fetch(id)) {
                 (Poll::Pending, None) => self.tasks.push((id, task)),
+                (Poll::Ready(Err(rejected)), None) if rejected.reason == Reason::TooLate => {
+                    self.model.refuse_late(id);
+                }
                 (Poll::Ready(answer), Some(expected)) => {
                     assert!(rung > 0, "seed {}: call {id} was decided and not woken", self.seed);
                     self.take(id, answer, expected);
@@ -297,6 +316,8 @@ impl Run {
         assert_eq!(snapshot.in_line as usize, model.line.len(), "seed {seed}: in line");
         assert_eq!(snapshot.admitted, model.admitted, "seed {seed}: admitted");
         assert_eq!(snapshot.left_line, model.left, "seed {seed}: left the line");
+        assert_eq!(snapshot.turns_passed_on, model.passed_on, "seed {seed}: turns given on");
+        assert_eq!(snapshot.paused, model.paused, "seed {seed}");
         assert_eq!(
             snapshot.oldest_wait,
             model.line.iter().map(|waiting| now - waiting.since).max(),
@@ -311,7 +332,7 @@ impl Run {
         }
         assert_eq!(
             (snapshot.overloaded, snapshot.cancelled),
-            (self.overloaded, self.cancelled),
+            (self.overloaded, self.cancelled + model.passed_on),
             "seed {seed}"
         );
         assert_eq!((snapshot.closed, snapshot.faults), (model.closed, 0), "seed {seed}");
@@ -326,7 +347,7 @@ impl Run {
             );
         }
         // Invariant 3: the next in line never waits while it fits.
-        if let Some(front) = model.line.front() {
+        if let Some(front) = model.line.front().filter(|_| !model.paused) {
             assert!(!model.fits(front.cost), "seed {seed}: call {} waits though it fits", front.id);
         }
     }

@@ -7,6 +7,9 @@ use std::{
 
 use pushback::Reason;
 
+/// So long a turn is kept for its caller.
+const KEPT: Duration = Duration::from_secs(1);
+
 /// How a call was admitted, in the model's own words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -36,7 +39,13 @@ pub(crate) struct Model {
     pub(crate) in_flight: Vec<(u64, u32, Kind)>,
     pub(crate) line: VecDeque<Waiting>,
     pub(crate) decided: BTreeMap<u64, Result<Kind, Reason>>,
+    /// Turns that came and are not fetched, and until when each is kept.
+    pub(crate) kept: Vec<(Instant, Waiting)>,
+    /// Those whose turn went to others.
+    pub(crate) aside: BTreeMap<u64, Waiting>,
+    pub(crate) passed_on: u64,
     pub(crate) closed: bool,
+    pub(crate) paused: bool,
     pub(crate) dry_run: bool,
     pub(crate) admitted: u64,
     pub(crate) left: u64,
@@ -46,6 +55,30 @@ pub(crate) struct Model {
 }
 
 impl Model {
+    /// Nothing of a new gauge has happened yet.
+    pub(crate) fn new(limit: u32, capacity: Option<u32>, newest_first: bool, wait_max: Duration) -> Self {
+        Model {
+            limit,
+            capacity,
+            newest_first,
+            wait_max,
+            in_flight: Vec::new(),
+            line: VecDeque::new(),
+            decided: BTreeMap::new(),
+            kept: Vec::new(),
+            aside: BTreeMap::new(),
+            passed_on: 0,
+            closed: false,
+            paused: false,
+            dry_run: false,
+            admitted: 0,
+            left: 0,
+            refused: BTreeMap::new(),
+            would_refuse: 0,
+            would_wait: 0,
+        }
+    }
+
     pub(crate) fn taken(&self) -> u32 {
         self.in_flight.iter().filter(|(_, _, kind)| *kind == Kind::Real).map(|(_, cost, _)| cost).sum()
     }
@@ -99,7 +132,7 @@ impl Model {
                 let newest_first = self.newest_first;
                 let is_passed = |waiting: &Waiting| level < waiting.level + usize::from(newest_first);
                 let goes_first = self.line.front().is_some_and(is_passed);
-                if goes_first && self.fits(cost) {
+                if goes_first && !self.paused && self.fits(cost) {
                     return Some(self.admit(id, cost));
                 }
                 let capacity = self.capacity.unwrap_or(self.limit) as usize;
@@ -122,12 +155,35 @@ impl Model {
                     *self.refused.entry(Reason::Displaced.as_str()).or_default() += 1;
                     self.decided.insert(displaced.id, Err(Reason::Displaced));
                 }
-                let behind = self.line.iter().take_while(|waiting| !is_passed(waiting)).count();
-                self.line.insert(behind, Waiting { id, cost, level, since: now, expires, why });
+                self.stand(Waiting { id, cost, level, since: now, expires, why });
                 None
             }
             Some(reason) => Some(self.refuse(id, cost, reason)),
         }
+    }
+
+    /// The call stands where its importance and its number have it.
+    fn stand(&mut self, call: Waiting) {
+        let newest_first = self.newest_first;
+        let place = |waiting: &Waiting| {
+            (waiting.level, if newest_first { u64::MAX - waiting.id } else { waiting.id })
+        };
+        let behind = self.line.iter().take_while(|waiting| place(waiting) < place(&call)).count();
+        self.line.insert(behind, call);
+    }
+
+    /// The caller looks after its call again, whose turn had gone to others.
+    pub(crate) fn rejoin(&mut self, id: u64, now: Instant) {
+        if let Some(call) = self.aside.remove(&id) {
+            self.stand(call);
+            self.settle(now);
+        }
+    }
+
+    /// The caller has its answer, or leaves it.
+    pub(crate) fn fetch(&mut self, id: u64) -> Option<Result<Kind, Reason>> {
+        self.kept.retain(|(_, call)| call.id != id);
+        self.decided.remove(&id)
     }
 
     pub(crate) fn why_not(&self, cost: u32, deadline: Option<Instant>, now: Instant) -> Option<Reason> {
@@ -137,11 +193,16 @@ impl Model {
             Some(Reason::CostAboveLimit)
         } else if deadline.is_some_and(|deadline| deadline <= now) {
             Some(Reason::DeadlinePassed)
-        } else if !self.line.is_empty() || !self.fits(cost) {
+        } else if !self.line.is_empty() || self.holds_back() || !self.fits(cost) {
             Some(Reason::Full)
         } else {
             None
         }
+    }
+
+    /// A pause holds back, but not in a dry run.
+    fn holds_back(&self) -> bool {
+        self.paused && !self.dry_run
     }
 
     /// A call that waits, or would, is refused because its turn would come too late: the model has no idea of time to come.
@@ -158,11 +219,20 @@ impl Model {
     }
 
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.line.iter().map(|waiting| waiting.expires).min()
+        let kept = self.kept.iter().map(|(until, _)| *until);
+        self.line.iter().map(|waiting| waiting.expires).chain(kept).min()
     }
 
     /// Lets everything happen that must happen now.
     pub(crate) fn settle(&mut self, now: Instant) {
+        let (over, kept): (Vec<_>, Vec<_>) = self.kept.drain(..).partition(|(until, _)| *until <= now);
+        self.kept = kept;
+        for (_, call) in over {
+            self.decided.remove(&call.id);
+            self.in_flight.retain(|(id, _, _)| *id != call.id);
+            self.passed_on += 1;
+            self.aside.insert(call.id, call);
+        }
         let limit = self.limit;
         let closed = self.closed;
         let why = |waiting: &Waiting| {
@@ -184,7 +254,7 @@ impl Model {
             *self.refused.entry(reason.as_str()).or_default() += 1;
             self.decided.insert(waiting.id, Err(reason));
         }
-        while let Some(front) = self.line.front() {
+        while let Some(front) = self.line.front().filter(|_| !self.holds_back()) {
             let (id, cost) = (front.id, front.cost);
             let kind = if self.fits(cost) {
                 self.admitted += 1;
@@ -194,7 +264,10 @@ impl Model {
             } else {
                 break;
             };
-            self.line.pop_front();
+            let call = self.line.pop_front().unwrap();
+            if kind == Kind::Real {
+                self.kept.push((now + KEPT, call));
+            }
             self.in_flight.push((id, cost, kind));
             self.decided.insert(id, Ok(kind));
         }

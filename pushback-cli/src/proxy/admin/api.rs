@@ -52,6 +52,7 @@ async fn change(State(sites): State<Arc<Sites>>, Path(name): Path<String>, body:
                 gauge = gauge.name(),
                 limit = change.limit,
                 pinned = change.pinned,
+                paused = change.paused,
                 dry_run = change.dry_run,
                 "changed by the API"
             );
@@ -80,20 +81,22 @@ struct Change {
     limit: Option<u32>,
     /// Whether a limit that moves is to stay where it is.
     pinned: Option<bool>,
+    /// Whether nobody is to be admitted, and the queue kept.
+    paused: Option<bool>,
     dry_run: Option<bool>,
 }
 
 impl Change {
     /// All of it is right, or nothing is changed.
     fn read(body: &[u8]) -> Result<Self, String> {
-        let allowed = "allowed: {\"limit\": 0 to 4294967295, \"pinned\": true or false, \"dry_run\": true or false}, one \
-                       of them or more";
+        let allowed = "allowed: {\"limit\": 0 to 4294967295, \"pinned\": true or false, \"paused\": true or false, \
+                       \"dry_run\": true or false}, one of them or more";
         let body: Map<String, Value> = serde_json::from_slice(body)
             .map_err(|error| format!("this is not a JSON object: {error}; {allowed}"))?;
         if body.is_empty() {
             return Err(format!("there is nothing to change; {allowed}"));
         }
-        let mut change = Change { limit: None, pinned: None, dry_run: None };
+        let mut change = Change { limit: None, pinned: None, paused: None, dry_run: None };
         for (key, value) in &body {
             match (key.as_str(), value) {
                 ("limit", Value::Number(limit)) => {
@@ -101,6 +104,7 @@ impl Change {
                     change.limit = Some(limit.ok_or_else(|| format!("limit is {value}; {allowed}"))?);
                 }
                 ("pinned", Value::Bool(pinned)) => change.pinned = Some(*pinned),
+                ("paused", Value::Bool(paused)) => change.paused = Some(*paused),
                 ("dry_run", Value::Bool(on)) => change.dry_run = Some(*on),
                 _ => return Err(format!("{key} is {value}; {allowed}")),
             }
@@ -129,6 +133,11 @@ impl Change {
         if self.pinned == Some(false) {
             gauge.unpin();
         }
+        match self.paused {
+            Some(true) => gauge.pause(),
+            Some(false) => gauge.resume(),
+            None => (),
+        }
         if let Some(on) = self.dry_run {
             gauge.set_dry_run(if on { DryRunMode::On } else { DryRunMode::Off });
         }
@@ -142,13 +151,14 @@ mod tests {
     #[test]
     fn a_change_is_read_whole_or_not_at_all() {
         let read = |text: &str| Change::read(text.as_bytes());
-        let nothing = Change { limit: None, pinned: None, dry_run: None };
+        let nothing = Change { limit: None, pinned: None, paused: None, dry_run: None };
         assert_eq!(read(r#"{"limit": 7}"#), Ok(Change { limit: Some(7), ..nothing }));
         assert_eq!(read(r#"{"pinned": false}"#), Ok(Change { pinned: Some(false), ..nothing }));
         assert_eq!(
             read(r#"{"dry_run": true, "limit": 0, "pinned": true}"#),
-            Ok(Change { limit: Some(0), pinned: Some(true), dry_run: Some(true) })
+            Ok(Change { limit: Some(0), pinned: Some(true), dry_run: Some(true), ..nothing })
         );
+        assert_eq!(read(r#"{"paused": true}"#), Ok(Change { paused: Some(true), ..nothing }));
         for wrong in [
             "",
             "[]",
@@ -186,6 +196,15 @@ mod tests {
         assert_eq!(make(r#"{"limit": 30, "pinned": true}"#), (30, true));
         assert_eq!(make(r#"{"pinned": false}"#), (30, false));
         assert_eq!(make(r#"{"pinned": false, "limit": 5}"#), (5, false));
+    }
+
+    #[test]
+    fn a_paused_gauge_admits_nobody_until_it_is_resumed() {
+        let gauge = PressureGauge::new(3);
+        for (text, admits) in [(r#"{"paused": true}"#, false), (r#"{"paused": false}"#, true)] {
+            Change::read(text.as_bytes()).unwrap().make(&gauge);
+            assert_eq!((gauge.snapshot().paused, gauge.try_acquire().is_ok()), (!admits, admits));
+        }
     }
 
     #[test]

@@ -47,9 +47,14 @@ impl Before<'_> {
         let snapshot = gauge.snapshot();
         snapshot.pinned.then_some(snapshot.limit)
     }
+
+    /// Whether an operator has paused the gauge of this name.
+    fn is_paused(&self, name: &str) -> bool {
+        self.in_force.iter().any(|(was, gauge)| was.name == name && gauge.snapshot().paused)
+    }
 }
 
-/// A gauge for these settings, pinned where the one before was, if they do not say otherwise.
+/// A gauge for these settings, paused if the one before was, and pinned where it was, if they do not say otherwise.
 /// Where there is none before, a limit that finds itself goes on from where it is remembered to have stood.
 pub(super) fn gauge_of(
     settings: &GaugeSettings,
@@ -60,6 +65,11 @@ pub(super) fn gauge_of(
     let pinned = before.pinned(settings);
     if let Some(limit) = pinned.filter(|_| !gauge.snapshot().pinned) {
         gauge.pin(limit);
+    }
+    match (before.is_paused(&settings.name), gauge.snapshot().paused) {
+        (true, false) => gauge.pause(),
+        (false, true) => gauge.resume(), // it was retired while it was paused
+        _ => (),
     }
     Ok(gauge)
 }
