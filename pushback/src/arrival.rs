@@ -1,6 +1,11 @@
 //! What is known of a call before it runs.
 
-use std::time::{Duration, Instant};
+use std::{
+    str::FromStr,
+    time::{Duration, Instant},
+};
+
+use crate::settings::BuildError;
 
 /// What a gauge should know of a call: its cost, priority, deadline, and how long it may wait.
 ///
@@ -189,4 +194,16 @@ impl Priority {
 
     /// How many priorities there are.
     pub(crate) const COUNT: u8 = Priority::Background as u8 + 1;
+}
+
+impl FromStr for Priority {
+    type Err = BuildError;
+
+    /// The priority of a word, as [`as_str`](Priority::as_str) has it.
+    fn from_str(word: &str) -> Result<Self, BuildError> {
+        let known = Priority::ALL.iter().find(|priority| priority.as_str() == word);
+        known.copied().ok_or_else(|| {
+            BuildError::new("priority", format!("{word:?}"), "critical, high, normal, low, background")
+        })
+    }
 }

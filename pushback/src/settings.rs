@@ -20,6 +20,11 @@ impl BuildError {
     pub fn key(&self) -> &'static str {
         self.key
     }
+
+    /// What it may be, in words.
+    pub fn allowed(&self) -> &'static str {
+        self.allowed
+    }
 }
 
 impl fmt::Display for BuildError {

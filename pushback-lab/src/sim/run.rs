@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use pushback::{BuildError, Line, Outcome, OwnedPermit, PressureGauge, Priority};
+use pushback::{BuildError, Line, Outcome, OwnedPermit, PressureGauge};
 use rand_xoshiro::{SplitMix64, rand_core::SeedableRng};
 
 use self::{
@@ -28,7 +28,7 @@ use self::{
 use super::{
     clock::{Nanos, SharedClock, VirtualClock, nanos},
     record::{Notes, Record, STEP, Span},
-    scenario::{self, Discipline, HangUp, Importance, Phase, Scenario},
+    scenario::{self, Discipline, HangUp, Phase, Scenario},
     station::Station,
 };
 use crate::{
@@ -46,16 +46,6 @@ fn line_of(line: &scenario::Line) -> Line {
         Discipline::AdaptiveLifo => Line::adaptive_lifo(places),
     };
     made.wait_at_most(line.wait.0)
-}
-
-fn priority_of(importance: Importance) -> Priority {
-    match importance {
-        Importance::Critical => Priority::Critical,
-        Importance::High => Priority::High,
-        Importance::Normal => Priority::Normal,
-        Importance::Low => Priority::Low,
-        Importance::Background => Priority::Background,
-    }
 }
 
 /// Runs a scenario. The same seed gives the same run.

@@ -6,13 +6,14 @@ mod read;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
+use pushback::Priority;
 use serde::Deserialize;
 
 pub use read::ScenarioError;
 
 use super::{
     station::{Capacity, UNBOUNDED},
-    values::{Count, Factor, Percent, Rate, Retries, Shape, Share, Time},
+    values::{self, Count, Factor, Percent, Rate, Retries, Shape, Share, Time},
 };
 use crate::arrivals::Arrivals;
 
@@ -203,27 +204,10 @@ pub struct Route {
     /// What it costs at the gauge; 1, if nothing is said.
     pub cost: Option<Count>,
     /// How important it is; normal, if nothing is said.
-    #[serde(default)]
-    pub priority: Importance,
+    #[serde(default, deserialize_with = "values::priority")]
+    pub priority: Priority,
     /// This part of its answers says that it was too much, instead of what the scenario says of all.
     pub fails: Option<Share>,
-}
-
-/// How important calls are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Importance {
-    /// Must be served if anything is.
-    Critical,
-    /// Somebody waits for it.
-    High,
-    /// As most are.
-    #[default]
-    Normal,
-    /// Can wait or be repeated.
-    Low,
-    /// Nobody waits for it.
-    Background,
 }
 
 /// A part of the time, in which nothing changes from outside.

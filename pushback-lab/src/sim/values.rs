@@ -2,6 +2,7 @@
 
 use std::{fmt, ops::RangeInclusive, time::Duration};
 
+use pushback::{BuildError, Priority};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::words;
@@ -23,6 +24,13 @@ impl Time {
     pub(super) fn nanos(self) -> f64 {
         self.0.as_nanos() as f64
     }
+}
+
+/// A priority as the library has it: `critical` to `background`.
+pub(super) fn priority<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Priority, D::Error> {
+    String::deserialize(deserializer)?
+        .parse()
+        .map_err(|error: BuildError| de::Error::custom(format!("allowed: {}", error.allowed())))
 }
 
 /// A number that must lie in a range.

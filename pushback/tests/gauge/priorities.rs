@@ -121,3 +121,15 @@ fn a_rejection_says_that_more_important_calls_are_the_reason() {
     let text = rejected.to_string();
     assert!(text.contains("what is free is kept for more important calls"), "{text}");
 }
+
+#[test]
+fn a_priority_is_read_from_its_word_alone() {
+    for priority in Priority::ALL {
+        assert_eq!(priority.as_str().parse(), Ok(*priority));
+    }
+    for wrong in ["", "Critical", " low", "urgent", "0"] {
+        let error = wrong.parse::<Priority>().unwrap_err();
+        let said = format!("priority is {wrong:?}; allowed: critical, high, normal, low, background");
+        assert_eq!(error.to_string(), said);
+    }
+}

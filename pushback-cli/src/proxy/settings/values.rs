@@ -13,7 +13,7 @@ use hyper::{
 };
 use ipnet::IpNet;
 use pushback::{
-    Priority,
+    BuildError, Priority,
     http::{Answered, Hold, Trust as Trusting},
 };
 
@@ -129,9 +129,7 @@ pub(super) fn discipline(text: &str) -> Result<Discipline, String> {
 }
 
 pub(super) fn priority(text: &str) -> Result<Priority, String> {
-    let named = Priority::ALL.iter().find(|priority| priority.as_str() == text);
-    let allowed: Vec<&str> = Priority::ALL.iter().map(|priority| priority.as_str()).collect();
-    named.copied().ok_or_else(|| format!("allowed: {}", allowed.join(", ")))
+    text.parse().map_err(|error: BuildError| format!("allowed: {}", error.allowed()))
 }
 
 /// What a connection may become. Requests of another HTTP would pass the gauge by.

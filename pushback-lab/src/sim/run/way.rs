@@ -12,7 +12,7 @@ use super::{
     HangUp, Nanos, Simulation,
     call::{Request, State, mixed, number},
     event::What,
-    nanos, priority_of,
+    nanos,
 };
 
 impl Simulation<'_> {
@@ -47,7 +47,7 @@ impl Simulation<'_> {
         let mut arrival = Arrival::new().retry(is_retry);
         if let Some(route) = self.scenario.routes.get(request.route) {
             let cost = route.cost.map_or(1, |cost| cost.whole());
-            arrival = arrival.cost(cost).priority(priority_of(route.priority));
+            arrival = arrival.cost(cost).priority(route.priority);
         }
         if self.tells {
             arrival = arrival.deadline(self.clock.instant(self.now) + self.scenario.patience());
