@@ -6,6 +6,7 @@ mod discipline;
 mod forecast;
 mod pace;
 pub(crate) mod queue;
+mod waiting;
 
 use std::time::Duration;
 

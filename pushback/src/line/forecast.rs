@@ -38,7 +38,7 @@ impl Stands {
         Stands { calls: self.calls + 1, places: self.places + u64::from(cost) }
     }
 
-    pub(super) fn without(self, cost: u32) -> Self {
+    fn without(self, cost: u32) -> Self {
         Stands { calls: self.calls.saturating_sub(1), places: self.places.saturating_sub(u64::from(cost)) }
     }
 
@@ -56,6 +56,23 @@ impl Stands {
 pub(super) struct Wait {
     mean: f64,
     deviation: f64,
+}
+
+/// What a call of a rank waits for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turns {
+    /// Mean and variance of the wait for all that is more important, in seconds.
+    above: (f64, f64),
+    /// Of its own rank.
+    own: Turn,
+}
+
+impl Turns {
+    /// How long one waits that comes last of `own` of its own rank.
+    pub(super) fn wait(&self, own: Stands) -> Wait {
+        let own = own.wait(self.own);
+        Wait { mean: self.above.0 + own.0, deviation: (self.above.1 + own.1).sqrt() }
+    }
 }
 
 impl Wait {
@@ -114,15 +131,21 @@ impl Forecast {
 
     /// How long a call of this rank waits which comes last of `own` of its own rank, if the pace of all is known.
     pub(super) fn wait(&self, now: Instant, rank: u8, own: Stands) -> Option<Wait> {
+        Some(self.turns(now, rank)?.wait(own))
+    }
+
+    /// What a call of this rank waits for, if the pace of all is known.
+    pub(super) fn turns(&self, now: Instant, rank: u8) -> Option<Turns> {
         let turn = self.all.turn(now)?;
-        let pace = &self.ranks[usize::from(rank)].pace;
-        let own_turn = pace.turn(now).filter(|own| own.time > turn.time).unwrap_or(turn);
+        let Ranked { stands, pace } = &self.ranks[usize::from(rank)];
+        // How long ago a rank was served says nothing if nobody of it waits. And if nobody of it were let wait for what is said of it,
+        // nothing else would ever be learned.
+        let own = pace.turn(now).filter(|own| stands.calls > 0 && own.time > turn.time).unwrap_or(turn);
         let above = self.ranks[..usize::from(rank)].iter().fold(Stands::default(), |sum, ranked| Stands {
             calls: sum.calls + ranked.stands.calls,
             places: sum.places + ranked.stands.places,
         });
-        let (above, own) = (above.wait(turn), own.wait(own_turn));
-        Some(Wait { mean: above.0 + own.0, deviation: (above.1 + own.1).sqrt() })
+        Some(Turns { above: above.wait(turn), own })
     }
 
     /// How long it takes until all who stand in line have had their turn, if the pace is known.

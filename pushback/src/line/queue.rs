@@ -4,8 +4,7 @@
 //! fetched by its caller, or set aside because its caller did not fetch its turn, or gone.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::RangeInclusive,
+    collections::BTreeSet,
     task::Waker,
     time::{Duration, Instant},
 };
@@ -17,15 +16,9 @@ use super::{
     discipline::{Discipline, Moment, Next},
     forecast::{Forecast, Stands},
     pace::Pace,
+    waiting::{Waiter, Waiting},
 };
 use crate::{arrival::RANKS, rejected::Reason};
-
-/// A call in line.
-#[derive(Debug)]
-pub(crate) struct Waiter {
-    call: Call,
-    waker: Waker,
-}
 
 /// What a caller finds that looks after its call.
 #[derive(Debug)]
@@ -36,8 +29,6 @@ pub(crate) enum Found {
     /// Its turn came, was not fetched, and went to others.
     PassedOn,
 }
-
-type Waiting = BTreeMap<Ticket, Waiter>;
 
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -61,8 +52,10 @@ pub(crate) struct Queue {
 
 /// Those who wait are asked whose turn comes too late once a turn takes so many times as long as when they were last asked,
 const SLOWER: f64 = 1.5;
-/// or so many times as many have come or gone as wait, so that it costs each of them a bounded time.
+/// or so many times as many have come or gone as wait.
 const CHANGES: usize = 2;
+/// Whoever comes or goes has so many of those who wait looked at in the mean, at most.
+const LOOKS: usize = 8;
 
 impl Queue {
     pub(crate) fn new(line: &Line) -> Self {
@@ -70,7 +63,7 @@ impl Queue {
             discipline: line.discipline.start(),
             pace: Pace::soon(),
             forecast: Forecast::new(),
-            waiting: BTreeMap::new(),
+            waiting: Waiting::default(),
             expiries: BTreeSet::new(),
             dear: BTreeSet::new(),
             decided: Decided::default(),
@@ -114,7 +107,7 @@ impl Queue {
 
     /// Whether a call of this rank would be next, before others that wait.
     pub(crate) fn would_be_passed_by(&self, rank: u8) -> bool {
-        self.waiting.first_key_value().is_some_and(|(first, _)| self.is_passed_by(rank, first.rank))
+        self.waiting.first_rank().is_some_and(|first| self.is_passed_by(rank, first))
     }
 
     /// Whether a new call of the one rank goes before those of the other.
@@ -124,42 +117,41 @@ impl Queue {
 
     /// Who is next.
     pub(crate) fn front(&self) -> Option<(Ticket, u32)> {
-        let (first, last) = (self.waiting.first_key_value()?.0.rank, self.waiting.last_key_value()?.0.rank);
+        let (first, last) = (self.waiting.first_rank()?, self.waiting.last_rank()?);
         let least = self.next_of(last)?;
         if first < last && !self.grants.is_due(least.1) { self.next_of(first) } else { Some(least) }
     }
 
     /// Who is next of a rank, and at what cost.
     fn next_of(&self, rank: u8) -> Option<(Ticket, u32)> {
-        let mut of_rank = self.waiting.range(of_rank(rank));
-        let (ticket, waiter) = match self.discipline.next() {
-            Next::Oldest => of_rank.next(),
-            Next::Newest => of_rank.next_back(),
+        let (ticket, call) = match self.discipline.next() {
+            Next::Oldest => self.waiting.oldest_of(rank),
+            Next::Newest => self.waiting.newest_of(rank),
         }?;
-        Some((*ticket, waiter.call.cost))
+        Some((ticket, call.cost))
     }
 
     /// Who goes first when somebody has to: of the least important, whoever would be served last.
     pub(crate) fn back(&self) -> Option<Ticket> {
-        let (last, _) = self.waiting.last_key_value()?;
-        match self.discipline.next() {
-            Next::Oldest => Some(*last),
-            Next::Newest => oldest_of(&self.waiting, last.rank).map(|(ticket, _)| ticket),
-        }
+        let last = self.waiting.last_rank()?;
+        let back = match self.discipline.next() {
+            Next::Oldest => self.waiting.newest_of(last),
+            Next::Newest => self.waiting.oldest_of(last),
+        };
+        back.map(|(ticket, _)| ticket)
     }
 
     /// Up to which rank, counted from the most important, somebody would make way for a call.
     pub(crate) fn makes_way_for(&self) -> u8 {
-        let Some((last, _)) = self.waiting.last_key_value() else { return 0 };
-        last.rank + u8::from(self.is_passed_by(last.rank, last.rank))
+        let Some(last) = self.waiting.last_rank() else { return 0 };
+        last + u8::from(self.is_passed_by(last, last))
     }
 
     /// Places were handed on, past the line or to whoever was next in it.
     pub(crate) fn handed_on(&mut self, rank: u8, now: Instant, places: u32) {
         self.pace.handed_on(now, places);
-        let waiting = [self.waiting.first_key_value(), self.waiting.last_key_value()];
-        if let [Some((first, _)), Some((last, _))] = waiting {
-            self.grants.handed_on(rank, first.rank, last.rank, places);
+        if let (Some(first), Some(last)) = (self.waiting.first_rank(), self.waiting.last_rank()) {
+            self.grants.handed_on(rank, first, last, places);
         }
         self.forecast.handed_on(rank, now, places);
     }
@@ -198,25 +190,27 @@ impl Queue {
     pub(crate) fn too_late(&mut self, now: Instant, at_most: usize) -> Vec<Ticket> {
         let Some(turn) = self.forecast.turn(now) else { return Vec::new() };
         self.asked_at = self.asked_at.min(turn);
-        let is_due = turn > SLOWER * self.asked_at || self.changes > CHANGES * self.waiting.len();
+        let is_slower = turn > SLOWER * self.asked_at && LOOKS * self.changes > self.waiting.len();
+        let is_due = is_slower || self.changes > CHANGES * self.waiting.len();
         // Where the newest is next, nobody knows how many will come before the others.
         if !is_due || self.expiries.is_empty() || self.discipline.next() == Next::Newest {
             return Vec::new();
         }
-        let mut before = [Stands::default(); RANKS as usize];
-        let late = self.waiting.iter().filter(|(ticket, waiter)| {
-            let before = &mut before[usize::from(ticket.rank)];
-            *before = before.and(waiter.call.cost);
-            let Some((expiry, _)) = waiter.call.expiry else { return false };
-            let wait = self.forecast.wait(now, ticket.rank, *before);
-            let is_late =
-                wait.is_some_and(|wait| wait.is_surely_longer_than(expiry.saturating_duration_since(now)));
-            if is_late {
-                *before = before.without(waiter.call.cost);
-            }
-            is_late
+        let ranks = (0..RANKS).filter_map(|rank| Some((rank, self.forecast.turns(now, rank)?)));
+        let late = ranks.flat_map(|(rank, turns)| {
+            let mut before = Stands::default();
+            self.waiting.of_rank(rank).filter(move |(_, call)| {
+                let with = before.and(call.cost);
+                let is_late = call.expiry.is_some_and(|(expiry, _)| {
+                    turns.wait(with).is_surely_longer_than(expiry.saturating_duration_since(now))
+                });
+                if !is_late {
+                    before = with;
+                }
+                is_late
+            })
         });
-        let late: Vec<Ticket> = late.map(|(ticket, _)| *ticket).take(at_most).collect();
+        let late: Vec<Ticket> = late.map(|(ticket, _)| ticket).take(at_most).collect();
         if late.len() < at_most {
             self.asked_at = turn;
             self.changes = 0;
@@ -238,13 +232,13 @@ impl Queue {
     }
 
     pub(crate) fn oldest(&self) -> Option<Instant> {
-        oldest(&self.waiting).map(|(_, since)| since)
+        self.waiting.oldest().map(|(_, since)| since)
     }
 
     /// Whoever has waited for longest, and until when it may do so at present.
     fn overdue(&self) -> Option<(Ticket, Instant)> {
         let wait_max: Duration = self.discipline.wait_max()?;
-        let (ticket, since) = oldest(&self.waiting)?;
+        let (ticket, since) = self.waiting.oldest()?;
         since.checked_add(wait_max).map(|until| (ticket, until))
     }
 
@@ -271,7 +265,7 @@ impl Queue {
             let (ticket, _) = self.overdue().filter(|(_, until)| *until <= now)?;
             return Some((ticket, Reason::WaitedTooLong));
         };
-        let expiry = self.waiting.get(ticket).and_then(|waiter| waiter.call.expiry);
+        let expiry = self.waiting.get(*ticket).and_then(|waiter| waiter.call.expiry);
         debug_assert_eq!(expiry.map(|(when, _)| when), Some(*when), "expiries are those of the waiting");
         expiry.map(|(_, reason)| (*ticket, reason))
     }
@@ -279,7 +273,7 @@ impl Queue {
     /// A waiter that costs more than this limit has.
     pub(crate) fn above(&self, limit: u32) -> Option<Ticket> {
         match limit {
-            0 => self.waiting.first_key_value().map(|(ticket, _)| *ticket),
+            0 => self.waiting.oldest().map(|(ticket, _)| ticket),
             limit => self.dear.last().filter(|(cost, _)| *cost > limit).map(|(_, ticket)| *ticket),
         }
     }
@@ -304,7 +298,7 @@ impl Queue {
     /// The verdict, once; until there is one, `waker` and the waker before change places, so that the one that is not
     /// needed is dropped by the caller, outside of the lock.
     pub(crate) fn fetch(&mut self, ticket: Ticket, waker: &mut Waker) -> Found {
-        if let Some(waiter) = self.waiting.get_mut(&ticket) {
+        if let Some(waiter) = self.waiting.get_mut(ticket) {
             std::mem::swap(&mut waiter.waker, waker);
             return Found::Waits;
         }
@@ -328,7 +322,7 @@ impl Queue {
     }
 
     fn remove(&mut self, ticket: Ticket) -> Option<Waiter> {
-        let waiter = self.waiting.remove(&ticket)?;
+        let waiter = self.waiting.remove(ticket)?;
         let Call { cost, expiry, .. } = waiter.call;
         if let Some((when, _)) = expiry {
             self.expiries.remove(&(when, ticket));
@@ -387,18 +381,6 @@ impl Moment for Look<'_> {
     }
 
     fn oldest_wait(&self) -> Option<Duration> {
-        oldest(self.waiting).map(|(_, since)| self.now.saturating_duration_since(since))
+        self.waiting.oldest().map(|(_, since)| self.now.saturating_duration_since(since))
     }
-}
-
-fn oldest(waiting: &Waiting) -> Option<(Ticket, Instant)> {
-    (0..RANKS).filter_map(|rank| oldest_of(waiting, rank)).min_by_key(|(_, since)| *since)
-}
-
-fn of_rank(rank: u8) -> RangeInclusive<Ticket> {
-    Ticket { rank, number: 0 }..=Ticket { rank, number: u64::MAX }
-}
-
-fn oldest_of(waiting: &Waiting, rank: u8) -> Option<(Ticket, Instant)> {
-    waiting.range(of_rank(rank)).next().map(|(ticket, waiter)| (*ticket, waiter.call.since))
 }
