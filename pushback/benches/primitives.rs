@@ -302,7 +302,7 @@ fn left_line() -> Operate {
 }
 
 fn gauge_with_line() -> PressureGauge {
-    let line = Line::fifo(20_000).wait_at_most(Duration::from_secs(3_600));
+    let line = Line::fifo(20_000).wait_at_most(Duration::from_secs(100_000_000));
     PressureGauge::builder().limit(1).line(line).build().expect("the settings are right")
 }
 

@@ -4,6 +4,7 @@ mod goodput;
 mod layer;
 mod leave;
 mod primitives;
+pub(crate) mod priorities;
 mod proxy;
 mod served;
 mod wrk;
@@ -36,6 +37,12 @@ pub(crate) enum What {
     },
     /// Which services notice that the client of a call has gone, and whether their work stops
     Leave,
+    /// Who is served where there is not enough for all: classes of real load before a real service
+    Priorities {
+        /// How long each run is, 1 to 3600 seconds
+        #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3600))]
+        seconds: u32,
+    },
     /// What `pushback proxy` costs and does beside nginx, HAProxy and Envoy
     Proxy {
         /// How many interleaved rounds, 1 to 100
@@ -58,6 +65,7 @@ pub(crate) fn run(what: What) -> Result<(), String> {
         What::Auto => run_command(&mut cargo("bench --package pushback-lab --bench auto")),
         What::Goodput { seconds, service } => goodput::run(seconds, service),
         What::Leave => leave::run(),
+        What::Priorities { seconds } => priorities::run(seconds),
         What::Proxy { rounds, part } => proxy::run(rounds, part),
     }
 }

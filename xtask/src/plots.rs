@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    bench::priorities,
     command::{cargo, root, run, target},
     packages,
 };
@@ -52,7 +53,8 @@ pub(crate) fn draw() -> Result<(), String> {
         );
         run(&mut cargo(&sim))?;
     }
-    Ok(())
+    run(&mut cargo("run --release --package pushback-lab --example who_goes_first"))?;
+    priorities::draw(&folder)
 }
 
 /// The demo's page, after it was used as `page.py` says.

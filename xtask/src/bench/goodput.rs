@@ -4,7 +4,7 @@
 //! that the simulator is told. Both sides count all requests from the first one on, and wait for the last answers.
 
 mod lab;
-mod real;
+pub(super) mod real;
 mod service;
 
 use std::fmt;

@@ -15,7 +15,7 @@ use crate::{
 };
 
 const SERVICE_CORE: &str = "0";
-const LOAD_CORE: &str = "1";
+pub(crate) const LOAD_CORE: &str = "1";
 /// A run that is invalid is repeated twice.
 const TRIES: usize = 3;
 
@@ -38,7 +38,7 @@ impl Programs {
 }
 
 /// A service's process, which ends with this.
-pub(super) struct Process {
+pub(crate) struct Process {
     child: Child,
     url: String,
     /// Some services end when this does, and some are broken when nobody listens.
@@ -47,7 +47,7 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts a service whose first line ends with its address.
-    pub(super) fn start(program: &Path, arguments: &[&str], path: &str) -> Result<Self, String> {
+    pub(crate) fn start(program: &Path, arguments: &[&str], path: &str) -> Result<Self, String> {
         let said = |error| format!("{} {}: {error}", program.display(), arguments.join(" "));
         let mut child = pinned(SERVICE_CORE, program)
             .args(arguments)
@@ -65,6 +65,10 @@ impl Process {
         }
         process.url = format!("{address}{path}");
         Ok(process)
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     /// So many requests by callers that each wait for their answer; gives what `load` reports.
@@ -134,7 +138,7 @@ fn figures(report: &Value) -> Figures {
 }
 
 /// A program on one core, which does not outlive this one, however this one ends.
-fn pinned(core: &str, program: &Path) -> Command {
+pub(crate) fn pinned(core: &str, program: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "taskset", "-c", core]).arg(program);
     command
