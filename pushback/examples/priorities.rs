@@ -3,14 +3,16 @@
 //! `cargo run --release --example priorities --features axum`, and then, on two other terminals:
 //!
 //! ```sh
-//! pushback load 'http://127.0.0.1:3000/report' --rate 60 --duration 20s --plot reports.svg
-//! pushback load 'http://127.0.0.1:3000/checkout' --rate 100 --duration 20s --plot checkouts.svg
+//! pushback load http://127.0.0.1:3000/report --rate 60 --duration 20s --slo 1s --plot reports.svg
+//! pushback load http://127.0.0.1:3000/checkout --rate 100 --duration 20s --slo 1s --plot checkouts.svg
 //! ```
 //!
-//! The shop does 120 calls a second, and 160 come. Once `auto` has found the limit, hardly any of the checkouts is refused, and two
-//! of three reports are, with 429. The pictures show each of them.
+//! The shop does 120 calls a second, and 160 come. Once `auto` has found the limit, which takes some
+//! seconds, hardly any of the checkouts is refused, and two of three reports are, with 429. The
+//! pictures show each of them.
 //!
-//! Arguments, if you want something else: the limit (a number, or `auto`), how many wait in line, and the address.
+//! With other settings: `cargo run --release --example priorities --features axum -- 16 20 127.0.0.1:3001` has a limit of 16
+//! instead of `auto`, lets twenty wait in line, and listens there.
 
 use std::{env, error::Error, sync::Arc, time::Duration};
 
@@ -50,14 +52,18 @@ fn app(limit: Box<dyn Limit>, line: u32) -> Result<Router, Box<dyn Error>> {
 }
 
 fn limit(text: &str) -> Result<Box<dyn Limit>, Box<dyn Error>> {
-    Ok(if text == "auto" { Box::new(Auto::new()) } else { Box::new(text.parse::<u32>()?) })
+    Ok(if text == "auto" { Box::new(Auto::new()) } else { Box::new(number("the limit", text)?) })
+}
+
+fn number(what: &str, text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("{what} is {text:?}; allowed: a whole number"))
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let argument = |index: usize, usual| arguments.get(index).map_or(usual, String::as_str);
-    let app = app(limit(argument(0, "auto"))?, argument(1, "0").parse()?)?;
+    let app = app(limit(argument(0, "auto"))?, number("the line", argument(1, "0"))?)?;
     let listener = TcpListener::bind(argument(2, "127.0.0.1:3000")).await?;
     println!("listening on http://{}", listener.local_addr()?);
     axum::serve(listener, app).await?;

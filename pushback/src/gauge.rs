@@ -220,9 +220,10 @@ impl PressureGauge {
     ///
     /// # Errors
     ///
-    /// [`LineFull`], [`WaitedTooLong`], [`Displaced`], [`CostAboveLimit`], [`Closed`].
+    /// [`LineFull`], [`TooLate`], [`WaitedTooLong`], [`Displaced`], [`CostAboveLimit`], [`Closed`].
     ///
     /// [`LineFull`]: crate::Reason::LineFull
+    /// [`TooLate`]: crate::Reason::TooLate
     /// [`WaitedTooLong`]: crate::Reason::WaitedTooLong
     /// [`Displaced`]: crate::Reason::Displaced
     /// [`CostAboveLimit`]: crate::Reason::CostAboveLimit

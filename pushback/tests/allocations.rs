@@ -68,6 +68,6 @@ fn a_gauge_whose_line_was_in_use_takes_a_little_more_and_only_once() {
     let gauge = PressureGauge::new(10);
     let first = measure(|| gauge.set_limit(11));
     println!("{first:?}");
-    assert!(first.bytes_current <= 3_300, "{} bytes", first.bytes_current);
+    assert!(first.bytes_current <= 3_500, "{} bytes", first.bytes_current);
     assert_eq!(measure(|| gauge.set_limit(12)).count_total, 0);
 }

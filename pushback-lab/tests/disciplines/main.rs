@@ -30,7 +30,9 @@ fn codel_refuses_few_of_a_service_that_is_nearly_full() {
 
 #[test]
 fn at_three_times_the_load_hardly_anybody_waits_for_nothing() {
-    for (service, workers, cost) in [("2ms", 1, 1), ("20ms", 10, 1), ("20ms", 10, 3)] {
+    for (service, workers, cost) in
+        [("2ms", 1, 1), ("20ms", 10, 1), ("20ms", 10, 2), ("20ms", 10, 3), ("20ms", 10, 5)]
+    {
         for discipline in ["fifo", "codel"] {
             let rate = 1_500 / cost;
             let text = format!(

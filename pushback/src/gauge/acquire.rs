@@ -23,7 +23,8 @@ use crate::{arrival::Arrival, line::call::Ticket, rejected::Rejected, telemetry:
 ///
 /// Once its turn has come, poll it: a task that is woken does. Nobody else has the place meanwhile. A
 /// future that is kept and not polled for a second, such as beside a `select!`, gives its turn on. It
-/// then stands in line again when it is next polled, where it stood before.
+/// then stands in line again when it is next polled, where it stood before, and may wait for as long
+/// as it still could when its turn came; only a deadline of its own does not move.
 /// [`Snapshot::turns_passed_on`](crate::Snapshot::turns_passed_on) counts that.
 ///
 /// It borrows the gauge, so that a refused call touches nothing that admitted calls share. To move

@@ -211,7 +211,7 @@ impl Core {
             if let Some((_, reason)) = expiry.filter(|(when, _)| *when <= now) {
                 return Err(reason);
             }
-            if !is_paused && locked.queue.comes_too_late(now, rank, cost, expiry.map(|(when, _)| when)) {
+            if locked.queue.comes_too_late(now, rank, cost, expiry.map(|(when, _)| when)) {
                 return Err(Reason::TooLate);
             }
             // A place that came back since then goes to whoever is next when this settles.
@@ -265,7 +265,9 @@ impl Core {
             match found {
                 Found::Verdict(verdict) => return verdict.map(|place| self.held(arrival, place)).into(),
                 Found::Waits => return Entry::Waiting(ticket),
-                Found::PassedOn => self.with_line(|_, locked, now| locked.queue.rejoin(ticket, own, now)),
+                Found::PassedOn => {
+                    self.with_line(|_, locked, now| locked.queue.rejoin(ticket, own, now, arrival.until()));
+                }
             }
         }
     }

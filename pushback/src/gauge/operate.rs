@@ -99,9 +99,8 @@ impl Core {
                 core.modes.set(Mode::PAUSED);
             } else {
                 core.modes.clear(Mode::PAUSED);
-                // How long it was says nothing about how fast places come back.
-                locked.queue.moves_again(now);
             }
+            locked.queue.hold(on, now);
         });
         telemetry::paused_set(self.name, on);
     }

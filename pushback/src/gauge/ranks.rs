@@ -15,6 +15,8 @@ const AT_REST: f64 = 2.0;
 const LOOKS: u32 = 256;
 const SPAN: Duration = Duration::from_secs(5);
 const SPARE: f64 = 0.25;
+/// Where a place was free all the time and nobody was refused for want of one, half of what is left free is too much after so long.
+const CALM: Duration = Duration::from_secs(60);
 /// Nothing is left free for ranks that did not come for so long.
 const REMEMBERED: Duration = Duration::from_secs(60);
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(super) struct Ranks {
     since: Instant,
     looks: u32,
     fewest: u32,
+    /// Since when a place was always free.
+    calm: Instant,
     each: [Rank; RANKS as usize],
 }
 
@@ -48,7 +52,7 @@ pub(super) struct Moment {
 impl Ranks {
     pub(super) fn new(now: Instant) -> Self {
         let rank = Rank { free: 0.0, raised: None, came: None };
-        Ranks { looked: now, since: now, looks: 0, fewest: u32::MAX, each: [rank; RANKS as usize] }
+        Ranks { looked: now, since: now, looks: 0, fewest: u32::MAX, calm: now, each: [rank; RANKS as usize] }
     }
 
     /// Time has passed, and these came in it. Says whether calls of several ranks come.
@@ -66,6 +70,12 @@ impl Ranks {
         }
         self.looks += 1;
         self.fewest = self.fewest.min(moment.free);
+        if moment.free == 0 {
+            self.calm = moment.now;
+        } else if moment.now.saturating_duration_since(self.calm) >= CALM {
+            self.calm = moment.now;
+            self.leave_fewer(|free| free / 2.0);
+        }
         if self.looks >= LOOKS && moment.now.saturating_duration_since(self.since) >= SPAN {
             self.judge(moment);
         }
@@ -76,12 +86,20 @@ impl Ranks {
     fn judge(&mut self, moment: Moment) {
         let fewest = f64::from(self.fewest);
         (self.since, self.looks, self.fewest) = (moment.now, 0, u32::MAX);
-        // The last that had to leave some free is the first that may leave fewer.
-        let Some(rank) = self.each.iter_mut().find(|rank| rank.free > 0.0) else { return };
+        let Some(rank) = self.each.iter().find(|rank| rank.free > 0.0) else { return };
         if fewest > (SPARE * rank.free).max(1.5) {
-            rank.leaves(rank.free - fewest / 2.0);
+            self.leave_fewer(|free| free - fewest / 2.0);
         } else if fewest < 1.0 {
-            self.raise_below(0, moment);
+            // Nobody is above the most important that come.
+            let first = (0..RANKS).find(|rank| self.each[usize::from(*rank)].comes(self.looked));
+            self.raise_below(first.unwrap_or(0), moment);
+        }
+    }
+
+    /// The last that had to leave some free is the first that may leave fewer.
+    fn leave_fewer(&mut self, fewer: impl Fn(f64) -> f64) {
+        if let Some(rank) = self.each.iter_mut().find(|rank| rank.free > 0.0) {
+            rank.leaves(fewer(rank.free));
         }
     }
 
@@ -114,6 +132,9 @@ impl Ranks {
 
     /// The least important rank below this one leaves more free; once it leaves nearly all, the one above it does.
     pub(super) fn raise_below(&mut self, rank: u8, moment: Moment) {
+        if moment.free == 0 {
+            self.calm = moment.now;
+        }
         let (limit, looked) = (f64::from(moment.limit), self.looked);
         let most = (limit - 1.0).max(0.0);
         let below = self.each.iter_mut().skip(usize::from(rank) + 1).rev();
@@ -129,9 +150,9 @@ impl Ranks {
 }
 
 impl Rank {
-    /// Less than half a place is none.
+    /// Half a place is none.
     fn leaves(&mut self, free: f64) {
-        self.free = if free < 0.5 { 0.0 } else { free };
+        self.free = if free <= 0.5 { 0.0 } else { free };
     }
 
     fn comes(&self, now: Instant) -> bool {
@@ -221,6 +242,20 @@ mod tests {
         scene.moment.admitted += 100;
         (0..600).for_each(|_| assert!(scene.look(Duration::from_millis(20), ALL)));
         assert_eq!(scene.left(), [0, 0, 6], "all were taken at times");
+    }
+
+    /// Low calls were shut out for ever by one place in two that is always taken.
+    #[test]
+    fn what_is_free_is_left_to_the_others_in_the_end_however_little_it_is() {
+        for (limit, free) in [(2, 1), (4, 1), (16, 1), (16, 3)] {
+            let mut scene = Scene::new();
+            scene.moment.limit = limit;
+            scene.refuse(CRITICAL, 20);
+            assert!(scene.left()[2] >= limit - 1);
+            scene.moment.free = free;
+            (0..20 * 60 * 10).for_each(|_| assert!(scene.look(Duration::from_millis(100), ALL)));
+            assert!(scene.left()[2] < free, "{free} of {limit} free: {:?}", scene.left());
+        }
     }
 
     #[test]

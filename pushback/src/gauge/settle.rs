@@ -199,15 +199,10 @@ impl Core {
 
     /// Those whose turn cannot come in time any more need not wait for it to be sure.
     fn refuse_late(&self, locked: &mut Locked, now: Instant, at_most: usize) -> bool {
-        if self.modes.is(Mode::PAUSED) {
-            return true; // nobody knows for how long
-        }
-        let late = locked.queue.too_late(now, at_most);
-        let were_all = late.len() < at_most;
-        for ticket in late {
+        for ticket in locked.queue.too_late(now, at_most) {
             self.decide(locked, ticket, Err(Reason::TooLate), now);
         }
-        were_all
+        !locked.queue.has_late()
     }
 
     /// How long the line is at present, for those who are refused without the lock.

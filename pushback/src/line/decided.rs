@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::call::{Call, Ticket, Verdict};
-use crate::outcome::Standing;
+use crate::{outcome::Standing, rejected::Reason};
 
 /// So long a turn is kept for a caller that does not fetch it. A task that is woken is run much sooner, also where many are.
 const KEPT: Duration = Duration::from_secs(1);
@@ -20,7 +20,8 @@ pub(super) struct Decided {
     verdicts: BTreeMap<Ticket, (Verdict, Call)>,
     /// The turns among them, and until when each is kept, in the order in which they came. The first has not been fetched.
     turns: VecDeque<(Instant, Ticket)>,
-    aside: BTreeMap<Ticket, Call>,
+    /// Those whose turn went to others, and until when it was kept.
+    aside: BTreeMap<Ticket, (Instant, Call)>,
     passed_on: u64,
 }
 
@@ -51,10 +52,10 @@ impl Decided {
 
     /// The next turn that was kept for long enough: how many places it was.
     pub(super) fn pass_on(&mut self, now: Instant) -> Option<u32> {
-        let (_, ticket) = *self.turns.front().filter(|(until, _)| *until <= now)?;
+        let (until, ticket) = *self.turns.front().filter(|(until, _)| *until <= now)?;
         let (_, call) = self.verdicts.remove(&ticket)?;
         self.forget_fetched();
-        self.aside.insert(ticket, call);
+        self.aside.insert(ticket, (until, call));
         self.passed_on += 1;
         Some(call.cost)
     }
@@ -63,7 +64,24 @@ impl Decided {
         self.passed_on
     }
 
-    pub(super) fn take_aside(&mut self, ticket: Ticket) -> Option<Call> {
-        self.aside.remove(&ticket)
+    /// The call that was set aside. The time since its turn came was its caller's, and is none that it waited in line; a deadline of its
+    /// own is a moment and stays.
+    pub(super) fn take_aside(
+        &mut self,
+        ticket: Ticket,
+        now: Instant,
+        deadline: Option<Instant>,
+    ) -> Option<Call> {
+        let (until, call) = self.aside.remove(&ticket)?;
+        let Some((end, Reason::WaitedTooLong)) = call.expiry else { return Some(call) };
+        let lost = now.saturating_duration_since(until) + KEPT;
+        let patience = end.checked_add(lost).map(|end| (end, Reason::WaitedTooLong));
+        let deadline = deadline.map(|end| (end, Reason::DeadlinePassed));
+        let expiry = [patience, deadline].into_iter().flatten().min_by_key(|(end, _)| *end);
+        Some(Call { expiry, ..call })
+    }
+
+    pub(super) fn forget_aside(&mut self, ticket: Ticket) -> bool {
+        self.aside.remove(&ticket).is_some()
     }
 }

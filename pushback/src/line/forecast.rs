@@ -16,6 +16,8 @@ const SURE: f64 = 2.3;
 #[derive(Debug)]
 pub(super) struct Forecast {
     all: Pace,
+    /// How many places whoever is next waits for.
+    next: u32,
     ranks: [Ranked; RANKS as usize],
 }
 
@@ -89,23 +91,43 @@ impl Wait {
 
 impl Forecast {
     pub(super) fn new() -> Self {
-        let ranked = || Ranked { stands: Stands::default(), pace: Pace::exact() };
-        Forecast { all: Pace::exact(), ranks: std::array::from_fn(|_| ranked()) }
+        let ranked = || Ranked { stands: Stands::default(), pace: Pace::new() };
+        Forecast { all: Pace::new(), next: 1, ranks: std::array::from_fn(|_| ranked()) }
     }
 
-    /// Somebody waits, and nobody did before; or the line stood still for another reason than that no place came back.
-    pub(super) fn line_begins(&mut self, now: Instant) {
-        let paces = self.ranks.iter_mut().map(|ranked| &mut ranked.pace);
-        paces.chain([&mut self.all]).for_each(|pace| pace.line_begins(now));
+    /// Whoever is next waits for so many places.
+    pub(super) fn next_costs(&mut self, places: u32) {
+        self.next = places;
+    }
+
+    /// Places were held back, and are no more.
+    pub(super) fn moves_again(&mut self, now: Instant) {
+        let standing = self.ranks.iter_mut().filter(|ranked| ranked.stands.calls > 0);
+        let mut stands = false;
+        standing.for_each(|ranked| {
+            ranked.pace.line_begins(now);
+            stands = true;
+        });
+        if stands {
+            self.all.line_begins(now);
+        }
+    }
+
+    /// How long a call waits in a short line, if that is known.
+    pub(super) fn usual_wait(&self, limit: u32) -> Option<Duration> {
+        self.all.usual_wait(limit)
     }
 
     /// How long a turn takes, in seconds, if that is known.
     pub(super) fn turn(&self, now: Instant) -> Option<f64> {
-        self.all.turn(now).map(|turn| turn.time)
+        self.all.turn(now, self.next).map(|turn| turn.time)
     }
 
     /// A call joins the line.
     pub(super) fn joins(&mut self, rank: u8, cost: u32, now: Instant) {
+        if !self.stands_up_to(RANKS - 1) {
+            self.all.line_begins(now);
+        }
         let ranked = &mut self.ranks[usize::from(rank)];
         if ranked.stands.calls == 0 {
             ranked.pace.line_begins(now);
@@ -117,16 +139,24 @@ impl Forecast {
     pub(super) fn leaves(&mut self, rank: u8, cost: u32) {
         let ranked = &mut self.ranks[usize::from(rank)];
         ranked.stands = ranked.stands.without(cost);
+        if ranked.stands.calls == 0 {
+            ranked.pace.line_ends();
+        }
+        if !self.stands_up_to(RANKS - 1) {
+            self.all.line_ends();
+        }
+    }
+
+    /// Whether anybody waits of this rank or of a more important one.
+    pub(super) fn stands_up_to(&self, rank: u8) -> bool {
+        self.ranks[..=usize::from(rank)].iter().any(|ranked| ranked.stands.calls > 0)
     }
 
     /// Places were handed to a call of this rank.
     pub(super) fn handed_on(&mut self, rank: u8, now: Instant, places: u32) {
         self.all.handed_on(now, places);
-        let ranked = &mut self.ranks[usize::from(rank)];
         // Who went past the line says nothing about how fast it moves.
-        if ranked.stands.calls > 0 {
-            ranked.pace.handed_on(now, places);
-        }
+        self.ranks[usize::from(rank)].pace.handed_on(now, places);
     }
 
     /// How long a call of this rank waits which comes last of `own` of its own rank, if the pace of all is known.
@@ -136,11 +166,11 @@ impl Forecast {
 
     /// What a call of this rank waits for, if the pace of all is known.
     pub(super) fn turns(&self, now: Instant, rank: u8) -> Option<Turns> {
-        let turn = self.all.turn(now)?;
-        let Ranked { stands, pace } = &self.ranks[usize::from(rank)];
-        // How long ago a rank was served says nothing if nobody of it waits. And if nobody of it were let wait for what is said of it,
-        // nothing else would ever be learned.
-        let own = pace.turn(now).filter(|own| stands.calls > 0 && own.time > turn.time).unwrap_or(turn);
+        let turn = self.all.turn(now, self.next)?;
+        // No rank is served faster than those above it. How one was served once says nothing if nobody of it waits.
+        let standing = self.ranks[..=usize::from(rank)].iter().filter(|ranked| ranked.stands.calls > 0);
+        let own = standing.filter_map(|ranked| ranked.pace.turn(now, self.next));
+        let own = own.fold(turn, |slowest, own| if own.time > slowest.time { own } else { slowest });
         let above = self.ranks[..usize::from(rank)].iter().fold(Stands::default(), |sum, ranked| Stands {
             calls: sum.calls + ranked.stands.calls,
             places: sum.places + ranked.stands.places,
@@ -151,7 +181,7 @@ impl Forecast {
     /// How long it takes until all who stand in line have had their turn, if the pace is known.
     pub(super) fn wait_for_all(&self, now: Instant) -> Option<Duration> {
         let places: u64 = self.ranks.iter().map(|ranked| ranked.stands.places).sum();
-        let turn = self.all.turn(now)?;
+        let turn = self.all.turn(now, self.next)?;
         Duration::try_from_secs_f64(turn.time * places as f64).ok()
     }
 
@@ -173,8 +203,9 @@ mod tests {
     /// Places come back each 10 ms, and go to calls of this rank.
     fn known(begin: Instant, rank: u8) -> (Forecast, Instant) {
         let mut forecast = Forecast::new();
-        forecast.line_begins(begin);
+        forecast.joins(rank, 1, begin);
         (1..=256).for_each(|turn| forecast.handed_on(rank, begin + ms(10 * turn), 1));
+        forecast.leaves(rank, 1);
         (forecast, begin + ms(2560))
     }
 

@@ -15,7 +15,6 @@ use super::{
     decided::Decided,
     discipline::{Discipline, Moment, Next},
     forecast::{Forecast, Stands},
-    pace::Pace,
     waiting::{Waiter, Waiting},
 };
 use crate::{arrival::RANKS, rejected::Reason};
@@ -33,7 +32,6 @@ pub(crate) enum Found {
 #[derive(Debug)]
 pub(crate) struct Queue {
     discipline: Box<dyn Discipline>,
-    pace: Pace,
     forecast: Forecast,
     waiting: Waiting,
     /// The waiting that have an expiry, soonest first.
@@ -44,6 +42,10 @@ pub(crate) struct Queue {
     handed_out: u64,
     left: u64,
     grants: Grants,
+    /// Places are held back, whether or not they come back.
+    is_held: bool,
+    /// Whose turn comes too late, and who are not told yet.
+    late: Vec<Ticket>,
     /// How long a turn took when those who wait were last asked whose turn comes too late, in seconds.
     asked_at: f64,
     /// How many have come and gone since.
@@ -61,7 +63,6 @@ impl Queue {
     pub(crate) fn new(line: &Line) -> Self {
         Queue {
             discipline: line.discipline.start(),
-            pace: Pace::soon(),
             forecast: Forecast::new(),
             waiting: Waiting::default(),
             expiries: BTreeSet::new(),
@@ -70,6 +71,8 @@ impl Queue {
             handed_out: 0,
             left: 0,
             grants: Grants { part: line.granted_part(), due: 0.0, given: 0 },
+            is_held: false,
+            late: Vec::new(),
             asked_at: f64::INFINITY,
             changes: 0,
         }
@@ -77,8 +80,14 @@ impl Queue {
 
     /// Before anything is asked of it: what has changed since by time alone.
     pub(crate) fn look(&mut self, now: Instant, limit: u32) {
-        let Queue { discipline, pace, waiting, .. } = self;
-        discipline.look(&Look { now, limit, pace, waiting });
+        if let Some((_, cost)) = self.front() {
+            self.forecast.next_costs(cost);
+        }
+        let Queue { discipline, forecast, waiting, .. } = self;
+        // A line that is held does not stand by itself.
+        if !self.is_held {
+            discipline.look(&Look { now, limit, forecast, waiting });
+        }
     }
 
     pub(crate) fn push(&mut self, call: Call, waker: Waker) -> Ticket {
@@ -89,10 +98,6 @@ impl Queue {
     }
 
     fn insert(&mut self, ticket: Ticket, waiter: Waiter, now: Instant) {
-        if self.waiting.is_empty() {
-            self.pace.line_begins(now);
-            self.forecast.line_begins(now);
-        }
         let Call { cost, expiry, .. } = waiter.call;
         if let Some((when, _)) = expiry {
             self.expiries.insert((when, ticket));
@@ -107,7 +112,9 @@ impl Queue {
 
     /// Whether a call of this rank would be next, before others that wait.
     pub(crate) fn would_be_passed_by(&self, rank: u8) -> bool {
-        self.waiting.first_rank().is_some_and(|first| self.is_passed_by(rank, first))
+        let is_passed = self.waiting.first_rank().is_some_and(|first| self.is_passed_by(rank, first));
+        let least = self.waiting.last_rank().and_then(|last| self.next_of(last));
+        is_passed && !least.is_some_and(|(_, cost)| self.grants.is_due(cost))
     }
 
     /// Whether a new call of the one rank goes before those of the other.
@@ -149,17 +156,20 @@ impl Queue {
 
     /// Places were handed on, past the line or to whoever was next in it.
     pub(crate) fn handed_on(&mut self, rank: u8, now: Instant, places: u32) {
-        self.pace.handed_on(now, places);
         if let (Some(first), Some(last)) = (self.waiting.first_rank(), self.waiting.last_rank()) {
-            self.grants.handed_on(rank, first, last, places);
+            let least = self.next_of(last).map_or(1, |(_, cost)| cost);
+            self.grants.handed_on(rank, first, last, places, least);
         }
         self.forecast.handed_on(rank, now, places);
     }
 
-    /// Places were held back, and are no more.
-    pub(crate) fn moves_again(&mut self, now: Instant) {
-        self.pace.line_begins(now);
-        self.forecast.line_begins(now);
+    /// Places are held back from now on, or are no more.
+    pub(crate) fn hold(&mut self, is_held: bool, now: Instant) {
+        if self.is_held && !is_held {
+            // How long it was says nothing about how fast places come back.
+            self.forecast.moves_again(now);
+        }
+        self.is_held = is_held;
     }
 
     /// Whether the turn of a call that came now would most probably come later than it is refused.
@@ -170,6 +180,10 @@ impl Queue {
         cost: u32,
         expiry: Option<Instant>,
     ) -> bool {
+        // Before whom nobody stands waits, whatever it takes: if nobody waited, nobody would ever learn that it takes less than it did.
+        if self.is_held || !self.forecast.stands_up_to(rank) {
+            return false;
+        }
         let before = match self.discipline.next() {
             Next::Oldest => self.forecast.stands(rank),
             Next::Newest => Stands::default(),
@@ -188,14 +202,26 @@ impl Queue {
 
     /// Whose turn will surely come too late, of those who wait; so many of them at most.
     pub(crate) fn too_late(&mut self, now: Instant, at_most: usize) -> Vec<Ticket> {
+        if self.late.is_empty() {
+            self.late = self.surely_late(now);
+        }
+        let told = self.late.len().saturating_sub(at_most);
+        let waiting = &self.waiting;
+        // Some may have left since they were found.
+        self.late.drain(told..).filter(|ticket| waiting.get(*ticket).is_some()).collect()
+    }
+
+    fn surely_late(&mut self, now: Instant) -> Vec<Ticket> {
         let Some(turn) = self.forecast.turn(now) else { return Vec::new() };
         self.asked_at = self.asked_at.min(turn);
         let is_slower = turn > SLOWER * self.asked_at && LOOKS * self.changes > self.waiting.len();
         let is_due = is_slower || self.changes > CHANGES * self.waiting.len();
-        // Where the newest is next, nobody knows how many will come before the others.
-        if !is_due || self.expiries.is_empty() || self.discipline.next() == Next::Newest {
+        // While places are held back nobody knows for how long. Where the newest is next, nobody knows how many will come before the
+        // others.
+        if !is_due || self.is_held || self.expiries.is_empty() || self.discipline.next() == Next::Newest {
             return Vec::new();
         }
+        (self.asked_at, self.changes) = (turn, 0);
         let ranks = (0..RANKS).filter_map(|rank| Some((rank, self.forecast.turns(now, rank)?)));
         let late = ranks.flat_map(|(rank, turns)| {
             let mut before = Stands::default();
@@ -210,12 +236,12 @@ impl Queue {
                 is_late
             })
         });
-        let late: Vec<Ticket> = late.map(|(ticket, _)| ticket).take(at_most).collect();
-        if late.len() < at_most {
-            self.asked_at = turn;
-            self.changes = 0;
-        }
-        late
+        late.map(|(ticket, _)| ticket).collect()
+    }
+
+    /// Whether some are known to come too late who are not told yet.
+    pub(crate) fn has_late(&self) -> bool {
+        !self.late.is_empty()
     }
 
     /// How long it takes until all who wait have had their turn, if that is known.
@@ -237,7 +263,7 @@ impl Queue {
 
     /// Whoever has waited for longest, and until when it may do so at present.
     fn overdue(&self) -> Option<(Ticket, Instant)> {
-        let wait_max: Duration = self.discipline.wait_max()?;
+        let wait_max = self.discipline.wait_max().filter(|_| !self.is_held)?;
         let (ticket, since) = self.waiting.oldest()?;
         since.checked_add(wait_max).map(|until| (ticket, until))
     }
@@ -305,9 +331,10 @@ impl Queue {
         self.decided.fetch(ticket).map_or(Found::PassedOn, Found::Verdict)
     }
 
-    /// A call whose turn went to others stands where it stood, now that its caller looks after it.
-    pub(crate) fn rejoin(&mut self, ticket: Ticket, waker: Waker, now: Instant) {
-        if let Some(call) = self.decided.take_aside(ticket) {
+    /// A call whose turn went to others stands where it stood, now that its caller looks after it. It may wait for as long as it could
+    /// when its turn came, but not beyond this deadline of its own.
+    pub(crate) fn rejoin(&mut self, ticket: Ticket, waker: Waker, now: Instant, deadline: Option<Instant>) {
+        if let Some(call) = self.decided.take_aside(ticket, now, deadline) {
             self.insert(ticket, Waiter { call, waker }, now);
         }
     }
@@ -315,7 +342,7 @@ impl Queue {
     /// The caller gave up. A verdict that it did not fetch is handed back: its place must go to the next.
     pub(crate) fn leave(&mut self, ticket: Ticket) -> (Option<Verdict>, Option<Waiter>) {
         let waiter = self.remove(ticket);
-        if waiter.is_some() || self.decided.take_aside(ticket).is_some() {
+        if waiter.is_some() || self.decided.forget_aside(ticket) {
             self.left += 1;
         }
         (self.decided.fetch(ticket), waiter)
@@ -336,6 +363,9 @@ impl Queue {
     }
 }
 
+/// So many places that are due are given one after the other at most, or as many as a single call costs.
+const TOGETHER: u32 = 4;
+
 /// What the least important have of the places, so that they do not starve.
 #[derive(Debug)]
 struct Grants {
@@ -352,10 +382,11 @@ impl Grants {
         self.part > 0.0 && self.due >= f64::from(cost)
     }
 
-    /// Places go to a call of this rank, while calls of these wait.
-    fn handed_on(&mut self, rank: u8, first: u8, last: u8, places: u32) {
+    /// Places go to a call of this rank, while calls of these wait, the next of the least important for so many.
+    fn handed_on(&mut self, rank: u8, first: u8, last: u8, places: u32, least: u32) {
         if rank < last {
-            self.due += self.part * f64::from(places);
+            // What could not be given at once is not given all together later.
+            self.due = (self.due + self.part * f64::from(places)).min(f64::from(least.max(TOGETHER)));
         } else if first < rank {
             self.due = (self.due - f64::from(places)).max(0.0);
             self.given += 1;
@@ -367,7 +398,7 @@ impl Grants {
 struct Look<'a> {
     now: Instant,
     limit: u32,
-    pace: &'a Pace,
+    forecast: &'a Forecast,
     waiting: &'a Waiting,
 }
 
@@ -377,7 +408,7 @@ impl Moment for Look<'_> {
     }
 
     fn usual_wait(&self) -> Option<Duration> {
-        self.pace.usual_wait(self.limit)
+        self.forecast.usual_wait(self.limit)
     }
 
     fn oldest_wait(&self) -> Option<Duration> {

@@ -420,22 +420,36 @@ fn a_turn_that_nobody_fetches_for_a_second_goes_to_the_next() {
 }
 
 #[test]
-fn whose_turn_went_to_others_is_refused_like_any_other_and_may_leave() {
+fn whose_turn_went_to_others_waits_on_but_not_beyond_its_deadline() {
     let (gauge, clock) = gauge(1, Line::fifo(3));
     let held = gauge.try_acquire().unwrap();
-    let [mut late, leaves] = [0; 2].map(|_| {
-        let mut task = Task::new(gauge.acquire());
-        assert!(task.poll().is_pending());
-        task
-    });
+    let deadline = Arrival::new().deadline(clock.now() + Duration::from_millis(2_100));
+    let [mut keeps, mut late, leaves] =
+        [Arrival::new(), deadline, Arrival::new()].map(|arrival| Task::new(gauge.acquire_for(arrival)));
+    assert!(keeps.poll().is_pending());
+    clock.advance(Duration::from_millis(900)); // of the second that it may wait
     drop(held);
-    clock.advance(Duration::from_secs(1)); // the longest wait, too: nobody takes the turn of the second
-    drop(leaves);
-    clock.advance(Duration::from_secs(2));
-    assert_eq!(refused(late.poll()), Reason::WaitedTooLong);
+    clock.advance(Duration::from_millis(999));
+    assert!(late.poll().is_pending());
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(gauge.snapshot().turns_passed_on, 1, "the next has its turn");
+    // A tenth of a second is left to it.
+    assert!(keeps.poll().is_pending());
+    clock.advance(Duration::from_millis(99));
+    assert!(keeps.poll_if_rung().is_pending());
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(refused(keeps.poll_if_rung()), Reason::WaitedTooLong);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(refused(late.poll()), Reason::DeadlinePassed, "its turn was given on, too");
     let snapshot = gauge.snapshot();
-    assert_eq!((snapshot.in_flight, snapshot.in_line, snapshot.faults), (0, 0, 0));
-    assert!(gauge.try_acquire().is_ok());
+    assert_eq!((snapshot.in_flight, snapshot.in_line, snapshot.turns_passed_on), (0, 0, 2));
+
+    let held = gauge.try_acquire().unwrap();
+    let mut kept = Task::new(gauge.acquire());
+    assert!(kept.poll().is_pending());
+    drop((held, leaves));
+    clock.advance(Duration::from_secs(60));
+    drop(granted(kept.poll()));
 }
 
 #[test]

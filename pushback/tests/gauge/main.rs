@@ -14,6 +14,7 @@ mod support;
 mod too_late;
 
 use std::{
+    collections::VecDeque,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,

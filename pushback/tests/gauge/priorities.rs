@@ -133,3 +133,37 @@ fn a_priority_is_read_from_its_word_alone() {
         assert_eq!(error.to_string(), said);
     }
 }
+
+/// What is due to the least important waited for a moment at which nobody came, and all of it came at once.
+#[test]
+fn a_dear_call_of_low_rank_has_its_turn_though_more_important_ones_come_with_each_place() {
+    let clock = ManualClock::new();
+    let line = Line::fifo(100).wait_at_most(Duration::MAX);
+    let gauge = PressureGauge::builder().limit(10).line(line).clock(clock.clone()).build().unwrap();
+    let mut held: VecDeque<_> = (0..10).map(|_| gauge.try_acquire().unwrap().into_owned()).collect();
+    let mut dear = Task::new(gauge.acquire_for(of(Priority::Background).cost(10)));
+    assert!(dear.poll().is_pending());
+    let mut waiting = VecDeque::new();
+    let mut has_come = None;
+    for turn in 0..2_000 {
+        clock.advance(Duration::from_millis(10));
+        drop(held.pop_front());
+        let mut critical = Task::new(gauge.acquire_for(of(Priority::Critical)));
+        match critical.poll() {
+            Poll::Ready(permit) => held.push_back(permit.unwrap()),
+            Poll::Pending => waiting.push_back(critical),
+        }
+        if let (None, Poll::Ready(permit)) = (has_come, dear.poll_if_rung()) {
+            has_come = Some(turn);
+            drop(permit.unwrap());
+        }
+        while let Some(Poll::Ready(permit)) = waiting.front_mut().map(Task::poll_if_rung) {
+            held.push_back(permit.unwrap());
+            waiting.pop_front();
+        }
+        if has_come.is_some() {
+            break;
+        }
+    }
+    assert!(has_come.is_some_and(|turn| turn < 600), "ten places are 2 % of 500: {has_come:?}");
+}

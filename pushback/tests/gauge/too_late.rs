@@ -125,3 +125,90 @@ fn whoever_waits_is_refused_once_the_turn_cannot_come_in_time_any_more() {
     scene.turn();
     assert_eq!(scene.refused(), 0, "those who are left may have their turn in time");
 }
+
+/// So many calls wait for this long each, one after the other.
+fn turns(gauge: &PressureGauge, clock: &ManualClock, count: u32, turn: Duration) {
+    for _ in 0..count {
+        let held = gauge.try_acquire().unwrap();
+        let mut waits = Task::new(gauge.acquire());
+        assert!(waits.poll().is_pending());
+        clock.advance(turn);
+        drop(held);
+        drop(granted(waits.poll_if_rung()));
+    }
+}
+
+/// Turns of 10 ms are known, and then nobody comes for a while, or a call hangs: the line was dead from then on, for nobody was let wait
+/// and so nothing else was ever learned.
+#[test]
+fn after_a_rest_or_a_call_that_hangs_calls_wait_again() {
+    for line in [Line::fifo(100), Line::codel(100), Line::adaptive_lifo(100), Line::lifo(100)] {
+        for rest in [1, 3, 60, 3_600] {
+            for hangs in [false, true] {
+                let (gauge, clock) = gauge(1, line);
+                turns(&gauge, &clock, 300, ms(10));
+                if hangs {
+                    let held = gauge.try_acquire().unwrap();
+                    let mut waits = Task::new(gauge.acquire());
+                    assert!(waits.poll().is_pending());
+                    clock.advance(Duration::from_secs(rest));
+                    assert!(waits.poll().is_ready(), "its longest wait is over");
+                    drop(held);
+                } else {
+                    clock.advance(Duration::from_secs(rest));
+                }
+                turns(&gauge, &clock, 5, ms(10));
+            }
+        }
+    }
+}
+
+/// Turns of two seconds were known where callers wait for one, so nobody was let wait when they became turns of 10 ms.
+#[test]
+fn a_service_that_becomes_fast_again_has_a_line_again() {
+    let (gauge, clock) = gauge(1, Line::fifo(100).wait_at_most(Duration::from_secs(600)));
+    turns(&gauge, &clock, 100, Duration::from_secs(2));
+    let mut let_wait = 0;
+    for _ in 0..100 {
+        let held = gauge.try_acquire().unwrap();
+        let soon = Arrival::new().wait_at_most(Duration::from_secs(1));
+        let [mut first, mut second] = [0; 2].map(|_| Task::new(gauge.acquire_for(soon)));
+        assert!(first.poll().is_pending());
+        let_wait += usize::from(second.poll().is_pending());
+        clock.advance(Duration::from_millis(10));
+        drop(held);
+        drop(granted(first.poll_if_rung()));
+        drop(second.poll_if_rung());
+    }
+    assert!(let_wait > 20, "{let_wait} of a hundred stood behind another");
+}
+
+/// A call of the whole limit gathers places that come back each 10 ms: those behind it were told that a turn takes as long as it waits.
+#[test]
+fn a_dear_call_that_gathers_its_places_makes_nobody_seem_late() {
+    let (gauge, clock) = gauge(100, Line::fifo(1_000).wait_at_most(Duration::from_secs(10)));
+    // Calls of a second, one each 10 ms.
+    let mut held: VecDeque<_> = (0..100).map(|_| gauge.try_acquire().unwrap().into_owned()).collect();
+    for _ in 0..400 {
+        let mut waits = Task::new(gauge.acquire());
+        assert!(waits.poll().is_pending());
+        clock.advance(Duration::from_millis(10));
+        drop(held.pop_front());
+        held.push_back(granted(waits.poll_if_rung()));
+    }
+    let mut dear = Task::new(gauge.acquire_for(Arrival::new().cost(100)));
+    assert!(dear.poll().is_pending());
+    let mut behind = Vec::new();
+    for _ in 0..100 {
+        let deadline = clock.now() + Duration::from_secs(5);
+        let mut waits = Task::new(gauge.acquire_for(Arrival::new().deadline(deadline)));
+        assert!(waits.poll().is_pending(), "{} wait", behind.len());
+        behind.push(waits);
+        clock.advance(Duration::from_millis(10));
+        drop(held.pop_front());
+    }
+    drop(granted(dear.poll_if_rung()));
+    for mut waits in behind {
+        drop(granted(waits.poll_if_rung()));
+    }
+}

@@ -24,6 +24,7 @@ pub(crate) struct Waiting {
     /// 0 is the most important.
     pub(crate) level: usize,
     pub(crate) since: Instant,
+    pub(crate) deadline: Option<Instant>,
     pub(crate) expires: Instant,
     pub(crate) why: Reason,
 }
@@ -42,7 +43,7 @@ pub(crate) struct Model {
     /// Turns that came and are not fetched, and until when each is kept.
     pub(crate) kept: Vec<(Instant, Waiting)>,
     /// Those whose turn went to others.
-    pub(crate) aside: BTreeMap<u64, Waiting>,
+    pub(crate) aside: BTreeMap<u64, (Instant, Waiting)>,
     pub(crate) passed_on: u64,
     pub(crate) closed: bool,
     pub(crate) paused: bool,
@@ -155,7 +156,7 @@ impl Model {
                     *self.refused.entry(Reason::Displaced.as_str()).or_default() += 1;
                     self.decided.insert(displaced.id, Err(Reason::Displaced));
                 }
-                self.stand(Waiting { id, cost, level, since: now, expires, why });
+                self.stand(Waiting { id, cost, level, since: now, deadline, expires, why });
                 None
             }
             Some(reason) => Some(self.refuse(id, cost, reason)),
@@ -174,7 +175,14 @@ impl Model {
 
     /// The caller looks after its call again, whose turn had gone to others.
     pub(crate) fn rejoin(&mut self, id: u64, now: Instant) {
-        if let Some(call) = self.aside.remove(&id) {
+        if let Some((until, mut call)) = self.aside.remove(&id) {
+            // The time since its turn came was its caller's.
+            if call.why == Reason::WaitedTooLong {
+                call.expires += now - until + KEPT;
+                if let Some(deadline) = call.deadline.filter(|deadline| *deadline < call.expires) {
+                    (call.expires, call.why) = (deadline, Reason::DeadlinePassed);
+                }
+            }
             self.stand(call);
             self.settle(now);
         }
@@ -227,11 +235,11 @@ impl Model {
     pub(crate) fn settle(&mut self, now: Instant) {
         let (over, kept): (Vec<_>, Vec<_>) = self.kept.drain(..).partition(|(until, _)| *until <= now);
         self.kept = kept;
-        for (_, call) in over {
+        for (until, call) in over {
             self.decided.remove(&call.id);
             self.in_flight.retain(|(id, _, _)| *id != call.id);
             self.passed_on += 1;
-            self.aside.insert(call.id, call);
+            self.aside.insert(call.id, (until, call));
         }
         let limit = self.limit;
         let closed = self.closed;

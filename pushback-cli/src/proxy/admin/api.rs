@@ -106,7 +106,10 @@ impl Change {
                 ("pinned", Value::Bool(pinned)) => change.pinned = Some(*pinned),
                 ("paused", Value::Bool(paused)) => change.paused = Some(*paused),
                 ("dry_run", Value::Bool(on)) => change.dry_run = Some(*on),
-                _ => return Err(format!("{key} is {value}; {allowed}")),
+                ("limit" | "pinned" | "paused" | "dry_run", _) => {
+                    return Err(format!("{key} is {value}; {allowed}"));
+                }
+                _ => return Err(format!("there is no {key:?}; {allowed}")),
             }
         }
         Ok(change)

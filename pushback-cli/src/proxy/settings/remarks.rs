@@ -5,8 +5,12 @@
 use std::time::Duration;
 
 use hyper::Method;
+use pushback::Priority;
 
-use super::{Asked, CONNECT, Clients, GaugeSettings, Host, LINE_WAIT, Lives, RouteSettings, Settings, Trust};
+use super::{
+    Asked, CONNECT, Clients, Discipline, GaugeSettings, Host, LINE_WAIT, Lives, RouteSettings, Settings,
+    Trust,
+};
 use crate::settings::LimitChoice;
 
 impl Settings {
@@ -23,6 +27,7 @@ impl Settings {
                 said.push(format!("gauges.{}: no route uses it", gauge.name));
             }
             said.extend(of_gauge(gauge));
+            said.extend(self.goes_before_nobody(gauge));
             said.extend(users.filter_map(|route| impatient(gauge, route)));
         }
         let Clients { head, idle, .. } = self.clients;
@@ -34,6 +39,20 @@ impl Settings {
             ));
         }
         said
+    }
+
+    /// That a route's priority is that of all who share its gauge. Whoever comes from a trusted hop may have another.
+    fn goes_before_nobody(&self, gauge: &GaugeSettings) -> Option<String> {
+        let mut users = self.routes.iter().filter(|route| route.gauge == gauge.name);
+        let RouteSettings { name, priority, .. } = users.next()?;
+        let is_alone = self.trust.hops.is_empty() && users.all(|other| other.priority == *priority);
+        (is_alone && *priority != Priority::default()).then(|| {
+            format!(
+                "routes.{name}.priority is {}, but no route of another priority has the gauge {}, so it goes before nobody and after nobody",
+                priority.as_str(),
+                gauge.name
+            )
+        })
     }
 
     pub(in crate::proxy) fn tell_remarks(&self) {
@@ -78,20 +97,24 @@ fn cut_short(route: &RouteSettings) -> impl Iterator<Item = String> {
 }
 
 fn of_gauge(gauge: &GaugeSettings) -> impl Iterator<Item = String> {
-    let GaugeSettings { name, limit, line, line_wait, patience, .. } = gauge;
+    let GaugeSettings { name, limit, line, line_wait, line_discipline, patience, .. } = gauge;
     let wait = time(*line_wait);
     let is_said = *line_wait != LINE_WAIT;
     let nothing = (*limit == LimitChoice::Fixed(0))
         .then(|| format!("gauges.{name}.limit is 0, so all requests are refused"));
     let nobody = (*line == 0 && is_said)
         .then(|| format!("gauges.{name}.line_wait is {wait}, but line is 0, so nobody waits"));
+    let is_other = *line_discipline != Discipline::default();
+    let in_no_order = (*line == 0 && is_other).then(|| {
+        format!("gauges.{name}.line_discipline is {}, but line is 0, so nobody waits", line_discipline.name())
+    });
     let given_up = patience.filter(|patience| *line > 0 && is_said && line_wait > patience).map(|patience| {
         let patience = time(patience);
         format!(
             "gauges.{name}.line_wait is {wait}, but callers give up after their patience, which is {patience}"
         )
     });
-    nothing.into_iter().chain(nobody).chain(given_up)
+    nothing.into_iter().chain(nobody).chain(in_no_order).chain(given_up)
 }
 
 /// That callers cannot wait as long as they would.
@@ -193,6 +216,25 @@ mod tests {
     }
 
     #[test]
+    fn a_priority_beside_which_there_is_no_other_is_told() {
+        let alone = ["priority = \"critical\"", "priority = \"low\"\npath = \"/b\""];
+        let said = remarks("", &alone[..1]);
+        assert!(
+            said[0].starts_with("routes.a.priority is critical, but no route of another priority"),
+            "{said:?}"
+        );
+        let path = "path = \"/a\"\ngauge = \"g\"";
+        let shared = |a: &str, b: &str| {
+            let routes = [format!("{path}\n{a}"), format!("gauge = \"g\"\n{b}")];
+            remarks("[gauges.g]\nlimit = 1", &[&routes[0], &routes[1]])
+        };
+        assert_eq!(shared("priority = \"critical\"", ""), [""; 0]);
+        assert_eq!(shared("", "priority = \"low\""), [""; 0]);
+        assert_eq!(shared("priority = \"low\"", "priority = \"low\"").len(), 1);
+        assert_eq!(remarks("[trust]\nhops = \"::1\"", &alone[..1]), [""; 0]);
+    }
+
+    #[test]
     fn what_a_time_says_in_vain_is_told() {
         for (before, route, told) in [
             ("", "timeout = \"2s\"", None),
@@ -211,6 +253,12 @@ mod tests {
                 ),
             ),
             ("", "line_wait = \"5s\"", Some("gauges.a.line_wait is 5s, but line is 0, so nobody waits")),
+            (
+                "",
+                "line_discipline = \"codel\"",
+                Some("gauges.a.line_discipline is codel, but line is 0, so nobody waits"),
+            ),
+            ("", "line_discipline = \"codel\"\nline = 9", None),
             (
                 "",
                 "line = 9\nline_wait = \"5s\"\npatience = \"2s\"",
