@@ -46,9 +46,9 @@ impl Stands {
 
     /// Mean and variance of the wait for all of it, in seconds.
     fn wait(self, turn: Turn) -> (f64, f64) {
-        let (calls, places) = (self.calls.max(1) as f64, self.places as f64);
-        // That of its turns, of which a dear call takes several that come together, and that of what is known of them.
-        let variance = places * places / calls + (turn.error * places).powi(2);
+        let places = self.places as f64;
+        // That of as many turns as come by themselves, and that of what is known of them.
+        let variance = places * turn.together + (turn.error * places).powi(2);
         (turn.time * places, turn.time.powi(2) * variance)
     }
 }
@@ -235,8 +235,8 @@ mod tests {
             "thirty places wait for more important calls"
         );
         assert_eq!(millis(forecast.wait(now, 0, places(1)))[0], 10.0, "nobody is before it");
-        let dear = Stands { calls: 16, places: 64 };
-        assert_eq!(millis(forecast.wait(now, 2, dear)), [640.0, 165.0], "four at a time");
+        let dear = Stands { calls: 1, places: 64 };
+        assert_eq!(millis(forecast.wait(now, 2, dear)), [640.0, 89.0], "it gathers places of others");
         (0..30).for_each(|_| forecast.leaves(2, 1));
         assert_eq!(millis(forecast.wait(now, 4, places(1)))[0], 10.0);
     }

@@ -25,6 +25,8 @@ pub(super) struct Turn {
     pub(super) time: f64,
     /// By what part of that it may be off by chance.
     pub(super) error: f64,
+    /// How many places come together, on average: as many as a call takes.
+    pub(super) together: f64,
 }
 
 #[derive(Debug)]
@@ -96,7 +98,11 @@ impl Pace {
         let (time, calls) = if exact > FASTER * soon { (soon, SOON) } else { (exact, self.calls) };
         // Places that whoever is next has gathered came back, too.
         let late = LATE.max(f64::from(next));
-        Some(Turn { time: time.max(waited / late), error: calls.sqrt().recip() })
+        Some(Turn {
+            time: time.max(waited / late),
+            error: calls.sqrt().recip(),
+            together: self.exact.places.max(1.0),
+        })
     }
 
     /// How long a call waits in a short line, if it is known: the turns of ten calls, or as long as a call takes.
