@@ -10,6 +10,7 @@ mod awaiting_client;
 mod builder;
 mod core;
 mod drain;
+mod enter;
 #[cfg(all(test, not(pushback_loom)))]
 mod faults;
 mod head_room;

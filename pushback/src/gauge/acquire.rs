@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     PressureGauge,
-    core::Entry,
+    enter::Entry,
     permit::OwnedPermit,
     thread_waker::{self, block_on},
     turn,

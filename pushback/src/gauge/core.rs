@@ -3,7 +3,7 @@
 //! Admitting without a line is [`Slots::take`] and nothing else. What concerns the line goes through
 //! [`Core::with_line`], which settles what follows from it.
 
-use std::{sync::Arc, task::Waker, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 #[cfg(feature = "metrics")]
 use super::label::Moment;
@@ -22,11 +22,7 @@ use crate::{
         tally::{EndedTally, RefusedTally},
     },
     limit::Controller,
-    line::{
-        Line,
-        call::{Call, Ticket},
-        queue::{Found, Queue},
-    },
+    line::{Line, queue::Queue},
     outcome::{Outcome, Standing},
     rejected::{Reason, Rejected},
     slots::{Gate, Slots},
@@ -71,27 +67,6 @@ const _: () = assert!(
     std::mem::offset_of!(Core, refused) - std::mem::offset_of!(Core, slots) >= 64,
     "the admitted and the refused write different cache lines"
 );
-
-/// What became of a call that may wait.
-pub(crate) enum Entry {
-    Admitted(Held),
-    Refused(Reason),
-    Waiting(Ticket),
-}
-
-impl From<Result<Held, Reason>> for Entry {
-    fn from(answer: Result<Held, Reason>) -> Self {
-        match answer {
-            Ok(held) => Entry::Admitted(held),
-            Err(reason) => Entry::Refused(reason),
-        }
-    }
-}
-
-enum Turn {
-    Now(Standing),
-    Later(Ticket),
-}
 
 impl Core {
     pub(crate) fn new(
@@ -171,121 +146,9 @@ impl Core {
         }
     }
 
-    /// Admits a call, refuses it, or puts it in line, where `waker` is woken when its turn comes.
-    pub(crate) fn enter(self: &Arc<Self>, arrival: Arrival, waker: impl FnOnce() -> Waker) -> Entry {
-        self.note(arrival);
-        if let Some(answer) = self.at_once(arrival) {
-            return answer.into();
-        }
-        let (cost, rank) = (arrival.places(), arrival.rank());
-        let mut waker = Some(waker()); // what is not used is dropped outside of the lock
-        let entered = self.with_line(|core, locked, now| {
-            // What was seen without the lock is asked again under it.
-            core.why_never(cost).map_or(Ok(()), Err)?;
-            if arrival.until().is_some_and(|deadline| deadline <= now) {
-                return Err(Reason::DeadlinePassed);
-            }
-            // Whoever is to go or to be served by now does not stand in anybody's way.
-            core.serve(locked, now);
-            if core.slots.take_if_free(core.need(cost), cost) {
-                return Ok(Turn::Now(Standing::Real));
-            }
-            // Nobody makes way for a call that needs no place in line.
-            let is_paused = core.modes.is(Mode::PAUSED);
-            if !is_paused
-                && locked.queue.would_be_passed_by(rank)
-                && core.slots.take_for_front(core.need(cost), cost)
-            {
-                locked.queue.handed_on(rank, now, cost);
-                return Ok(Turn::Now(Standing::Real));
-            }
-            if u32::from(rank) >= core.room(locked) {
-                return Err(Reason::LineFull);
-            }
-            if core.modes.is(Mode::DRY_RUN) {
-                locked.rehearsal().begin_phantom(Some(Miss::Waits));
-                return Ok(Turn::Now(Standing::Phantom));
-            }
-            let expiry = core.expiry(arrival, now);
-            // Nobody makes way for a call that does not wait, or waits in vain.
-            if let Some((_, reason)) = expiry.filter(|(when, _)| *when <= now) {
-                return Err(reason);
-            }
-            if locked.queue.comes_too_late(now, rank, cost, expiry.map(|(when, _)| when)) {
-                return Err(Reason::TooLate);
-            }
-            // A place that came back since then goes to whoever is next when this settles.
-            core.make_room(locked, now);
-            let waker = waker.take().expect("it is taken once");
-            Ok(Turn::Later(locked.queue.push(Call { cost, rank, since: now, expiry }, waker)))
-        });
-        match entered {
-            Ok(Turn::Later(ticket)) => Entry::Waiting(ticket),
-            Ok(Turn::Now(place)) => Entry::Admitted(self.held(arrival, place)),
-            Err(reason) => self.turn_away(reason, cost).into(),
-        }
-    }
-
-    /// The answer to a call that may wait, if it needs no lock.
-    pub(crate) fn at_once(self: &Arc<Self>, arrival: Arrival) -> Option<Result<Held, Reason>> {
-        let cost = arrival.places();
-        if arrival.until().is_some_and(|deadline| self.has_passed(deadline)) {
-            return Some(self.turn_away(Reason::DeadlinePassed, cost));
-        }
-        let waits = !self.line.is_for_nobody();
-        let is_taken = if waits { self.slots.take(cost) } else { self.take(arrival) };
-        if is_taken {
-            return Some(Ok(self.held(arrival, Standing::Real)));
-        }
-        let takes_it = u32::from(arrival.rank()) < self.room.load(Ordering::Relaxed);
-        if takes_it && self.why_never(cost).is_none() {
-            return None;
-        }
-        if !waits && self.head_room.is_ranked() {
-            match self.take_by_rank(arrival) {
-                Ok(()) => return Some(Ok(self.held(arrival, Standing::Real))),
-                Err(Reason::Outranked) => return Some(self.turn_away(Reason::Outranked, cost)),
-                Err(_) => (),
-            }
-        }
-        Some(self.turn_away(Reason::LineFull, cost))
-    }
-
-    /// What became of a call in line: its answer, once, or that it still waits. A refusal was counted when it was
-    /// decided.
-    pub(crate) fn poll_turn(
-        self: &Arc<Self>,
-        ticket: Ticket,
-        arrival: Arrival,
-        waker: impl Fn() -> Waker,
-    ) -> Entry {
-        loop {
-            let mut own = waker(); // whichever is not needed is dropped outside of the lock
-            let found = self.opened(&mut self.lock()).queue.fetch(ticket, &mut own);
-            match found {
-                Found::Verdict(verdict) => return verdict.map(|place| self.held(arrival, place)).into(),
-                Found::Waits => return Entry::Waiting(ticket),
-                Found::PassedOn => {
-                    self.with_line(|_, locked, now| locked.queue.rejoin(ticket, own, now, arrival.until()));
-                }
-            }
-        }
-    }
-
-    /// A call in line gives up: its turn, if it had come, goes to the next.
-    pub(crate) fn leave(self: &Arc<Self>, ticket: Ticket, cost: u32) {
-        let (verdict, waiter) = self.with_line(|_, locked, _| locked.queue.leave(ticket));
-        drop(waiter);
-        if let Some(Ok(place)) = verdict {
-            let mut held = Held::new(cost, place);
-            held.record(Outcome::Cancelled);
-            self.give_back(held);
-        }
-    }
-
     /// A call that is admitted, measured from here on if the limit moves.
     #[inline]
-    fn held(&self, arrival: Arrival, place: Standing) -> Held {
+    pub(super) fn held(&self, arrival: Arrival, place: Standing) -> Held {
         let held = Held::new(arrival.places(), place);
         match &self.adaptive {
             // What runs beside the limit says nothing about it.
@@ -363,12 +226,12 @@ impl Core {
     }
 
     #[inline(never)]
-    fn has_passed(&self, deadline: Instant) -> bool {
+    pub(super) fn has_passed(&self, deadline: Instant) -> bool {
         deadline <= self.clock.now()
     }
 
     /// Why a call of this cost cannot be admitted, however long it waits.
-    fn why_never(&self, cost: u32) -> Option<Reason> {
+    pub(super) fn why_never(&self, cost: u32) -> Option<Reason> {
         if self.modes.is(Mode::CLOSED) {
             Some(Reason::Closed)
         } else if cost > self.cost_max() {
@@ -396,7 +259,7 @@ impl Core {
 
     /// Refuses, or in dry run admits beside the limit; counts either. A closed gauge refuses in dry run too.
     #[inline(never)]
-    fn turn_away(self: &Arc<Self>, seen: Reason, cost: u32) -> Result<Held, Reason> {
+    pub(super) fn turn_away(self: &Arc<Self>, seen: Reason, cost: u32) -> Result<Held, Reason> {
         let mut reason = self.why_never(cost).unwrap_or(seen);
         if matches!(reason, Reason::Full | Reason::LineFull) && self.takes_all_places(cost) {
             return Ok(self.held(Arrival::new().cost(cost), Standing::Real));
@@ -447,24 +310,8 @@ impl Core {
         rejected
     }
 
-    fn expiry(&self, arrival: Arrival, now: Instant) -> Option<(Instant, Reason)> {
-        let wait_max = arrival.wait_max().map_or(self.line.wait_max(), |own| own.min(self.line.wait_max()));
-        let patience = now.checked_add(wait_max).map(|end| (end, Reason::WaitedTooLong));
-        let deadline = arrival.until().map(|end| (end, Reason::DeadlinePassed));
-        [patience, deadline].into_iter().flatten().min_by_key(|(end, _)| *end)
-    }
-
     pub(super) fn room(&self, locked: &Locked) -> u32 {
         room(self.line.capacity(self.slots.limit()), &locked.queue)
-    }
-
-    /// In a full line, whoever is least important makes way for a call that the line takes nevertheless.
-    fn make_room(&self, locked: &mut Locked, now: Instant) {
-        if is_full(self.line.capacity(self.slots.limit()), &locked.queue) {
-            if let Some(ticket) = locked.queue.back() {
-                self.decide(locked, ticket, Err(Reason::Displaced), now);
-            }
-        }
     }
 }
 
@@ -474,7 +321,7 @@ fn room(capacity: u32, queue: &Queue) -> u32 {
     u32::from(if is_full(capacity, queue) { queue.makes_way_for() } else { RANKS })
 }
 
-fn is_full(capacity: u32, queue: &Queue) -> bool {
+pub(super) fn is_full(capacity: u32, queue: &Queue) -> bool {
     u32::try_from(queue.len()).unwrap_or(u32::MAX) >= capacity
 }
 

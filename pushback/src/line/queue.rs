@@ -114,7 +114,7 @@ impl Queue {
     pub(crate) fn would_be_passed_by(&self, rank: u8) -> bool {
         let is_passed = self.waiting.first_rank().is_some_and(|first| self.is_passed_by(rank, first));
         let least = self.waiting.last_rank().and_then(|last| self.next_of(last));
-        is_passed && !least.is_some_and(|(_, cost)| self.grants.is_due(cost))
+        is_passed && !self.is_held && !least.is_some_and(|(_, cost)| self.grants.is_due(cost))
     }
 
     /// Whether a new call of the one rank goes before those of the other.

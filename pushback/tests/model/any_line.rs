@@ -4,7 +4,7 @@
 //! never happen: more in flight than the limit, somebody who waits though all who wait fit, a call refused for one that is less
 //! important, a less important call served before a more important one without being counted.
 
-use std::{collections::BTreeMap, env, task::Poll, time::Duration};
+use std::{collections::BTreeMap, task::Poll, time::Duration};
 
 use pushback::{
     Acquire, Arrival, Clock, Line, ManualClock, OwnedPermit, PressureGauge, Priority, Reason, Snapshot,
@@ -16,13 +16,8 @@ const OPERATIONS: u32 = 4_000;
 
 #[test]
 fn every_line_keeps_its_word() {
-    let seeds: Vec<u64> = match env::var("PUSHBACK_SEED") {
-        Ok(seed) => vec![seed.parse().expect("PUSHBACK_SEED is a number")],
-        Err(_) => (1..=60).chain([fastrand::u64(..)]).collect(),
-    };
-    println!("seeds 1 to 60 and {}", seeds.last().unwrap());
     let mut seen = Seen::default();
-    for seed in seeds {
+    for seed in super::seeds() {
         let mut run = Run::new(seed);
         for _ in 0..OPERATIONS {
             run.step();

@@ -31,18 +31,23 @@ const OPERATIONS: u32 = 3_000;
 
 #[test]
 fn a_gauge_does_what_a_naive_model_does() {
-    let seeds: Vec<u64> = match env::var("PUSHBACK_SEED") {
-        Ok(seed) => vec![seed.parse().expect("PUSHBACK_SEED is a number")],
-        Err(_) => (1..=60).chain([fastrand::u64(..)]).collect(),
-    };
-    println!("seeds 1 to 60 and {}", seeds.last().unwrap());
-    for seed in seeds {
+    for seed in seeds() {
         let mut run = Run::new(seed);
         for _ in 0..OPERATIONS {
             run.step();
         }
         run.finish();
     }
+}
+
+/// Those that are always tried and one by chance, or the one that is to be tried again.
+fn seeds() -> Vec<u64> {
+    let seeds: Vec<u64> = match env::var("PUSHBACK_SEED") {
+        Ok(seed) => vec![seed.parse().expect("PUSHBACK_SEED is a number")],
+        Err(_) => (1..=60).chain([fastrand::u64(..)]).collect(),
+    };
+    println!("seeds 1 to 60 and {}", seeds.last().unwrap());
+    seeds
 }
 
 /// A gauge and its model, doing the same.
